@@ -1,0 +1,30 @@
+"""GraNet (Yu et al., ACM MM 2019): the network, its configurations and its checkpoints.
+
+Importing this package loads no torch: the names below are loaded when they are used, so that
+the numpy-only modules (``granet.rain``, ``granet.size_rule``, ``granet.errors``) serve a machine
+that has nothing but the base install.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from granet.config import GraNetConfig
+
+if TYPE_CHECKING:
+    from granet.checkpoint import load_checkpoint, save_checkpoint
+    from granet.model import GraNet
+
+__version__ = "0.1.0"
+__all__ = ["GraNet", "GraNetConfig", "load_checkpoint", "save_checkpoint"]
+
+_HOMES = {
+    "GraNet": "granet.model",
+    "load_checkpoint": "granet.checkpoint",
+    "save_checkpoint": "granet.checkpoint",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'granet' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

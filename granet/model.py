@@ -1,0 +1,214 @@
+"""GraNet: Gradual Network for Single Image De-raining (Yu et al., ACM Multimedia 2019).
+
+    I --coarse stage--> mask M,  I - M = coarse result --fine stage--> rain-free image
+
+The coarse stage (section 3.2) extracts local features on three levels, each ending in a 2x2
+max-pooling whose indices are kept, and returns through three region-aware non-local blocks, each
+followed by the max-unpooling that those indices guide. The fine stage (section 3.3) is a chain of
+dense blocks whose outputs a merging block averages.
+
+Shapes: N images, C channels, H x W pixels; r x c regions of h x w positions.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from granet.config import GraNetConfig
+
+PAPER_GRIDS = (1, 2, 4)
+"""Regions along each side for the blocks at 1/8, 1/4 and 1/2 scale (section 3.2)."""
+
+
+class DenseBlock(nn.Module):
+    """Figure 3: 3x3 convolutions, each fed by all before it; a 1x1 fusion; a residual [8, 9]."""
+
+    def __init__(self, channels: int, growth: int, layers: int) -> None:
+        """Widths as in :class:`GraNetConfig`."""
+        super().__init__()
+        self.layers = nn.ModuleList(
+            nn.Conv2d(channels + i * growth, growth, 3, padding=1) for i in range(layers)
+        )
+        self.fusion = nn.Conv2d(channels + layers * growth, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N x C x H x W -> the same shape."""
+        features = x
+        for layer in self.layers:
+            features = torch.cat([features, F.relu(layer(features))], dim=1)  # N x (C + i growth) x H x W
+        return x + self.fusion(features)
+
+
+class RegionAwareBlock(nn.Module):
+    """Equation 6: the embedded-Gaussian non-local operation of [26] inside each region; a residual."""
+
+    def __init__(self, channels: int, inner: int, grid: int, key_stride: int) -> None:
+        """``grid``: regions along each side of a frame no larger than the region extent."""
+        super().__init__()
+        self.grid = grid
+        self.key_stride = key_stride
+        self.theta = nn.Conv2d(channels, inner, 1)
+        self.phi = nn.Conv2d(channels, inner, 1)
+        self.g = nn.Conv2d(channels, inner, 1)
+        self.out = nn.Conv2d(inner, channels, 1)
+        # [26], section 4.1: the block starts as the identity.
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor, growth: tuple[int, int]) -> Tensor:
+        """N x C x H x W -> the same shape; ``growth``: paper grids along the height and the width."""
+        height, width = x.shape[-2:]
+        rows, columns = self.grid * growth[0], self.grid * growth[1]
+        region = (height // rows, width // columns)
+        queries = split_regions(self.theta(x), rows, columns)  # (N r c) x D x h x w
+        keys = self._subsample(split_regions(self.phi(x), rows, columns))
+        values = self._subsample(split_regions(self.g(x), rows, columns))
+        # 1/C(x) sum_j exp(theta_i . phi_j) g_j: a softmax of unscaled products. (N r c) x 1 x (h w) x D
+        attended = F.scaled_dot_product_attention(_tokens(queries), _tokens(keys), _tokens(values), scale=1.0)
+        attended = attended.squeeze(1).transpose(1, 2).unflatten(2, region)  # (N r c) x D x h x w
+        return x + self.out(join_regions(attended, rows, columns))
+
+    def _subsample(self, x: Tensor) -> Tensor:
+        return x if self.key_stride == 1 else F.max_pool2d(x, self.key_stride, ceil_mode=True)
+
+
+def _tokens(regions: Tensor) -> Tensor:
+    """B x D x h x w -> B x 1 x (h w) x D, the layout of attention with one head."""
+    return regions.flatten(2).transpose(1, 2).unsqueeze(1)
+
+
+def split_regions(x: Tensor, rows: int, columns: int) -> Tensor:
+    """N x D x H x W -> (N rows columns) x D x H/rows x W/columns: regions become the batch axis."""
+    n, d, height, width = x.shape
+    x = x.reshape(n, d, rows, height // rows, columns, width // columns)  # N x D x r x h x c x w
+    return x.permute(0, 2, 4, 1, 3, 5).reshape(n * rows * columns, d, height // rows, width // columns)
+
+
+def join_regions(regions: Tensor, rows: int, columns: int) -> Tensor:
+    """The inverse of :func:`split_regions`: (N rows columns) x D x h x w -> N x D x H x W."""
+    _, d, h, w = regions.shape
+    x = regions.reshape(-1, rows, columns, d, h, w)  # N x r x c x D x h x w
+    return x.permute(0, 3, 1, 4, 2, 5).reshape(-1, d, rows * h, columns * w)
+
+
+class CoarseStage(nn.Module):
+    """Section 3.2: the rainy image to its mask of coarse-grained rain streaks."""
+
+    def __init__(self, config: GraNetConfig) -> None:
+        """Builds what ``config`` says."""
+        super().__init__()
+        self.head = nn.Conv2d(3, config.channels, 3, padding=1)
+        self.local = nn.ModuleList(
+            DenseBlock(config.channels, config.growth, config.dense_layers) for _ in PAPER_GRIDS
+        )
+        self.region_aware = nn.ModuleList(
+            RegionAwareBlock(config.channels, config.nonlocal_channels, grid, config.key_stride)
+            for grid in (PAPER_GRIDS if config.region_aware else ())
+        )
+        self.mask = nn.Conv2d(config.channels, 3, 3, padding=1)
+
+    def forward(self, image: Tensor, growth: tuple[int, int]) -> Tensor:
+        """N x 3 x H x W -> mask N x 3 x H x W."""
+        x = F.relu(self.head(image))
+        levels: list[tuple[Tensor, Tensor]] = []
+        for block in self.local:
+            local = block(x)  # F_L of equations 1 and 3: N x C x H/2^i x W/2^i
+            x, indices = F.max_pool2d(local, 2, return_indices=True)  # F_pool, equations 2 and 3
+            levels.append((local, indices))
+        for depth, (local, indices) in enumerate(reversed(levels)):
+            if self.region_aware:
+                x = self.region_aware[depth](x, growth)
+            x = F.max_unpool2d(x, indices, 2) + local  # equation 4, guided by the indices of that level
+        mask: Tensor = self.mask(x)
+        return mask
+
+
+class MergingBlock(nn.Module):
+    """Equations 7 and 8: k groups of C' channels vote, B = (A^1 + ... + A^k) / k.
+
+    The groups are the outputs of the fine stage's dense blocks, from low level to high. They are
+    added one by one and never stand side by side as A: the same sum with a k-th of the memory,
+    which at 1080p is what fits an edge device.
+    """
+
+    def forward(self, groups: list[Tensor]) -> Tensor:
+        """k tensors N x C' x H x W -> N x C' x H x W."""
+        total = groups[0]
+        for group in groups[1:]:
+            total = total + group
+        return total / len(groups)
+
+
+class FineStage(nn.Module):
+    """Section 3.3: unified contextual merging; the coarse result to the reconstruction."""
+
+    def __init__(self, config: GraNetConfig) -> None:
+        """Builds what ``config`` says."""
+        super().__init__()
+        self.head = nn.Conv2d(3, config.channels, 3, padding=1)
+        self.blocks = nn.ModuleList(
+            DenseBlock(config.channels, config.growth, config.dense_layers)
+            for _ in range(config.fine_blocks if config.context else 0)
+        )
+        self.merge = MergingBlock()
+        self.reconstruct = nn.Conv2d(config.channels, 3, 3, padding=1)
+
+    def forward(self, coarse: Tensor) -> Tensor:
+        """N x 3 x H x W -> N x 3 x H x W."""
+        x = F.relu(self.head(coarse))
+        groups = []
+        for block in self.blocks:
+            x = block(x)
+            groups.append(x)
+        reconstruction: Tensor = self.reconstruct(self.merge(groups) if groups else x)
+        return reconstruction
+
+
+class GraNet(nn.Module):
+    """The whole network. Images are N x 3 x H x W, float, RGB, in [0, 1]; H and W from 16 up.
+
+    Sizes that the region grids do not divide are padded by reflection at the bottom and on the
+    right and cropped after (:mod:`granet.size_rule`). The output is not clamped.
+    """
+
+    def __init__(self, config: GraNetConfig) -> None:
+        """Builds what ``config`` says, with PyTorch's default initialisation."""
+        super().__init__()
+        self.config = config
+        self.coarse = CoarseStage(config)
+        self.fine = FineStage(config) if config.fine_stage else None
+
+    def forward(self, rainy: Tensor) -> Tensor:
+        """The rain-free image, N x 3 x H x W, RGB, unclamped.
+
+        Raises:
+            UserError: if a side is below 16 pixels.
+        """
+        return self.forward_stages(rainy)[2]
+
+    def forward_stages(self, rainy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Mask, coarse result and fine result (figures 6 and 7), each N x 3 x H x W.
+
+        Without a fine stage (table 2) the fine result is the coarse one.
+
+        Raises:
+            UserError: if a side is below 16 pixels.
+        """
+        height, width = rainy.shape[-2:]
+        padded_height, padded_width = self.config.size_rule.padded_size(height, width)
+        padding = (0, padded_width - width, 0, padded_height - height)
+        image = F.pad(rainy, padding, mode="reflect") if any(padding) else rainy
+        stages = self.stages_of_padded(image)
+        mask, coarse, fine = (stage[..., :height, :width] for stage in stages)
+        return mask, coarse, fine
+
+    def stages_of_padded(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """:meth:`forward_stages` for an image whose size the region grids divide."""
+        rule = self.config.size_rule
+        growth = (rule.grid_growth(image.shape[-2]), rule.grid_growth(image.shape[-1]))
+        mask = self.coarse(image, growth)
+        coarse = image - mask
+        if self.fine is None:
+            return mask, coarse, coarse
+        reconstruction = self.fine(coarse)
+        return mask, coarse, coarse + reconstruction if self.config.residual_output else reconstruction

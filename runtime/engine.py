@@ -1,0 +1,90 @@
+"""What an engine is: uint8 frames in, rain-free uint8 frames out. One contract for every backend."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+from typing_extensions import Self
+
+from granet.errors import UserError
+from runtime.fitting import FittingPlan, FrameFit
+from runtime.frame import Colour, Pixels
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """What a person and a report are told about an engine.
+
+    Attributes:
+        backend: ``torch``, ``onnxruntime``, ``openvino``, ...
+        device: what it really runs on, as the backend names it (``cpu``, ``cuda:0``, ...).
+        model: file name of the model.
+        precision: ``fp32``, ``fp16``, ``int8``, ... as the model's manifest says.
+        colour: channel order of the frames that :meth:`Engine.run` takes and returns.
+        fit: the frame sizes the graph computes on.
+        description: one line for people: backend, its version, device, precision, sizes.
+    """
+
+    backend: str
+    device: str
+    model: str
+    precision: str
+    colour: Colour
+    fit: FrameFit
+    description: str
+
+
+class Engine(ABC):
+    """A loaded model. Not thread-safe: one thread calls :meth:`run`; it may be any one thread.
+
+    Subclasses implement :meth:`_infer` and, if they hold anything, :meth:`close`.
+    """
+
+    info: EngineInfo
+
+    def run(self, frames: Pixels) -> Pixels:
+        """Removes rain from a batch of frames of any size.
+
+        Frames the graph does not compute on as they are get padded (by reflection) or, where the
+        graph is static and smaller, cut into overlapping tiles; :mod:`runtime.fitting` does it for
+        every engine.
+
+        Args:
+            frames: uint8 N x H x W x 3 in ``info.colour`` order, H and W from 16 up. Need not be
+                contiguous. Not modified.
+
+        Returns:
+            uint8, same shape and colour order; a new array that the caller owns.
+
+        Raises:
+            UserError: if shape or dtype are not these.
+        """
+        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or 0 in frames.shape:
+            raise UserError(f"frames must be uint8 N x H x W x 3, not {frames.dtype} {frames.shape}")
+        return self.plan(frames.shape[1], frames.shape[2]).run(frames, self._infer)
+
+    def plan(self, height: int, width: int) -> FittingPlan:
+        """How frames of ``height`` x ``width`` pixels are brought to the graph and back.
+
+        Raises:
+            UserError: if the graph cannot take such frames at all.
+        """
+        return self.info.fit.plan(height, width)
+
+    @abstractmethod
+    def _infer(self, batch: Pixels) -> Pixels:
+        """uint8 n x h x w x 3 of a size that ``info.fit`` allows, C-contiguous -> same shape."""
+
+    def close(self) -> None:
+        """Releases what the engine holds; it cannot be used after. May be called twice."""
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Closes."""
+        self.close()

@@ -1,0 +1,1 @@
+"""One file for each backend of :class:`runtime.engine.Engine`."""

@@ -57,19 +57,36 @@ class RegionAwareBlock(nn.Module):
 
     def forward(self, x: Tensor, growth: tuple[int, int]) -> Tensor:
         """N x C x H x W -> the same shape; ``growth``: paper grids along the height and the width."""
-        height, width = x.shape[-2:]
         rows, columns = self.grid * growth[0], self.grid * growth[1]
-        region = (height // rows, width // columns)
-        queries = split_regions(self.theta(x), rows, columns)  # (N r c) x D x h x w
-        keys = self._subsample(split_regions(self.phi(x), rows, columns))
-        values = self._subsample(split_regions(self.g(x), rows, columns))
-        # 1/C(x) sum_j exp(theta_i . phi_j) g_j: a softmax of unscaled products. (N r c) x 1 x (h w) x D
-        attended = F.scaled_dot_product_attention(_tokens(queries), _tokens(keys), _tokens(values), scale=1.0)
-        attended = attended.squeeze(1).transpose(1, 2).unflatten(2, region)  # (N r c) x D x h x w
-        return x + self.out(join_regions(attended, rows, columns))
+        attended = regional_attention(self.theta(x), self.phi(x), self.g(x), rows, columns, self.key_stride)
+        return x + self.out(attended)
 
-    def _subsample(self, x: Tensor) -> Tensor:
-        return x if self.key_stride == 1 else F.max_pool2d(x, self.key_stride, ceil_mode=True)
+
+def regional_attention(
+    theta: Tensor, phi: Tensor, g: Tensor, rows: int, columns: int, key_stride: int
+) -> Tensor:
+    """Equation 6, y_i = 1/C(x) sum_j exp(theta_i . phi_j) g_j: a softmax of unscaled products.
+
+    Args:
+        theta: queries, N x D x H x W.
+        phi: keys, N x D x H x W.
+        g: values, N x D x H x W.
+        rows: regions along the height, which they divide.
+        columns: regions along the width, which they divide.
+        key_stride: max-pooling of keys and values inside each region.
+
+    Returns:
+        N x D x H x W.
+    """
+    region = (theta.shape[-2] // rows, theta.shape[-1] // columns)
+    queries, keys, values = (split_regions(x, rows, columns) for x in (theta, phi, g))  # (N r c) x D x h x w
+    if key_stride > 1:
+        keys = F.max_pool2d(keys, key_stride, ceil_mode=True)
+        values = F.max_pool2d(values, key_stride, ceil_mode=True)
+    # (N r c) x 1 x (h w) x D; PyTorch never makes the whole score matrix.
+    attended = F.scaled_dot_product_attention(_tokens(queries), _tokens(keys), _tokens(values), scale=1.0)
+    attended = attended.squeeze(1).transpose(1, 2).unflatten(2, region)  # (N r c) x D x h x w
+    return join_regions(attended, rows, columns)
 
 
 def _tokens(regions: Tensor) -> Tensor:
@@ -204,11 +221,14 @@ class GraNet(nn.Module):
 
     def stages_of_padded(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """:meth:`forward_stages` for an image whose size the region grids divide."""
-        rule = self.config.size_rule
-        growth = (rule.grid_growth(image.shape[-2]), rule.grid_growth(image.shape[-1]))
-        mask = self.coarse(image, growth)
+        mask = self.coarse(image, self.grid_growth(image))
         coarse = image - mask
         if self.fine is None:
             return mask, coarse, coarse
         reconstruction = self.fine(coarse)
         return mask, coarse, coarse + reconstruction if self.config.residual_output else reconstruction
+
+    def grid_growth(self, image: Tensor) -> tuple[int, int]:
+        """How many paper grids stand along the height and the width of ``image``."""
+        rule = self.config.size_rule
+        return rule.grid_growth(image.shape[-2]), rule.grid_growth(image.shape[-1])

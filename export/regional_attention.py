@@ -1,0 +1,168 @@
+"""Regional attention in ONNX: MatMul-Softmax-MatMul with the regions as the batch axis.
+
+It is the pattern that TensorRT, ONNX Runtime and OpenVINO fuse. The regions are cut into chunks, so
+that the scores of a large frame are never in memory all at once. For the exporter the attention
+is one operator: its symbolic shapes cannot follow a grid that grows with the frame (the solver
+fails on the divisibility of rows that are themselves a quotient), and the translation writes the
+arithmetic of sizes into the graph instead.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from onnxscript import opset18 as op
+from torch import Tensor, nn
+
+from granet.config import POOLING_LEVELS
+from granet.model import RegionAwareBlock, regional_attention
+
+SCORES_LIMIT = 256 * 2**20
+"""Bytes of float32 attention scores that one chunk of regions may take."""
+
+FRAME_TO_GRID = 2**POOLING_LEVELS
+"""Pixels of the frame that one of a block's ``grid`` regions has at least: grid 4 works at 1/2 scale."""
+
+Value = Any  # a value of the graph being traced; onnxscript does not name its type publicly
+
+
+@torch.library.custom_op("granet::regional_attention", mutates_args=())
+def regional_attention_op(
+    theta: Tensor, phi: Tensor, g: Tensor, grid: int, extent: int, key_stride: int
+) -> Tensor:
+    """:func:`granet.model.regional_attention` as one operator, so that it can be translated as one.
+
+    ``extent``: pixels of this feature map that one paper grid spans; 0 for the literal grid.
+    """
+    rows, columns = (grid * _growth(side, extent) for side in theta.shape[-2:])
+    return regional_attention(theta, phi, g, rows, columns, key_stride)
+
+
+@regional_attention_op.register_fake
+def _(theta: Tensor, phi: Tensor, g: Tensor, grid: int, extent: int, key_stride: int) -> Tensor:
+    return torch.empty_like(theta)
+
+
+class TranslatableRegionAwareBlock(nn.Module):
+    """A region-aware block whose attention is :func:`regional_attention_op`; the same numbers."""
+
+    def __init__(self, block: RegionAwareBlock, region_extent: int | None) -> None:
+        """Shares the parameters of ``block``; ``region_extent`` in pixels of the frame."""
+        super().__init__()
+        self.block = block
+        self.extent = 0 if region_extent is None else region_extent * block.grid // FRAME_TO_GRID
+
+    def forward(self, x: Tensor, growth: tuple[int, int]) -> Tensor:
+        """N x C x H x W -> the same shape; the growth is read off the shape instead."""
+        block = self.block
+        attended = regional_attention_op(
+            block.theta(x), block.phi(x), block.g(x), block.grid, self.extent, block.key_stride
+        )
+        out: Tensor = block.out(attended)
+        return x + out
+
+
+def _growth(side: int, extent: int) -> int:
+    return (side + extent - 1) // extent if extent else 1
+
+
+def translate_regional_attention(
+    theta: Value, phi: Value, g: Value, grid: int, extent: int, key_stride: int
+) -> Value:
+    """``granet::regional_attention``: N x D x H x W to the same shape."""
+    shape = _Regions.of(theta, grid, extent)
+    queries = shape.tokens(theta, "q")
+    keys, values = shape.tokens(phi, "k", key_stride), shape.tokens(g, "v", key_stride)
+    chunks = shape.chunks(key_stride)
+    if chunks == 1:
+        return shape.join(_attention(queries, keys, values))
+    parts = [op.Split(x, axis=0, num_outputs=chunks) for x in (queries, keys, values)]
+    return shape.join(op.Concat(*(_attention(*part) for part in zip(*parts, strict=True)), axis=0))
+
+
+def _attention(queries: Value, keys: Value, values: Value) -> Value:
+    """B x 1 x T x D, B x 1 x D x T', B x 1 x T' x D -> B x 1 x T x D."""
+    return op.MatMul(op.Softmax(op.MatMul(queries, keys), axis=-1), values)
+
+
+@dataclass(frozen=True)
+class _Regions:
+    """Sizes of a map N x D x (r h) x (c w) and its regions: integers, or values where dynamic."""
+
+    grid: int
+    n: Any
+    d: int
+    rows: Any
+    h: Any
+    columns: Any
+    w: Any
+
+    @classmethod
+    def of(cls, x: Value, grid: int, extent: int) -> "_Regions":
+        sizes = [size if isinstance(size, int) else op.Shape(x, start=i, end=i + 1) for i, size in enumerate(x.shape)]
+        rows, columns = (_regions_along(side, grid, extent) for side in sizes[2:])
+        return cls(grid, sizes[0], sizes[1], rows, _divide(sizes[2], rows), columns, _divide(sizes[3], columns))
+
+    def tokens(self, x: Value, role: str, stride: int = 1) -> Value:
+        """N x D x (r h) x (c w) -> (N r c) x 1 x (h w) x D, or D x (h w) for keys."""
+        x = op.Reshape(x, _shape(self.n, self.d, self.rows, self.h, self.columns, self.w), allowzero=1)
+        if stride == 1 and role != "k":
+            x = op.Transpose(x, perm=[0, 2, 4, 3, 5, 1])  # N x r x c x h x w x D
+            return op.Reshape(x, _shape(-1, 1, _times(self.h, self.w), self.d), allowzero=1)
+        x = op.Transpose(x, perm=[0, 2, 4, 1, 3, 5])  # N x r x c x D x h x w
+        if stride > 1:
+            x = op.Reshape(x, _shape(-1, self.d, self.h, self.w), allowzero=1)
+            x, _ = op.MaxPool(x, kernel_shape=[stride] * 2, strides=[stride] * 2, ceil_mode=1)
+        h, w = (_ceil_divide(side, stride) for side in (self.h, self.w))
+        x = op.Reshape(x, _shape(-1, 1, self.d, _times(h, w)), allowzero=1)
+        return x if role == "k" else op.Transpose(x, perm=[0, 1, 3, 2])
+
+    def join(self, x: Value) -> Value:
+        """(N r c) x 1 x (h w) x D -> N x D x (r h) x (c w)."""
+        x = op.Reshape(x, _shape(self.n, self.rows, self.columns, self.h, self.w, self.d), allowzero=1)
+        x = op.Transpose(x, perm=[0, 5, 1, 3, 2, 4])  # N x D x r x h x c x w
+        return op.Reshape(x, _shape(self.n, self.d, _times(self.rows, self.h), _times(self.columns, self.w)), allowzero=1)
+
+    def chunks(self, key_stride: int) -> int:
+        """Into how many equal parts the regions are cut.
+
+        A static graph gets the smallest number that keeps a part's scores within the limit. A
+        dynamic one gets a part for each region of the paper's grid: that divides them at every size.
+        """
+        sizes = (self.n, self.rows, self.columns, self.h, self.w)
+        if not all(isinstance(size, int) for size in sizes):
+            return self.grid**2
+        regions = self.n * self.rows * self.columns
+        keys = _ceil_divide(self.h, key_stride) * _ceil_divide(self.w, key_stride)
+        scores = 4 * regions * self.h * self.w * keys
+        return next(n for n in range(1, regions + 1) if regions % n == 0 and scores <= max(n * SCORES_LIMIT, scores * n // regions))
+
+
+def _regions_along(side: Any, grid: int, extent: int) -> Any:
+    return _times(grid, _ceil_divide(side, extent)) if extent else grid
+
+
+def _constant(number: int) -> Value:
+    return op.Constant(value_ints=[number])
+
+
+def _times(a: Any, b: Any) -> Any:
+    return a * b if isinstance(a, int) and isinstance(b, int) else op.Mul(*map(_value, (a, b)))
+
+
+def _divide(a: Any, b: Any) -> Any:
+    return a // b if isinstance(a, int) and isinstance(b, int) else op.Div(*map(_value, (a, b)))
+
+
+def _ceil_divide(a: Any, b: int) -> Any:
+    return (a + b - 1) // b if isinstance(a, int) else op.Div(op.Add(a, _constant(b - 1)), _constant(b))
+
+
+def _value(size: Any) -> Value:
+    return _constant(size) if isinstance(size, int) else size
+
+
+def _shape(*sizes: Any) -> Value:
+    if all(isinstance(size, int) for size in sizes):
+        return op.Constant(value_ints=list(sizes))
+    return op.Concat(*map(_value, sizes), axis=0)

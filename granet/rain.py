@@ -1,0 +1,182 @@
+"""Synthetic rain, numpy only: streaks at several depths, mist, and drops out of focus.
+
+A rainy picture is min(255, clean + S) with S >= 0 equal in the three channels, as Rain100L and
+Rain100H are made (Yang et al., CVPR 2017). S is a sum of layers, one a depth. Each layer is a field of
+impulses convolved with one motion-blurred streak; the impulses fall on a torus with a velocity of
+their own, so the same rain at another time is the same rain, fallen further.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class StreakLayer:
+    """Streaks at one depth.
+
+    Attributes:
+        length: pixels from end to end of a streak.
+        width: pixels, standard deviation of its Gaussian cross-section.
+        angle: degrees from the vertical, positive leaning to the right on the way down.
+        density: streaks per 10,000 pixels.
+        brightness: mean peak of a streak, in grey levels (0 to 255).
+        evenness: shape of the gamma distribution of the peaks; 1 is exponential, few bright streaks
+            among many faint ones, as on Rain100L.
+        speed: pixels per second.
+    """
+
+    length: float
+    width: float
+    angle: float
+    density: float
+    brightness: float
+    evenness: float
+    speed: float
+
+
+@dataclass(frozen=True)
+class Rain:
+    """Rain over a whole picture.
+
+    Attributes:
+        layers: streaks, one entry a depth.
+        mist: mean of a smooth veil, in grey levels.
+        drops: out-of-focus drops on the lens per 100,000 pixels.
+        seed: positions and brightness of everything.
+    """
+
+    layers: tuple[StreakLayer, ...]
+    mist: float = 0.0
+    drops: float = 0.0
+    seed: int = 0
+
+
+def sample_rain(rng: np.random.Generator, heaviness: float) -> Rain:
+    """Rain of the given heaviness, drawn at random.
+
+    Args:
+        rng: source of every choice.
+        heaviness: 0 drizzle, 0.2 about Rain100L, 0.85 about Rain100H, 1 a cloudburst.
+
+    Returns:
+        Three to six layers that share a wind direction, give or take; now and then mist or drops.
+    """
+    heaviness = float(np.clip(heaviness, 0.0, 1.0))
+    wind = rng.normal(0.0, 14.0)
+    count = int(rng.integers(3, 6 if heaviness < 0.6 else 7))
+    layers = []
+    for _ in range(count):
+        depth = rng.uniform(0.0, 1.0)  # 0 far: short, thin, faint and slow; 1 near
+        length = rng.uniform(8, 24) + depth * rng.uniform(10, 60 + 30 * heaviness)
+        width = 0.45 + 0.7 * depth * rng.uniform(0.3, 1.0) + 0.4 * heaviness * rng.uniform(0, 1)
+        cover = (0.10 + 2.0 * heaviness**1.6) * rng.uniform(0.4, 1.6) / count
+        layers.append(
+            StreakLayer(
+                length=length,
+                width=width,
+                angle=wind + rng.normal(0.0, 2.0 + 6.0 * heaviness),
+                density=1e4 * cover / (length * width * 2.5),
+                brightness=(24 + 26 * heaviness) * rng.uniform(0.6, 1.5),
+                evenness=1 + 3 * heaviness,
+                speed=length * 25,
+            )
+        )
+    mist = rng.uniform(2, 30) if rng.random() < 0.15 + 0.2 * heaviness else 0.0
+    drops = rng.uniform(2, 12) if rng.random() < 0.08 else 0.0
+    return Rain(tuple(layers), mist, drops, int(rng.integers(2**31)))
+
+
+def render_rain(rain: Rain, height: int, width: int, time: float = 0.0) -> Floats:
+    """The rain S that is added to a picture.
+
+    Args:
+        rain: what falls.
+        height: pixels.
+        width: pixels.
+        time: seconds; the streaks of one ``rain`` fall with it, its lens drops and mist stay.
+
+    Returns:
+        float32 H x W, grey levels, at least 0, unbounded above (clip after adding).
+    """
+    rng = np.random.default_rng(rain.seed)
+    spectrum = np.zeros((height, width // 2 + 1), np.complex128)
+    for layer in rain.layers:
+        impulses = _impulses(layer, height, width, time, rng)
+        spectrum += np.fft.rfft2(impulses) * np.fft.rfft2(_streak(layer, height, width))
+    total = np.fft.irfft2(spectrum, s=(height, width))
+    if rain.mist:
+        total += rain.mist * _veil(height, width, rng)
+    if rain.drops:
+        total += _lens_drops(rain.drops, height, width, rng)
+    # The transform leaves rounding noise of either sign where nothing falls.
+    total[total < 0.5] = 0.0
+    return total.astype(np.float32)
+
+
+def add_rain(clean: NDArray[np.uint8], rain: Floats) -> NDArray[np.uint8]:
+    """min(255, clean + S), rounded.
+
+    Args:
+        clean: uint8 H x W x 3, any colour order.
+        rain: float32 H x W in grey levels, from :func:`render_rain`.
+
+    Returns:
+        uint8 H x W x 3.
+    """
+    return np.minimum(clean.astype(np.float32) + np.rint(rain)[..., None], 255).astype(np.uint8)
+
+
+def _impulses(
+    layer: StreakLayer, height: int, width: int, time: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Peaks of the streaks at their places, spread over the four pixels around each; H x W."""
+    count = int(rng.poisson(layer.density * height * width / 1e4))
+    peaks = rng.gamma(layer.evenness, layer.brightness / layer.evenness, count)
+    angle = np.deg2rad(layer.angle)
+    rows = rng.uniform(0, height, count) + time * layer.speed * np.cos(angle)
+    columns = rng.uniform(0, width, count) + time * layer.speed * np.sin(angle)
+    field = np.zeros((height, width))
+    top, left = np.floor(rows).astype(int), np.floor(columns).astype(int)
+    down, right = rows - top, columns - left
+    for row, row_weight in ((top, 1 - down), (top + 1, down)):
+        for column, column_weight in ((left, 1 - right), (left + 1, right)):
+            np.add.at(field, (row % height, column % width), peaks * row_weight * column_weight)
+    return field
+
+
+def _streak(layer: StreakLayer, height: int, width: int) -> NDArray[np.float64]:
+    """One streak of peak 1 around the origin of an H x W torus: Gaussian across, tapered along."""
+    row = np.fft.fftfreq(height, 1 / height)[:, None]
+    column = np.fft.fftfreq(width, 1 / width)[None, :]
+    angle = np.deg2rad(layer.angle)
+    along = row * np.cos(angle) + column * np.sin(angle)
+    across = column * np.cos(angle) - row * np.sin(angle)
+    taper = np.clip((layer.length / 2 - np.abs(along)) / (0.3 * layer.length), 0, 1)
+    kernel: NDArray[np.float64] = np.exp(-0.5 * (across / layer.width) ** 2) * taper
+    return kernel
+
+
+def _veil(height: int, width: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """A smooth positive field of mean about 1, H x W: a few long waves."""
+    row = np.arange(height)[:, None] / max(height, width)
+    column = np.arange(width)[None, :] / max(height, width)
+    field = np.ones((height, width))
+    for _ in range(4):
+        across, down, phase = rng.uniform(0, 1.5), rng.uniform(0, 1.5), rng.uniform(0, 2 * np.pi)
+        field += 0.25 * np.cos(2 * np.pi * (across * column + down * row) + phase)
+    return np.maximum(field, 0)
+
+
+def _lens_drops(per_100k: float, height: int, width: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Soft bright discs, H x W: drops too near to be in focus."""
+    field = np.zeros((height, width))
+    row, column = np.arange(height)[:, None], np.arange(width)[None, :]
+    for _ in range(int(rng.poisson(per_100k * height * width / 1e5))):
+        radius = rng.uniform(2, 9)
+        distance = np.hypot(row - rng.uniform(0, height), column - rng.uniform(0, width))
+        field += rng.uniform(10, 60) / (1 + np.exp((distance - radius) / (0.15 * radius)))
+    return field

@@ -99,9 +99,14 @@ class _Regions:
 
     @classmethod
     def of(cls, x: Value, grid: int, extent: int) -> "_Regions":
-        sizes = [size if isinstance(size, int) else op.Shape(x, start=i, end=i + 1) for i, size in enumerate(x.shape)]
+        sizes = [
+            size if isinstance(size, int) else op.Shape(x, start=i, end=i + 1)
+            for i, size in enumerate(x.shape)
+        ]
         rows, columns = (_regions_along(side, grid, extent) for side in sizes[2:])
-        return cls(grid, sizes[0], sizes[1], rows, _divide(sizes[2], rows), columns, _divide(sizes[3], columns))
+        return cls(
+            grid, sizes[0], sizes[1], rows, _divide(sizes[2], rows), columns, _divide(sizes[3], columns)
+        )
 
     def tokens(self, x: Value, role: str, stride: int = 1) -> Value:
         """N x D x (r h) x (c w) -> (N r c) x 1 x (h w) x D, or D x (h w) for keys."""
@@ -121,7 +126,9 @@ class _Regions:
         """(N r c) x 1 x (h w) x D -> N x D x (r h) x (c w)."""
         x = op.Reshape(x, _shape(self.n, self.rows, self.columns, self.h, self.w, self.d), allowzero=1)
         x = op.Transpose(x, perm=[0, 5, 1, 3, 2, 4])  # N x D x r x h x c x w
-        return op.Reshape(x, _shape(self.n, self.d, _times(self.rows, self.h), _times(self.columns, self.w)), allowzero=1)
+        return op.Reshape(
+            x, _shape(self.n, self.d, _times(self.rows, self.h), _times(self.columns, self.w)), allowzero=1
+        )
 
     def chunks(self, key_stride: int) -> int:
         """Into how many equal parts the regions are cut.
@@ -135,7 +142,8 @@ class _Regions:
         regions = self.n * self.rows * self.columns
         keys = _ceil_divide(self.h, key_stride) * _ceil_divide(self.w, key_stride)
         scores = 4 * regions * self.h * self.w * keys
-        return next(n for n in range(1, regions + 1) if regions % n == 0 and scores <= max(n * SCORES_LIMIT, scores * n // regions))
+        fitting = (n for n in range(1, regions) if regions % n == 0 and scores // n <= SCORES_LIMIT)
+        return next(fitting, regions)
 
 
 def _regions_along(side: Any, grid: int, extent: int) -> Any:

@@ -4,7 +4,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 import onnx
 import torch
@@ -56,7 +56,7 @@ def translate(
             },
         )
     assert program is not None  # only a failed fallback gives None, and dynamo has none
-    model = cast(onnx.ModelProto, program.model_proto)
+    model = program.model_proto
     onnx.checker.check_model(model, full_check=True)
     return model
 

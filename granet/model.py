@@ -36,7 +36,8 @@ class DenseBlock(nn.Module):
         features = x
         for layer in self.layers:
             features = torch.cat([features, F.relu(layer(features))], dim=1)  # N x (C + i growth) x H x W
-        return x + self.fusion(features)
+        fused: Tensor = self.fusion(features)
+        return x + fused
 
 
 class RegionAwareBlock(nn.Module):
@@ -59,7 +60,8 @@ class RegionAwareBlock(nn.Module):
         """N x C x H x W -> the same shape; ``growth``: paper grids along the height and the width."""
         rows, columns = self.grid * growth[0], self.grid * growth[1]
         attended = regional_attention(self.theta(x), self.phi(x), self.g(x), rows, columns, self.key_stride)
-        return x + self.out(attended)
+        out: Tensor = self.out(attended)
+        return x + out
 
 
 def regional_attention(
@@ -78,14 +80,13 @@ def regional_attention(
     Returns:
         N x D x H x W.
     """
-    region = (theta.shape[-2] // rows, theta.shape[-1] // columns)
     queries, keys, values = (split_regions(x, rows, columns) for x in (theta, phi, g))  # (N r c) x D x h x w
     if key_stride > 1:
         keys = F.max_pool2d(keys, key_stride, ceil_mode=True)
         values = F.max_pool2d(values, key_stride, ceil_mode=True)
     # (N r c) x 1 x (h w) x D; PyTorch never makes the whole score matrix.
     attended = F.scaled_dot_product_attention(_tokens(queries), _tokens(keys), _tokens(values), scale=1.0)
-    attended = attended.squeeze(1).transpose(1, 2).unflatten(2, region)  # (N r c) x D x h x w
+    attended = attended.squeeze(1).transpose(1, 2).reshape(queries.shape)  # (N r c) x D x h x w
     return join_regions(attended, rows, columns)
 
 
@@ -135,7 +136,7 @@ class CoarseStage(nn.Module):
         for depth, (local, indices) in enumerate(reversed(levels)):
             if self.region_aware:
                 x = self.region_aware[depth](x, growth)
-            x = F.max_unpool2d(x, indices, 2) + local  # equation 4, guided by the indices of that level
+            x = F.max_unpool2d(x, indices, [2, 2]) + local  # equation 4, guided by the indices of that level
         mask: Tensor = self.mask(x)
         return mask
 
@@ -149,7 +150,7 @@ class MergingBlock(nn.Module):
     """
 
     def forward(self, groups: list[Tensor]) -> Tensor:
-        """k tensors N x C' x H x W -> N x C' x H x W."""
+        """A list of k tensors N x C' x H x W -> N x C' x H x W."""
         total = groups[0]
         for group in groups[1:]:
             total = total + group

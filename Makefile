@@ -1,0 +1,38 @@
+# Every target sets up what it needs: a virtual environment of its own, with pinned versions.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CHECKPOINT := runtime/models/lite.safetensors
+
+.PHONY: demo test lint setup clean
+
+setup: $(READY)
+
+# torch goes first: what depends on it then takes the build that is there.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[cpu,export,dev]'
+	touch $@
+
+# From a checkpoint to a video without rain, each step checked. Leaves its files in demo/.
+demo: $(READY)
+	mkdir -p demo
+	$(BIN)/python -m runtime.demo_clip demo/rain.mp4 --overwrite
+	$(BIN)/granet-export onnx --ckpt $(CHECKPOINT) -o demo/lite.onnx --size 480x320 --overwrite
+	$(BIN)/granet-export parity --ckpt $(CHECKPOINT) demo/lite.onnx
+	$(BIN)/granet-run --input demo/rain.mp4 --model demo/lite.onnx --output demo/side-by-side.mp4 --compare --overwrite
+	@echo "Look at demo/side-by-side.mp4: rain on the left, GraNet's result on the right."
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

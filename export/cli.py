@@ -1,0 +1,155 @@
+"""``granet-export``: checkpoints to models, models against checkpoints, models side by side."""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from granet.errors import ParityError
+from runtime.console import DebugOption, UsageError, run_app, say, stderr
+from runtime.parity import CaseParity
+from runtime.parity_cases import Size
+
+app = typer.Typer(
+    help="From a PyTorch GraNet to verified models for edge devices.",
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    add_completion=False,
+)
+
+DEFAULT_SIZE: Size = (480, 640)
+"""(height, width): what cameras give unless asked for more."""
+
+
+class LayoutChoice(str, Enum):
+    """How pictures go in and come out."""
+
+    frames = "frames"
+    tensor = "tensor"
+
+
+class ColourChoice(str, Enum):
+    """Channel order of frames."""
+
+    bgr = "bgr"
+    rgb = "rgb"
+
+
+def parse_size(text: str) -> Size:
+    """``480x320`` -> (320, 480), height first."""
+    match = re.fullmatch(r"(\d{1,5})[xX](\d{1,5})", text)
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is not a size: write width x height in pixels, as in 480x320")
+    return int(match[2]), int(match[1])
+
+
+Checkpoint = Annotated[Path, typer.Option("--ckpt", help="Checkpoint of GraNet: .pt or .safetensors.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+
+
+@app.command()
+def onnx(
+    ckpt: Checkpoint,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="ONNX file; by default the checkpoint's name, here.")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option("--size", help="Frames of a static graph, WxH; 640x480 by default.")
+    ] = None,
+    dynamic: Annotated[
+        bool, typer.Option("--dynamic", help="Any batch and size, at some cost in speed.")
+    ] = False,
+    fp16: Annotated[bool, typer.Option("--fp16", help="Both stages in half precision.")] = False,
+    layout: Annotated[
+        LayoutChoice,
+        typer.Option(help="frames: uint8 NxHxWx3. tensor: float NxCxHxW, RGB, in [0, 1]."),
+    ] = LayoutChoice.frames,
+    colour: Annotated[ColourChoice, typer.Option(help="Channel order of frames.")] = ColourChoice.bgr,
+    stages: Annotated[
+        bool, typer.Option("--stages", help="Rain mask and coarse result come out too.")
+    ] = False,
+    opset: Annotated[int, typer.Option(help="ONNX opset, 18 to 24.")] = 20,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+    debug: DebugOption = False,
+) -> None:
+    """Export a checkpoint to ONNX, checked against PyTorch before the file gets its name."""
+    from export.onnx_export import ExportOptions, export_onnx
+
+    if dynamic and size is not None:
+        raise UsageError("--size makes a static graph and --dynamic one of any size: give one of them")
+    options = ExportOptions(
+        size=None if dynamic else parse_size(size) if size is not None else DEFAULT_SIZE,
+        precision="fp16" if fp16 else "fp32",
+        layout=layout.value,
+        colour=colour.value,
+        stages=stages,
+        opset=opset,
+        overwrite=overwrite,
+    )
+    path = output or Path(f"{ckpt.stem}.onnx")
+    say(f"exporting {ckpt} to {path}")
+    with _case_progress("parity") as progress:
+        report = export_onnx(ckpt, path, options, progress=progress)
+    say(
+        f"{path}: {path.stat().st_size / 1e6:.1f} MB; PSNR to PyTorch {report.mean_db:.1f} dB in the mean, "
+        f"{report.worst.psnr_db:.1f} dB at worst, over {len(report.cases)} cases"
+    )
+
+
+@app.command()
+def parity(
+    model: Annotated[Path, typer.Argument(help="Exported model.")],
+    ckpt: Checkpoint,
+    images: Annotated[
+        Path | None, typer.Option(help="Directory of rain images; drawn rain without it.")
+    ] = None,
+    size: Annotated[list[str] | None, typer.Option("--size", help="Compare at WxH; may be repeated.")] = None,
+    backend: Annotated[str, typer.Option(help="auto, onnxruntime, openvino.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, gpu, npu.")] = "auto",
+    mean_db: Annotated[float | None, typer.Option(help="Least PSNR in the mean, dB.")] = None,
+    min_db: Annotated[float | None, typer.Option(help="Least PSNR of any picture, dB.")] = None,
+    share: Annotated[float | None, typer.Option(help="Largest share of values off by more than 1.")] = None,
+    hard_db: Annotated[float | None, typer.Option(help="Least PSNR of any hard case, dB.")] = None,
+    as_json: Json = False,
+    debug: DebugOption = False,
+) -> None:
+    """Hold a model against the untouched network in PyTorch. Exit status 3 if it misses its budget."""
+    from export.parity_check import check_parity
+    from export.parity_table import print_parity
+
+    overrides = {"mean_db": mean_db, "min_db": min_db, "share": share, "hard_db": hard_db}
+    sizes = [parse_size(text) for text in size or []]
+    with _case_progress("parity") as progress:
+        report = check_parity(ckpt, model, images, sizes, backend, device, overrides, progress)
+    if as_json:
+        sys.stdout.write(json.dumps(report.to_json(), indent=2) + "\n")
+    else:
+        print_parity(report)
+    if report.misses():
+        raise ParityError(f"parity missed: {'; '.join(report.misses())}")
+
+
+@contextmanager
+def _case_progress(title: str) -> Iterator[Callable[[CaseParity], None]]:
+    """A line on stderr that counts cases and names the last; nothing where stderr is no terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
+        task = bar.add_task(title, total=None)
+
+        def advance(case: CaseParity) -> None:
+            bar.update(task, advance=1, description=f"{title}: {case.name} {case.psnr_db:.1f} dB")
+
+        yield advance
+
+
+def main() -> None:
+    """The entry point of ``granet-export``."""
+    raise SystemExit(run_app(app))

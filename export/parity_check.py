@@ -1,0 +1,101 @@
+"""``granet-export parity``: names, shapes and types first, then values."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from itertools import chain
+from pathlib import Path
+
+import onnx
+
+from granet.checkpoint import read_checkpoint
+from granet.errors import ParityError
+from runtime.console import say
+from runtime.engine import Engine
+from runtime.manifest import sha256_of
+from runtime.metadata import ModelMetadata
+from runtime.onnx_file import read_metadata
+from runtime.open import open_engine
+from runtime.parity import CaseParity, ParityReport, budget_for, measure_parity
+from runtime.parity_cases import ParityCase, Size, hard_cases, pictures, sizes_for, synthetic_rain
+
+
+def check_parity(
+    checkpoint: Path,
+    model: Path,
+    images: Path | None,
+    sizes: Sequence[Size],
+    backend: str,
+    device: str,
+    overrides: Mapping[str, float | None],
+    progress: Callable[[CaseParity], None],
+) -> ParityReport:
+    """Holds an exported model against the network in PyTorch.
+
+    Args:
+        checkpoint: what the model was made from.
+        model: the ONNX file.
+        images: directory of rain images; rain drawn on a drawn street if ``None``.
+        sizes: (height, width) to compare at; the images' own, or a few, if empty.
+        backend: that runs the model.
+        device: that it runs on; PyTorch runs on the CPU.
+        overrides: of the budget of the model's precision, by field; ``None`` leaves it.
+        progress: called after each case.
+
+    Raises:
+        ParityError: if names, shapes or types differ, or the checkpoint is not the model's.
+        UserError: if a file cannot be used or the engine is not to be had.
+    """
+    metadata = read_metadata(model)
+    _check_origin(checkpoint, model, metadata)
+    _check_interface(model, metadata)
+    budget = budget_for(metadata.precision, **overrides)
+    with (
+        open_engine(model, device, backend) as engine,
+        open_engine(checkpoint, "cpu", colour=engine.info.colour) as reference,
+    ):
+        return measure_parity(reference, engine, _cases(engine, images, sizes), budget, progress)
+
+
+def _check_origin(checkpoint: Path, model: Path, metadata: ModelMetadata) -> None:
+    """The configuration must be the same; another file with the same weights may be meant."""
+    config = asdict(read_checkpoint(checkpoint).config)
+    different = [name for name in config if config[name] != metadata.config.get(name)]
+    if different:
+        name = different[0]
+        raise ParityError(
+            f"{model} is of another network than {checkpoint}: "
+            f"{name} is {metadata.config.get(name)!r}, not {config[name]!r}"
+        )
+    if sha256_of(checkpoint) != metadata.checkpoint_sha256:
+        say(f"note: {model} was made from {metadata.checkpoint} and not from this very {checkpoint}")
+
+
+def _check_interface(path: Path, metadata: ModelMetadata) -> None:
+    """Names, then shapes, then types of the graph against what it says of itself."""
+    graph = onnx.load(path, load_external_data=False).graph
+    frames = metadata.layout == "frames"
+    sides = (metadata.height, metadata.width)
+    shape = (metadata.batch, *sides, 3) if frames else (metadata.batch, 3, *sides)
+    kind = onnx.TensorProto.UINT8 if frames else onnx.TensorProto.FLOAT
+    expected = [("rainy", shape, kind), *((name, shape, kind) for name in metadata.outputs)]
+    found = [_described(value) for value in (*graph.input, *graph.output)]
+    for what, index in (("names", 0), ("shapes", 1), ("types", 2)):
+        ours, theirs = [[value[index] for value in values] for values in (expected, found)]
+        if ours != theirs:
+            raise ParityError(f"{path}: {what} of inputs and outputs are {theirs}, not {ours}")
+
+
+def _described(value: onnx.ValueInfoProto) -> tuple[str, tuple[int | None, ...], int]:
+    tensor = value.type.tensor_type
+    shape = tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim)
+    return value.name, shape, tensor.elem_type
+
+
+def _cases(engine: Engine, images: Path | None, asked: Sequence[Size]) -> Iterable[ParityCase]:
+    fit = engine.info.fit
+    sizes = sizes_for(fit, asked)
+    hard = chain.from_iterable(hard_cases(size) for size in sizes)
+    if images is None:
+        return chain(chain.from_iterable(synthetic_rain(size) for size in sizes), hard)
+    own_sizes = fit.height is None and not asked
+    return chain(pictures(images, engine.info.colour, [] if own_sizes else sizes, say), hard)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from granet.scenes import street
 
 from granet.errors import UserError
 from granet.rain import add_rain, render_rain, sample_rain
+from granet.scenes import street
 from runtime.fitting import FrameFit
 from runtime.frame import Colour, Pixels
 from runtime.sources.base import Say

@@ -9,6 +9,22 @@ from granet.size_rule import SizeRule
 POOLING_LEVELS = 3
 """Max-poolings of the coarse stage (three layers of local feature extraction, section 3.2)."""
 
+MAX_WIDTH = 1024
+"""Most channels of a layer: beyond any use of this network, and small enough that a configuration
+out of a damaged or hostile file cannot ask for more memory than there is."""
+
+MAX_DEPTH = 64
+"""Most layers of a dense block, and most dense blocks of the fine stage."""
+
+_LARGEST = {
+    "channels": MAX_WIDTH,
+    "growth": MAX_WIDTH,
+    "dense_layers": MAX_DEPTH,
+    "nonlocal_channels": MAX_WIDTH,
+    "fine_blocks": MAX_DEPTH,
+    "key_stride": 64,
+}
+
 
 @dataclass(frozen=True)
 class GraNetConfig:
@@ -55,9 +71,17 @@ class GraNetConfig:
             value = getattr(self, field.name)
             if field.type is bool and not isinstance(value, bool):
                 raise UserError(f"GraNet configuration: {field.name} must be true or false, not {value!r}")
-            if field.type is int and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise UserError(f"GraNet configuration: {field.name} must be a positive integer, not {value!r}")
+            if field.name in _LARGEST:
+                self._check_number(field.name, value)
         self.size_rule  # noqa: B018  an extent that the rule refuses is refused here
+
+    @staticmethod
+    def _check_number(name: str, value: Any) -> None:
+        # JSON's true is Python's 1, but nobody means it as a width.
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _LARGEST[name]:
+            raise UserError(
+                f"GraNet configuration: {name} must be an integer from 1 to {_LARGEST[name]}, not {value!r}"
+            )
 
     @classmethod
     def paper(cls) -> "GraNetConfig":
@@ -88,6 +112,8 @@ class GraNetConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "GraNetConfig":
         """The configuration that :func:`dataclasses.asdict` wrote.
+
+        A setting that is missing gets its default, which is the behaviour from before it existed.
 
         Raises:
             UserError: if a name is unknown or a value out of range.

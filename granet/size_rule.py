@@ -33,19 +33,21 @@ class SizeRule:
             ``None`` keeps the paper's literal grid whatever the size.
 
     Raises:
-        UserError: if ``extent`` is not a multiple of ``multiple``.
+        UserError: if ``extent`` is not a multiple of ``multiple``, or either is no positive integer.
     """
 
     multiple: int = 8
     extent: int | None = 512
 
     def __post_init__(self) -> None:
-        if self.multiple < 1:
-            raise UserError(f"size multiple {self.multiple}: must be at least 1")
+        if not _is_count(self.multiple):
+            raise UserError(f"size multiple {self.multiple!r}: must be a positive integer")
         if self.extent is None:
             return
-        if not isinstance(self.extent, int) or self.extent < 1 or self.extent % self.multiple:
-            raise UserError(f"region extent {self.extent!r}: must be a multiple of {self.multiple} pixels")
+        if not _is_count(self.extent) or self.extent % self.multiple:
+            raise UserError(
+                f"region extent {self.extent!r}: must be a multiple of {self.multiple} pixels, or none"
+            )
 
     def grid_growth(self, side: int) -> int:
         """How many times the paper's grid stands along a side of ``side`` pixels."""
@@ -64,6 +66,12 @@ class SizeRule:
         """
         if min(height, width) < MIN_SIDE:
             raise UserError(
-                f"a frame of {width}x{height} pixels is too small: GraNet needs at least {MIN_SIDE}x{MIN_SIDE}"
+                f"a frame of {width}x{height} pixels is too small: "
+                f"GraNet needs at least {MIN_SIDE}x{MIN_SIDE}"
             )
         return self.padded_side(height), self.padded_side(width)
+
+
+def _is_count(value: object) -> bool:
+    """Whether ``value``, which may come out of a file, is a positive integer; True is not."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

@@ -38,6 +38,9 @@ class ModelMetadata:
         versions: package name -> version that made the file.
         weights: facts about the training that the checkpoint carried.
         format: version of this record.
+
+    Raises:
+        ValueError: if a value is not of the kind above; the file it came from may be anyone's.
     """
 
     config: dict[str, Any]
@@ -55,6 +58,21 @@ class ModelMetadata:
     versions: dict[str, str]
     weights: dict[str, Any] = field(default_factory=dict)
     format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        for name in ("checkpoint", "checkpoint_sha256", "precision"):
+            _require(isinstance(getattr(self, name), str), name, getattr(self, name))
+        for name in ("config", "versions", "weights"):
+            _require(isinstance(getattr(self, name), dict), name, getattr(self, name))
+        for name in ("extent", "height", "width", "batch"):
+            value = getattr(self, name)
+            _require(value is None or _is_positive(value), name, value)
+        _require(_is_positive(self.multiple), "multiple", self.multiple)
+        _require(self.extent is None or self.extent % self.multiple == 0, "extent", self.extent)
+        _require(self.layout in ("frames", "tensor"), "layout", self.layout)
+        _require(self.colour in ("bgr", "rgb"), "colour", self.colour)
+        names = isinstance(self.outputs, list) and all(isinstance(name, str) for name in self.outputs)
+        _require(names and len(self.outputs) > 0, "outputs", self.outputs)
 
     @property
     def size_rule(self) -> SizeRule:
@@ -76,10 +94,19 @@ class ModelMetadata:
             values = json.loads(text)
             if values.get("format") != FORMAT:
                 raise UserError(
-                    f"{source}: its metadata has format {values.get('format')!r}, this version reads {FORMAT}: "
-                    "export it again with this version, or install the one that made it"
+                    f"{source}: its metadata has format {values.get('format')!r}, this version reads "
+                    f"{FORMAT}: export it again with this version, or install the one that made it"
                 )
             known = {item.name for item in fields(cls)}
             return cls(**{name: value for name, value in values.items() if name in known})
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(f"{source}: its granet metadata is damaged ({error}): export it again") from error
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _require(condition: bool, name: str, value: object) -> None:
+    if not condition:
+        raise ValueError(f"{name} is {value!r:.60}")

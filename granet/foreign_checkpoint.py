@@ -1,0 +1,119 @@
+"""Checkpoints that others wrote, brought to the form of ours: plain float32 weights by name.
+
+Training scripts nest weights in wrappers, keep an average beside them, and prefix their names;
+here the wrappers are opened, the average is preferred, and the prefixes go. The configuration of
+weights that come without one is read off their shapes. Everything in a file is its author's, who
+may be hostile: nothing here trusts a count, a size or a nesting depth that the file states.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from granet.config import GraNetConfig
+from granet.errors import UserError
+
+State = dict[str, Tensor]
+
+# Where training scripts keep weights; averaged ones first, because they are the better ones.
+_WRAPPERS = (
+    "params_ema", "ema_state_dict", "state_dict_ema", "model_ema", "ema", "shadow",
+    "state_dict", "model_state_dict", "model", "params", "network", "net", "weights",
+)  # fmt: skip
+_DEEPEST_WRAPPER = 3
+# DataParallel and AveragedModel; torch.compile; Lightning and training scripts; ema-pytorch.
+_PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "ema_model.", "online_model.")
+_AVERAGE = "ema_model."
+
+
+def canonical_state(content: Mapping[Any, Any], most_bytes: int) -> State:
+    """Parameters by GraNet's own names: float32, contiguous, finite, on the CPU.
+
+    Args:
+        content: what the file holds, wrappers and all.
+        most_bytes: what the tensors may take in all: a view of one number that claims to be a
+            terabyte is refused before anything reads it.
+
+    Raises:
+        UserError: if there are no weights, or weights that no network can have.
+    """
+    tensors = _weights_in(content)
+    averaged = {name: value for name, value in tensors.items() if name.startswith(_AVERAGE)}
+    state: State = {}
+    for name, value in (averaged or tensors).items():
+        plain = _without_prefixes(name)
+        if plain in state:
+            raise UserError(f"it holds two sets of weights ({name} is there twice): save the one to use")
+        state[plain] = value
+    if not state:
+        raise UserError("it holds no tensors: this is not a checkpoint of GraNet")
+    for name, value in state.items():
+        if not value.is_floating_point() or value.layout != torch.strided or value.device.type != "cpu":
+            raise UserError(f"{name} is not made of plain floating-point weights ({value.dtype})")
+    if sum(value.numel() * value.element_size() for value in state.values()) > most_bytes:
+        raise UserError("its tensors claim to be larger than the file: it is damaged or hostile")
+    state = {name: value.detach().float().contiguous() for name, value in state.items()}
+    for name, value in state.items():
+        if not bool(torch.isfinite(value).all()):
+            raise UserError(f"{name} holds NaN or infinite values: the training diverged; use an earlier one")
+    return state
+
+
+def _weights_in(content: Mapping[Any, Any], depth: int = 0) -> State:
+    """The tensors of the first wrapper that has any, else those of ``content`` itself.
+
+    Counters (``n_averaged``, ``num_batches_tracked``) have no dimensions and are left out.
+    """
+    inner = [content.get(key) for key in _WRAPPERS] if depth < _DEEPEST_WRAPPER else []
+    for wrapped in inner:
+        found = _weights_in(wrapped, depth + 1) if isinstance(wrapped, Mapping) else None
+        if found:
+            return found
+    return {str(name): value for name, value in content.items() if isinstance(value, Tensor) and value.ndim}
+
+
+def _without_prefixes(name: str) -> str:
+    while True:
+        prefix = next((prefix for prefix in _PREFIXES if name.startswith(prefix)), None)
+        if prefix is None:
+            return name
+        name = name.removeprefix(prefix)
+
+
+def config_of_shapes(state: State) -> GraNetConfig:
+    """The configuration that the names and shapes of ``state`` tell.
+
+    What they do not tell has its default, except the key stride, which is that of ``lite`` for
+    networks of its widths. Nothing is built here, so the result is no larger than ``state`` is.
+
+    Raises:
+        UserError: if ``state`` is of another network.
+    """
+    for name in ("coarse.head.weight", "coarse.local.0.layers.0.weight"):
+        if name not in state:
+            raise UserError(f"this is a checkpoint of another network: it has no {name}")
+    default, lite = GraNetConfig(), GraNetConfig.lite()
+    theta = state.get("coarse.region_aware.0.theta.weight")
+    fine_stage, fine_blocks = "fine.head.weight" in state, _count(state, "fine.blocks.")
+    told = GraNetConfig(
+        channels=state["coarse.head.weight"].shape[0],
+        growth=state["coarse.local.0.layers.0.weight"].shape[0],
+        dense_layers=_count(state, "coarse.local.0.layers."),
+        nonlocal_channels=default.nonlocal_channels if theta is None else theta.shape[0],
+        fine_blocks=fine_blocks or default.fine_blocks,
+        region_aware=theta is not None,
+        fine_stage=fine_stage,
+        context=fine_blocks > 0 or not fine_stage,
+    )
+    widths = ("channels", "growth", "dense_layers", "nonlocal_channels")
+    is_lite = all(getattr(told, width) == getattr(lite, width) for width in widths)
+    return replace(told, key_stride=lite.key_stride) if is_lite else told
+
+
+def _count(state: State, prefix: str) -> int:
+    """How many different modules stand in the list that ``prefix`` names."""
+    depth = prefix.count(".")
+    return len({name.split(".")[depth] for name in state if name.startswith(prefix)})

@@ -1,0 +1,121 @@
+"""What the engines that run an exported ONNX file have in common: its checks and its layouts."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from granet.errors import UserError
+from runtime.engine import EngineInfo
+from runtime.fitting import FrameFit
+from runtime.frame import Colour, Pixels
+from runtime.manifest import verify
+from runtime.metadata import ModelMetadata
+from runtime.onnx_file import read_metadata
+
+
+@dataclass(frozen=True)
+class OnnxModel:
+    """An ONNX file of ours, checked against its manifest.
+
+    Attributes:
+        path: the file.
+        metadata: what it says about itself.
+    """
+
+    path: Path
+    metadata: ModelMetadata
+
+    @classmethod
+    def open(cls, path: Path) -> "OnnxModel":
+        """Checks ``path`` against the manifest beside it, if there is one, and reads its metadata.
+
+        Raises:
+            UserError: if it cannot be read, is not ours, or was changed after its manifest was written.
+        """
+        metadata = read_metadata(path)
+        verify(path)
+        return cls(path, metadata)
+
+    @property
+    def colour(self) -> Colour:
+        """Channel order of the frames; tensors are always RGB."""
+        return self.metadata.colour if self.metadata.layout == "frames" else "rgb"
+
+    @property
+    def output(self) -> str:
+        """Name of the rain-free image among the graph's outputs."""
+        return self.metadata.outputs[0]
+
+    def info(self, backend: str, version: str, device: str, note: str = "") -> EngineInfo:
+        """The engine's description; ``note`` is put in brackets after the device."""
+        meta = self.metadata
+        fit = FrameFit(meta.size_rule, meta.height, meta.width, meta.batch)
+        where = f"{device} ({note})" if note else device
+        what = f"{self.path.name}, {meta.precision}, {fit}, {self.colour}"
+        if meta.layout == "tensor":
+            what += ", frames converted to tensors on the host"
+        description = f"{backend} {version} on {where}: {what}"
+        return EngineInfo(backend, device, self.path.name, meta.precision, self.colour, fit, description)
+
+    def check_graph(self, dtype: DTypeLike, shape: Sequence[int | None], outputs: Sequence[str]) -> None:
+        """Holds the graph that a backend loaded against the metadata.
+
+        Args:
+            dtype: of its first input.
+            shape: of its first input; ``None`` for a dynamic dimension.
+            outputs: names of its outputs.
+
+        Raises:
+            UserError: if they disagree; then the file was put together by someone else.
+        """
+        meta = self.metadata
+        sides = (meta.height, meta.width)
+        frames = meta.layout == "frames"
+        expected = (meta.batch, *sides, 3) if frames else (meta.batch, 3, *sides)
+        kinds = (np.uint8,) if frames else (np.float32, np.float16)
+        if tuple(shape) != expected or np.dtype(dtype) not in kinds or self.output not in outputs:
+            raise UserError(
+                f"{self.path}: the graph ({np.dtype(dtype)} {_shape(shape)}) is not what its metadata says "
+                f"({meta.layout} {_shape(expected)}): export it again"
+            )
+
+    def failure(self, doing: str, error: Exception) -> UserError:
+        """One line for what a backend says in many."""
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = lines[-1] if lines else type(error).__name__
+        reason = re.split(r"Status Message: |\[ONNXRuntimeError\] : \d+ : \w+ : ", reason)[-1]
+        shortened = reason if len(reason) <= 200 else f"...{reason[-200:]}"
+        return UserError(f"{self.path}: {doing} failed: {shortened}")
+
+    def to_input(self, batch: Pixels, dtype: DTypeLike) -> NDArray[Any]:
+        """uint8 n x h x w x 3 -> what the graph takes: itself, or n x 3 x h x w in [0, 1] of ``dtype``."""
+        if self.metadata.layout == "frames":
+            return batch
+        image = batch.transpose(0, 3, 1, 2) / np.float32(255)
+        return np.ascontiguousarray(image, dtype)
+
+    def to_frames(self, output: NDArray[Any], batch: Pixels) -> Pixels:
+        """What the graph gave for ``batch`` -> uint8 n x h x w x 3, levels rounded half to even.
+
+        Raises:
+            UserError: if it is not of the shape and dtype of ``batch``.
+        """
+        frames = output
+        if self.metadata.layout == "tensor" and output.ndim == 4:
+            levels = np.rint(np.clip(output.astype(np.float32), 0, 1) * np.float32(255))
+            frames = np.ascontiguousarray(levels.transpose(0, 2, 3, 1).astype(np.uint8))
+        if frames.shape != batch.shape or frames.dtype != np.uint8:
+            raise UserError(
+                f"{self.path}: the graph made {output.dtype} {output.shape} of frames {batch.shape}: "
+                "export it again"
+            )
+        return frames
+
+
+def _shape(shape: Sequence[int | None]) -> str:
+    return "x".join("?" if side is None else str(side) for side in shape)

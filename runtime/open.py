@@ -1,0 +1,99 @@
+"""Opens a model file with the backend and on the device that were asked for."""
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+from granet.errors import UserError
+from runtime.device import Device
+from runtime.engine import Engine
+from runtime.frame import Colour
+
+CHECKPOINTS = (".pt", ".pth", ".safetensors")
+BACKENDS = ("torch", "onnxruntime", "openvino")
+
+_INSTALL = {
+    "torch": 'pip install "granet-deploy[export]"',
+    "onnxruntime": 'pip install "granet-deploy[cpu]" (or, for NVIDIA GPUs, "granet-deploy[gpu]")',
+    "openvino": 'pip install "granet-deploy[cpu]"',
+}
+
+
+def open_engine(
+    path: str | Path, device: str = "auto", backend: str = "auto", *, colour: Colour = "bgr"
+) -> Engine:
+    """Loads a checkpoint or an exported model.
+
+    Args:
+        path: ``.pt``, ``.pth`` or ``.safetensors`` (runs in PyTorch), or ``.onnx``.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` (NVIDIA), ``gpu`` or ``npu`` (Intel's, with
+            openvino). ``auto`` is CUDA where the backend has it and else the CPU; the engine's
+            description says which. Any other name is that device or an error.
+        backend: ``auto``, ``torch``, ``onnxruntime`` or ``openvino``. ``auto`` runs an ONNX file on
+            CUDA devices with onnxruntime, on all others with openvino, which is faster, if that is
+            installed, and else with onnxruntime.
+        colour: channel order of the frames, for checkpoints only. An exported model has its own.
+
+    Raises:
+        UserError: if the file is not there or is not a model, or if backend or device are unknown or
+            not to be had; the message says what is missing and how to get it.
+    """
+    path = Path(path)
+    wanted = Device.parse(device)
+    if backend not in ("auto", *BACKENDS):
+        raise UserError(f"no backend is called {backend!r}: there are auto, {', '.join(BACKENDS)}")
+    _check_file(path)
+    chosen = _choose_backend(path, wanted, backend)
+    if find_spec(chosen) is None:
+        raise UserError(f"{path}: running it with {chosen} needs that package: {_INSTALL[chosen]}")
+    try:
+        engine = _engine_class(chosen)
+    except ImportError as error:
+        raise UserError(
+            f"{chosen} is installed but cannot be imported ({error}): {_INSTALL[chosen]}"
+        ) from error
+    return engine(path, wanted, colour)
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise UserError(f"{path}: a directory, not a model file")
+    if not path.exists():
+        raise UserError(f"{path}: no such model file")
+    if path.suffix.lower() in (".engine", ".plan", ".trt"):
+        raise UserError(f"{path}: TensorRT engines are not supported by this version: give the ONNX file")
+    if path.suffix.lower() not in (*CHECKPOINTS, ".onnx"):
+        raise UserError(f"{path}: not a model: its name must end in .onnx, {', '.join(CHECKPOINTS)}")
+
+
+def _choose_backend(path: Path, device: Device, backend: str) -> str:
+    if path.suffix.lower() in CHECKPOINTS:
+        if backend not in ("auto", "torch"):
+            raise UserError(
+                f"{path}: a checkpoint runs in torch; for {backend} export it: granet-export onnx"
+            )
+        return "torch"
+    if backend == "torch":
+        raise UserError(f"{path}: torch runs checkpoints ({', '.join(CHECKPOINTS)}), not ONNX files")
+    if backend != "auto":
+        return backend
+    if device.kind == "cuda":
+        return "onnxruntime"
+    if device.kind in ("gpu", "npu") or find_spec("openvino") is not None:
+        return "openvino"
+    return "onnxruntime"
+
+
+def _engine_class(backend: str) -> Callable[[Path, Device, Colour], Engine]:
+    """Imports the one backend that is asked for; the others need not be installed."""
+    if backend == "torch":
+        from runtime.engines.torch_engine import TorchEngine
+
+        return TorchEngine
+    if backend == "openvino":
+        from runtime.engines.openvino_engine import OpenVinoEngine
+
+        return lambda path, device, colour: OpenVinoEngine(path, device)
+    from runtime.engines.onnxruntime_engine import OnnxRuntimeEngine
+
+    return lambda path, device, colour: OnnxRuntimeEngine(path, device)

@@ -1,0 +1,217 @@
+"""Reading, inference and writing at the same time, in order, in bounded memory.
+
+Two threads read and infer; writing stays in the calling thread, because windows and signals want the
+main one. Between them are bounded queues, so the slowest of the three sets the pace. A *file* waits
+for it and loses nothing; of a *live* source the newest frame counts, and what gives way is counted.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from granet.errors import UserError
+from runtime.engine import Engine
+from runtime.frame import Frame
+from runtime.frame_queue import FrameQueue
+from runtime.sinks.base import Sink
+from runtime.sources.base import Say, Source
+from runtime.statistics import Summary, Times
+
+QUEUED = 3
+"""Frames that wait between two stages: enough to even out their jitter."""
+
+_IDLE = 0.05
+_JOIN = 5.0
+_AS_THEY_ARE = "as they are"
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A frame on its way."""
+
+    frame: Frame
+    read_at: float
+    before: Frame | None = None
+
+
+class Pipeline:
+    """One run of a source through an engine into a sink.
+
+    Args:
+        source: opened.
+        engine: loaded.
+        sink: neither started nor written to.
+        compare: give the sink the frames as they were read, too.
+        limit: most frames to be written; ``None`` for all.
+        say: is told once how frames are fitted to the graph.
+        progress: called with the number of frames written, after each.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        engine: Engine,
+        sink: Sink,
+        *,
+        compare: bool = False,
+        limit: int | None = None,
+        say: Say = lambda message: None,
+        progress: Callable[[int], None] = lambda written: None,
+    ) -> None:
+        self._source, self._engine, self._sink = source, engine, sink
+        self._compare, self._limit = compare, limit
+        self._say, self._progress = say, progress
+        live = source.info.live
+        self._read: FrameQueue[_Work] = FrameQueue(1 if live else QUEUED, newest=live)
+        self._done: FrameQueue[_Work] = FrameQueue(1 if live else QUEUED)
+        self._stopping = threading.Event()
+        self._hurry = False
+        self._error: BaseException | None = None
+        self._source_failed = False
+        self._lock = threading.Lock()
+        self._told = False
+        self._frames_in = 0
+        self._frames_out = 0
+        self._latency, self._inference = Times(), Times()
+
+    def stop(self) -> None:
+        """Ends the run after the frame that is in the engine; a second call does not wait for that.
+
+        May be called from any thread and from a signal handler.
+        """
+        # The queues are closed by the loop: a signal can arrive while this very thread has their lock.
+        if self._stopping.is_set():
+            self._hurry = True
+        self._stopping.set()
+
+    def run(self) -> Summary:
+        """Runs until the source ends, :meth:`stop` is called or the sink wants no more.
+
+        Whatever ends it but an error, the output is finished. After an error it is removed; but not
+        if a live source fails: then what was recorded is finished, and the error raised.
+
+        Raises:
+            UserError: from any of the three.
+        """
+        threads = [
+            threading.Thread(target=self._guarded, args=(stage,), name=stage.__name__, daemon=True)
+            for stage in (self._reading, self._inferring)
+        ]
+        start = time.perf_counter()
+        try:
+            self._sink.start(self._engine.info.colour)
+            for thread in threads:
+                thread.start()
+            self._writing()
+            self._raise_unless_recording()
+            self._sink.finish()
+        except BaseException:
+            self._end(threads)
+            self._sink.abort()
+            raise
+        self._end(threads)
+        if self._error is not None:
+            raise self._error
+        return self._summary(time.perf_counter() - start)
+
+    def _reading(self) -> None:
+        """The first thread: source -> queue."""
+        try:
+            for frame in self._source.frames(self._engine.info.colour):
+                self._frames_in += 1
+                if not self._read.put(_Work(frame, time.perf_counter())) or self._stopping.is_set():
+                    return
+                if self._frames_in == self._limit and not self._source.info.live:
+                    return
+        except UserError:
+            self._source_failed = True
+            raise
+
+    def _inferring(self) -> None:
+        """The second thread: queue -> engine -> queue."""
+        while (work := self._read.get()) is not None and not self._stopping.is_set():
+            start = time.perf_counter()
+            result = self._infer(work.frame)
+            self._inference.add(time.perf_counter() - start)
+            before = work.frame if self._compare else None
+            if not self._done.put(_Work(result, work.read_at, before)):
+                return
+
+    def _writing(self) -> None:
+        """This thread: queue -> sink."""
+        while self._frames_out != self._limit and self._sink.wants_more:
+            if self._stopping.is_set():
+                self._read.close(discard=True)
+            try:
+                work = self._done.get(_IDLE)
+            except TimeoutError:
+                if self._hurry:
+                    return
+                self._sink.idle()
+                continue
+            if work is None:
+                return
+            self._sink.write(work.frame, work.before)
+            self._sink.write_sound(self._source.sound())
+            self._frames_out += 1
+            self._latency.add(time.perf_counter() - work.read_at)
+            self._progress(self._frames_out)
+
+    def _infer(self, frame: Frame) -> Frame:
+        try:
+            self._tell_plan(frame)
+            return replace(frame, pixels=self._engine.run(frame.pixels[None])[0])
+        except UserError as error:
+            if frame.name is None:
+                raise
+            raise UserError(f"{frame.name}: {error}") from error
+
+    def _tell_plan(self, frame: Frame) -> None:
+        if self._told:
+            return
+        self._told = True
+        height, width = frame.pixels.shape[:2]
+        plan = self._engine.plan(height, width).description
+        if plan != _AS_THEY_ARE:
+            self._say(f"frames of {width}x{height} go through the network {plan}")
+
+    def _guarded(self, stage: Callable[[], None]) -> None:
+        """Runs a stage in its thread; its error ends the run and is raised in the calling thread."""
+        try:
+            stage()
+        except BaseException as error:  # noqa: BLE001 - raised again by run()
+            with self._lock:
+                # What follows from the first error is not told.
+                self._error = self._error or error
+        finally:
+            self._read.close(discard=stage == self._inferring)
+            if stage == self._inferring:
+                self._done.close()
+
+    def _end(self, threads: list[threading.Thread]) -> None:
+        self._stopping.set()
+        self._read.close(discard=True)
+        self._done.close(discard=True)
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join(_JOIN)
+
+    def _raise_unless_recording(self) -> None:
+        if self._error is not None and not (self._source_failed and self._source.info.live):
+            raise self._error
+
+    def _summary(self, seconds: float) -> Summary:
+        info = self._engine.info
+        return Summary(
+            frames_in=self._frames_in,
+            frames_out=self._frames_out,
+            dropped=self._read.dropped,
+            seconds=round(seconds, 3),
+            fps=round(self._frames_out / seconds, 2) if seconds > 0 else 0.0,
+            latency_ms=self._latency.percentiles(),
+            engine_ms=self._inference.percentiles(),
+            backend=info.backend,
+            device=info.device,
+            model=info.model,
+        )

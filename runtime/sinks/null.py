@@ -1,0 +1,13 @@
+"""Nowhere: to measure."""
+
+from runtime.frame import Frame
+from runtime.sinks.base import Sink
+
+
+class NullSink(Sink):
+    """Drops every frame."""
+
+    name = "nowhere (measuring only)"
+
+    def write(self, frame: Frame, before: Frame | None = None) -> None:
+        """Does nothing."""

@@ -1,0 +1,277 @@
+import threading
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from granet.errors import UserError
+from granet.size_rule import SizeRule
+from runtime.fitting import FrameFit
+from runtime.frame import Colour, Frame
+from runtime.frame_queue import FrameQueue
+from runtime.pipeline import QUEUED, Pipeline
+from runtime.sinks.base import Sink
+from runtime.sources.base import Source, StreamInfo
+from runtime.statistics import Times
+from tests.media import numbered
+from tests.runtime.fakes import FakeEngine
+
+
+class FakeSource(Source):
+    """Numbered frames; ``fail_after`` of them an error."""
+
+    def __init__(
+        self, count: int, *, live: bool = False, fail_after: int | None = None, pause: float = 0.0
+    ) -> None:
+        self.info = StreamInfo("fake", "camera" if live else "video", live=live, frames=count)
+        self.given = 0
+        self._count, self._fail_after, self._pause = count, fail_after, pause
+
+    def frames(self, colour: Colour) -> Iterator[Frame]:
+        for index in range(self._count):
+            if index == self._fail_after:
+                raise UserError(f"fake: damaged after frame {index}")
+            time.sleep(self._pause)
+            self.given += 1
+            yield Frame(np.full((20, 24, 3), index % 256, np.uint8), index, index, Fraction(1, 25))
+
+
+class FakeSink(Sink):
+    """Remembers what was done to it."""
+
+    name = "fake"
+
+    def __init__(
+        self, *, seconds: float = 0.0, fail_at: int | None = None, enough: int | None = None
+    ) -> None:
+        self.calls: list[str] = []
+        self.indices: list[int] = []
+        self.befores: list[Frame | None] = []
+        self.threads: set[int] = set()
+        self._seconds, self._fail_at, self._enough = seconds, fail_at, enough
+
+    def start(self, colour: Colour) -> None:
+        self.calls.append(f"start {colour}")
+
+    def write(self, frame: Frame, before: Frame | None = None) -> None:
+        if len(self.indices) == self._fail_at:
+            raise UserError("fake: disk full")
+        time.sleep(self._seconds)
+        self.threads.add(threading.get_ident())
+        self.indices.append(frame.index)
+        self.befores.append(before)
+        if len(self.indices) == self._enough:
+            self.wants_more = False
+
+    def finish(self) -> None:
+        self.calls.append("finish")
+
+    def abort(self) -> None:
+        self.calls.append("abort")
+
+
+def test_every_frame_of_a_file_comes_out_in_order_from_a_jittery_engine() -> None:
+    sink = FakeSink()
+    summary = Pipeline(FakeSource(200), FakeEngine("rgb", jitter=0.004), sink).run()
+    assert sink.indices == list(range(200))
+    assert (summary.frames_in, summary.frames_out, summary.dropped) == (200, 200, 0)
+    assert sink.calls == ["start rgb", "finish"]
+    assert sink.threads == {threading.get_ident()}
+    assert (summary.backend, summary.device, summary.model) == ("fake", "cpu", "fake.onnx")
+    assert 0 < summary.engine_ms.p50 <= summary.engine_ms.p99 <= summary.latency_ms.p99
+
+
+def test_reading_inference_and_writing_overlap() -> None:
+    source, engine, sink = FakeSource(20, pause=0.02), FakeEngine(seconds=0.02), FakeSink(seconds=0.02)
+    summary = Pipeline(source, engine, sink).run()
+    assert summary.seconds < 0.75 * 20 * 0.06
+
+
+def test_a_slow_sink_never_makes_frames_pile_up() -> None:
+    source, sink = FakeSource(60), FakeSink(seconds=0.01)
+    most = 0
+
+    def look(written: int) -> None:
+        nonlocal most
+        most = max(most, source.given - written)
+
+    Pipeline(source, FakeEngine(), sink, progress=look).run()
+    # Both queues, one frame in each of the three stages.
+    assert most <= 2 * QUEUED + 3
+    assert len(sink.indices) == 60
+
+
+def test_a_live_source_keeps_the_newest_frame_and_counts_what_it_drops() -> None:
+    source, sink = FakeSource(100, live=True, pause=0.002), FakeSink()
+    summary = Pipeline(source, FakeEngine(seconds=0.02), sink).run()
+    assert summary.frames_in == 100
+    assert summary.dropped > 40
+    assert summary.frames_out + summary.dropped == 100
+    assert sink.indices == sorted(set(sink.indices))
+    # Newest: what comes out is never more than a few frames behind what was read meanwhile.
+    assert sink.indices[-1] == 99
+    assert summary.latency_ms.p50 < 80
+
+
+def test_a_slow_sink_does_not_delay_a_live_source() -> None:
+    source, sink = FakeSource(60, live=True, pause=0.002), FakeSink(seconds=0.02)
+    summary = Pipeline(source, FakeEngine(), sink).run()
+    assert source.given == 60 and summary.dropped > 20
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_the_limit_counts_what_is_written(live: bool) -> None:
+    source, sink = FakeSource(10_000, live=live), FakeSink()
+    summary = Pipeline(source, FakeEngine(seconds=0.001), sink, limit=7).run()
+    assert summary.frames_out == len(sink.indices) == 7
+    assert sink.calls[-1] == "finish"
+    if not live:
+        assert source.given == 7
+
+
+def test_comparisons_get_the_frame_as_it_was_read() -> None:
+    sink = FakeSink()
+    Pipeline(FakeSource(5), FakeEngine(invert=True), sink, compare=True).run()
+    assert [frame.pixels[0, 0, 0] for frame in sink.befores if frame is not None] == [0, 1, 2, 3, 4]
+
+
+def test_an_error_of_the_source_is_raised_once_and_leaves_nothing() -> None:
+    sink = FakeSink()
+    with pytest.raises(UserError, match="damaged after frame 5"):
+        Pipeline(FakeSource(20, fail_after=5), FakeEngine(), sink).run()
+    assert sink.calls[-1] == "abort" and "finish" not in sink.calls
+
+
+def test_a_live_source_that_fails_leaves_its_recording() -> None:
+    sink = FakeSink()
+    with pytest.raises(UserError, match="damaged after frame 5"):
+        Pipeline(FakeSource(20, live=True, fail_after=5, pause=0.005), FakeEngine(), sink).run()
+    assert sink.calls[-1] == "finish" and sink.indices
+
+
+class BrokenEngine(FakeEngine):
+    def _infer(self, batch: np.ndarray) -> np.ndarray:
+        raise RuntimeError("out of memory")
+
+
+def test_an_error_of_the_engine_stops_all_three() -> None:
+    sink, threads = FakeSink(), threading.active_count()
+    with pytest.raises(RuntimeError, match="out of memory"):
+        Pipeline(FakeSource(10_000), BrokenEngine(), sink).run()
+    assert sink.calls[-1] == "abort" and threading.active_count() == threads
+
+
+def test_an_error_of_the_sink_stops_all_three() -> None:
+    sink, source, threads = FakeSink(fail_at=3), FakeSource(10_000), threading.active_count()
+    with pytest.raises(UserError, match="disk full"):
+        Pipeline(source, FakeEngine(), sink).run()
+    assert sink.calls[-1] == "abort" and threading.active_count() == threads
+    assert source.given < 20
+
+
+def test_a_sink_that_has_enough_ends_the_run() -> None:
+    sink = FakeSink(enough=4)
+    summary = Pipeline(FakeSource(10_000), FakeEngine(), sink).run()
+    assert summary.frames_out == 4 and sink.calls[-1] == "finish"
+
+
+def test_stop_finishes_what_was_written() -> None:
+    sink, source = FakeSink(), FakeSource(10_000)
+    pipeline: Pipeline
+    pipeline = Pipeline(
+        source, FakeEngine(seconds=0.002), sink, progress=lambda n: pipeline.stop() if n == 5 else None
+    )
+    summary = pipeline.run()
+    assert 5 <= summary.frames_out <= 5 + QUEUED + 1
+    assert sink.indices == list(range(summary.frames_out)) and sink.calls[-1] == "finish"
+
+
+class SilentSource(FakeSource):
+    """A server that goes mute: the read does not return until it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(10, live=True)
+        self.release = threading.Event()
+
+    def frames(self, colour: Colour) -> Iterator[Frame]:
+        yield from super().frames(colour)
+        self.release.wait(10)
+
+
+def test_stop_does_not_wait_for_a_silent_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.pipeline._JOIN", 0.1)
+    source, sink = SilentSource(), FakeSink()
+    pipeline = Pipeline(source, FakeEngine(), sink)
+    threading.Timer(0.3, pipeline.stop).start()
+    start = time.monotonic()
+    pipeline.run()
+    assert time.monotonic() - start < 2
+    assert sink.calls[-1] == "finish"
+    source.release.set()
+
+
+def test_a_second_stop_does_not_wait_for_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.pipeline._JOIN", 0.1)
+    sink = FakeSink()
+    pipeline = Pipeline(FakeSource(10), FakeEngine(seconds=2), sink)
+    for delay in (0.2, 0.4):
+        threading.Timer(delay, pipeline.stop).start()
+    assert pipeline.run().seconds < 1.5
+    assert sink.calls[-1] == "finish"
+
+
+def test_the_plan_is_told_once_and_only_if_frames_are_changed() -> None:
+    said: list[str] = []
+    Pipeline(FakeSource(5), FakeEngine(), FakeSink(), say=said.append).run()
+    assert said == []
+    engine = FakeEngine(fit=FrameFit(SizeRule(), height=16, width=16))
+    Pipeline(FakeSource(5), engine, FakeSink(), say=said.append).run()
+    assert len(said) == 1 and "24x20" in said[0] and "tiles" in said[0]
+
+
+def test_a_frame_that_is_refused_is_named() -> None:
+    class Tiny(FakeSource):
+        def frames(self, colour: Colour) -> Iterator[Frame]:
+            yield Frame(numbered(0, 1, 1), 0, name="dot.png")
+
+    with pytest.raises(UserError, match=r"dot\.png: a frame of 1x1"):
+        Pipeline(Tiny(1), FakeEngine(fit=FrameFit(SizeRule())), FakeSink()).run()
+
+
+def test_a_queue_keeps_the_newest_if_asked_to() -> None:
+    queue: FrameQueue[int] = FrameQueue(2, newest=True)
+    for i in range(5):
+        assert queue.put(i)
+    assert (queue.get(), queue.get(), queue.dropped) == (3, 4, 3)
+    with pytest.raises(TimeoutError):
+        queue.get(0.01)
+    queue.close()
+    assert queue.get() is None and not queue.put(9)
+
+
+def test_closing_a_queue_frees_who_waits() -> None:
+    queue: FrameQueue[int] = FrameQueue(1)
+    queue.put(0)
+    results: list[bool] = []
+    thread = threading.Thread(target=lambda: results.append(queue.put(1)))
+    thread.start()
+    time.sleep(0.05)
+    queue.close()
+    thread.join(2)
+    assert results == [False] and queue.get() == 0 and queue.get() is None
+
+
+def test_percentiles_are_numpys_and_memory_is_bounded() -> None:
+    times = Times()
+    values = np.random.default_rng(0).exponential(0.02, 5000)
+    for value in values:
+        times.add(float(value))
+    got = times.percentiles()
+    assert got.p90 == pytest.approx(1e3 * np.percentile(values, 90), abs=0.001)
+    for value in np.random.default_rng(1).exponential(0.02, 40_000):
+        times.add(float(value))
+    assert times.percentiles().p50 == pytest.approx(1e3 * 0.02 * np.log(2), rel=0.05)
+    assert len(times._kept) == 10_000
+    assert Times().percentiles().p99 == 0

@@ -137,6 +137,49 @@ def parity(
         raise ParityError(f"parity missed: {'; '.join(report.misses())}")
 
 
+@app.command()
+def bench(
+    models: Annotated[
+        list[Path], typer.Argument(metavar="MODEL...", help="Exported models (.onnx) and checkpoints.")
+    ],
+    backend: Annotated[
+        list[str] | None,
+        typer.Option("--backend", help="torch, onnxruntime, openvino or auto; may be repeated."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, gpu, npu.")] = "auto",
+    size: Annotated[
+        str | None, typer.Option("--size", help="Frames, WxH; by default those of a static model, or 480x320.")
+    ] = None,
+    frames: Annotated[int, typer.Option(min=1, help="Frames that are timed, of each engine.")] = 20,
+    warm_up: Annotated[int, typer.Option("--warm-up", min=0, help="Frames of each before those.")] = 3,
+    as_json: Json = False,
+    debug: DebugOption = False,
+) -> None:
+    """Time, processor time and memory of engines, side by side: they take turns, frame by frame.
+
+    Ratios are to the first. A model runs in every backend named that can run it.
+    """
+    from export.bench_table import print_bench
+    from runtime.bench import measure_bench, pair
+
+    subjects = pair(models, backend or [], device, say)
+    with _share_progress() as progress:
+        report = measure_bench(subjects, parse_size(size) if size else None, frames, warm_up, progress)
+    if as_json:
+        sys.stdout.write(json.dumps(report.to_json(), indent=2) + "\n")
+    else:
+        print_bench(report)
+
+
+@contextmanager
+def _share_progress() -> Iterator[Callable[[str, float], None]]:
+    """A line on stderr with what was done last and the share of all; nothing without a terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
+        task = bar.add_task("opening", total=1.0)
+        yield lambda done, share: bar.update(task, completed=share, description=done)
+
+
 @contextmanager
 def _case_progress(title: str) -> Iterator[Callable[[CaseParity], None]]:
     """A line on stderr that counts cases and names the last; nothing where stderr is no terminal."""

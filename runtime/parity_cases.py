@@ -85,7 +85,7 @@ def hard_cases(size: Size, seed: int = 0) -> Iterator[ParityCase]:
 
 
 def synthetic_rain(size: Size, count: int = 4, seed: int = 0) -> Iterator[ParityCase]:
-    """Rain from light to heavy, short of what saturates whole areas, on a drawn street; channels are RGB whatever the engine's order."""
+    """Rain from light to heavy, short of what saturates whole areas, on a drawn street."""
     height, width = size
     rng = np.random.default_rng(seed)
     for index, heaviness in enumerate(np.linspace(0.1, 0.6, count)):

@@ -11,6 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+MAKES_BT2020 = int(av.__version__.split(".")[0]) >= 18
+"""PyAV 17 cannot convert to that matrix; reading it, which is what the runtime does, works in both."""
+
 RATE = Fraction(30000, 1001)
 BASE = Fraction(1, 30000)
 UNEVEN = [3000, 4001, 5800, 6100, 8000, 9050, 9900, 12000, 12500, 13001, 15000, 16001]

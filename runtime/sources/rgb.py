@@ -29,12 +29,14 @@ class RgbConverter:
     def __call__(self, frame: av.VideoFrame) -> Pixels:
         """uint8 H x W x 3; rows may be padded."""
         if self._matrix is None:
-            converted = self._reformatter.reformat(frame, format=self._format)
+            converted = self._reformatter.reformat(frame, format=self._format, threads=1)
         else:
             converted = self._reformatter.reformat(
                 frame,
                 format=self._format,
                 src_colorspace=self._matrix,
                 src_color_range=self._range,
+                # Threads of its own would cost a third more and take cores from the engine.
+                threads=1,
             )
         return np.asarray(converted.to_ndarray(), np.uint8)

@@ -77,6 +77,6 @@ def test_half_precision_keeps_the_picture_in_float32(network: GraNet) -> None:
         torch.nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
     x = torch.rand(1, 3, 32, 32)
     with torch.no_grad():
-        mask, coarse, fine = ExportedStages(network, torch.float16)(x)
+        _, _, fine = ExportedStages(network, torch.float16)(x)
     assert fine.dtype == torch.float32
     torch.testing.assert_close(fine, x, rtol=0, atol=0)

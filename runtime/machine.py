@@ -1,0 +1,67 @@
+"""The machine that figures were measured on, for people."""
+
+import os
+import platform
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a measurement was made.
+
+    Attributes:
+        cpu: its name.
+        cores: logical ones that this process may use.
+        memory_gib: of the machine; 0 if that is not known.
+        system: operating system.
+        versions: of Python and of the packages that matter.
+    """
+
+    cpu: str
+    cores: int
+    memory_gib: float
+    system: str
+    versions: dict[str, str]
+
+    def __str__(self) -> str:
+        """One line."""
+        memory = f", {self.memory_gib:.0f} GiB" if self.memory_gib else ""
+        versions = ", ".join(f"{name} {number}" for name, number in self.versions.items())
+        return f"{self.cpu}, {self.cores} cores{memory}, {self.system}; {versions}"
+
+
+def this_machine(*packages: str) -> Machine:
+    """The machine, with the versions of Python, numpy and those of ``packages`` that are installed."""
+    versions = {"Python": platform.python_version(), "numpy": np.__version__}
+    for package in packages:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return Machine(_cpu(), _cores(), _memory_gib(), f"{platform.system()} {platform.machine()}", versions)
+
+
+def _cpu() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.split(":")[0].strip() in ("model name", "Model"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _memory_gib() -> float:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    except (AttributeError, OSError, ValueError):  # Windows
+        return 0.0

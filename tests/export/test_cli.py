@@ -1,0 +1,165 @@
+"""``granet-export`` as a user types it: what it makes, what it prints, how it ends."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from export.cli import app
+from granet import GraNet, GraNetConfig, load_checkpoint, save_checkpoint
+from runtime.console import run_app
+
+LOOSE = ["--mean-db", "0", "--min-db", "0", "--share", "1", "--hard-db", "0"]
+
+
+def ended(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    status = run_app(app, list(arguments))
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def assert_one_line(err: str) -> None:
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+
+
+def test_onnx_writes_the_model_and_its_manifest_here(
+    engines_checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, out, err = ended(capsys, "onnx", "--ckpt", str(engines_checkpoint), "--size", "64x48")
+    assert (status, out) == (0, "")
+    assert "small.onnx" in err and "PSNR" in err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["small.onnx", "small.onnx.json"]
+
+
+def test_parity_prints_json_that_machines_read(
+    engines_checkpoint: Path, engines_onnx: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, _ = ended(
+        capsys,
+        "parity",
+        str(engines_onnx),
+        "--ckpt",
+        str(engines_checkpoint),
+        "--json",
+        "--size",
+        "65x47",
+        *LOOSE,
+    )
+    report = json.loads(out)
+    assert status == 0
+    assert report["passed"] is True
+    assert report["psnr_db"]["min"] <= report["psnr_db"]["mean"]
+    assert {"pixels_off_by_more_than_1", "largest", "images"} <= report.keys()
+
+
+def test_parity_takes_the_pictures_of_a_directory(
+    engines_checkpoint: Path, engines_onnx: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    for name, size in (("a.png", (40, 56)), ("b.jpg", (33, 70))):
+        cv2.imwrite(str(tmp_path / name), rng.integers(0, 256, (*size, 3), np.uint8))
+    arguments = [
+        str(engines_onnx),
+        "--ckpt",
+        str(engines_checkpoint),
+        "--images",
+        str(tmp_path),
+        "--json",
+        *LOOSE,
+    ]
+    status, out, _ = ended(capsys, "parity", *arguments)
+    names = [image["name"] for image in json.loads(out)["images"] if not image["hard"]]
+    assert (status, names) == (0, ["a.png 56x40", "b.jpg 70x33"])
+
+
+def test_missed_parity_exits_3_and_still_reports(
+    engines_checkpoint: Path, engines_onnx: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [
+        str(engines_onnx),
+        "--ckpt",
+        str(engines_checkpoint),
+        "--json",
+        "--size",
+        "64x48",
+        "--mean-db",
+        "999",
+    ]
+    status, out, err = ended(capsys, "parity", *arguments)
+    assert status == 3
+    assert json.loads(out)["passed"] is False
+    assert_one_line(err)
+
+
+def test_parity_against_another_networks_checkpoint_exits_3(
+    engines_onnx: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.pt"
+    save_checkpoint(other, GraNet(GraNetConfig(channels=8, growth=4, dense_layers=2, fine_blocks=1)))
+    status, _, err = ended(capsys, "parity", str(engines_onnx), "--ckpt", str(other))
+    assert status == 3
+    assert "another network" in err
+    assert_one_line(err)
+
+
+def test_parity_notices_other_weights(
+    engines_checkpoint: Path, engines_onnx: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = load_checkpoint(engines_checkpoint)
+    model.coarse.mask.weight.data *= 1.05
+    other = tmp_path / "other.pt"
+    save_checkpoint(other, model)
+    status, _, err = ended(capsys, "parity", str(engines_onnx), "--ckpt", str(other), "--size", "64x48")
+    assert status == 3
+    assert "note: " in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (["onnx", "--ckpt", "none.pt"], 1, "none.pt"),
+        (["onnx", "--ckpt", "CKPT", "--size", "64x48", "--dynamic"], 2, "give one of them"),
+        (["onnx", "--ckpt", "CKPT", "--size", "64by48"], 2, "480x320"),
+        (["onnx", "--ckpt", "CKPT", "--opset", "7"], 1, "opset 7"),
+        (["onnx", "--ckpt", "CKPT", "-o", "no/such/a.onnx"], 1, "no directory"),
+        (["onnx", "--ckpt", "words.pt"], 1, "words.pt"),
+        (["onnx"], 2, "--ckpt"),
+        (["onnx", "--ckpt", "CKPT", "--bogus"], 2, "--bogus"),
+        (["onnx", "--ckpt", "CKPT", "--layout", "planar"], 2, "planar"),
+        (["parity", "none.onnx", "--ckpt", "CKPT"], 1, "none.onnx"),
+        (["parity", "text.onnx", "--ckpt", "CKPT"], 1, "text.onnx"),
+        (["parity", "MODEL", "--ckpt", "CKPT", "--images", "empty"], 1, "no pictures"),
+        (["parity", "MODEL", "--ckpt", "CKPT", "--device", "cuda"], 1, "cuda"),
+        (["parity", "MODEL", "--ckpt", "CKPT", "--backend", "magic"], 1, "magic"),
+        (["frobnicate"], 2, "frobnicate"),
+    ],
+)
+def test_a_users_mistake_is_one_line_and_a_status(
+    arguments: list[str],
+    status: int,
+    says: str,
+    engines_checkpoint: Path,
+    engines_onnx: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "words.pt").write_text("weights, honestly\n")
+    (tmp_path / "text.onnx").write_text("a model, honestly\n")
+    (tmp_path / "empty").mkdir()
+    stands_for = {"CKPT": str(engines_checkpoint), "MODEL": str(engines_onnx)}
+    found, out, err = ended(capsys, *(stands_for.get(argument, argument) for argument in arguments))
+    errors = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert (found, out) == (status, "")
+    assert len(errors) == 1 and says in errors[0]
+    assert "Traceback" not in err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "text.onnx", "words.pt"]

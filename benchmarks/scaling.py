@@ -9,7 +9,6 @@ A size that does not fit the memory, or takes longer than ``--timeout``, says so
 """
 
 import argparse
-import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -117,4 +116,4 @@ def _graph(checkpoint: Path, size: tuple[int, int] | None) -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -148,7 +148,8 @@ def bench(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, gpu, npu.")] = "auto",
     size: Annotated[
-        str | None, typer.Option("--size", help="Frames, WxH; by default those of a static model, or 480x320.")
+        str | None,
+        typer.Option("--size", help="Frames, WxH; by default those of a static model, or 480x320."),
     ] = None,
     frames: Annotated[int, typer.Option(min=1, help="Frames that are timed, of each engine.")] = 20,
     warm_up: Annotated[int, typer.Option("--warm-up", min=0, help="Frames of each before those.")] = 3,

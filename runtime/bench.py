@@ -8,21 +8,21 @@ that, for each engine in a process of its own (:mod:`runtime.alone`).
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from granet.errors import UserError
 from runtime.alone import AloneRun, run_alone
+from runtime.bench_report import BenchReport, BenchResult
 from runtime.engine import Engine
 from runtime.frame import Pixels
-from runtime.machine import Machine, this_machine
+from runtime.machine import this_machine
 from runtime.open import BACKENDS, CHECKPOINTS, open_engine
 from runtime.parity_cases import Size, synthetic_rain
 from runtime.sources.base import Say
-from runtime.statistics import Percentiles, Times
+from runtime.statistics import Times
 
 DEFAULT_SIZE: Size = (320, 480)
 """(height, width) in pixels, where no model has a size of its own."""
@@ -30,6 +30,8 @@ DEFAULT_SIZE: Size = (320, 480)
 _PICTURES = 4
 _SETTLE = 0.02
 """Seconds after a frame in which the engine's threads stop spinning, at that engine's expense."""
+
+_WHAT_RUNS_WHERE = "checkpoints run in torch, ONNX files in the other backends"
 
 _TIMING_SHARE = 0.8
 """Of the progress; the rest is measuring memory."""
@@ -47,63 +49,6 @@ class Subject:
     device: str = "auto"
 
 
-@dataclass(frozen=True)
-class BenchResult:
-    """One engine.
-
-    Attributes:
-        model: file name.
-        backend: that ran it.
-        device: that it ran on.
-        description: all of that and the versions, in one line.
-        fitting: how the frames were brought to the graph, see :class:`FittingPlan`.
-        ms: wall time of a frame, milliseconds.
-        cpu_ms: processor time of a frame over all threads, core-milliseconds; the mean.
-        fps: frames a second, of the total time.
-        wall_ratio: wall time over the first engine's; the median over the rounds.
-        cpu_ratio: processor time over the first engine's, in all.
-        peak_bytes: most memory resident, of a process with that engine alone; host memory, and
-            ``None`` where the system does not tell (Windows).
-        baseline_bytes: of that, Python, numpy, OpenCV and a frame, before the backend is loaded.
-    """
-
-    model: str
-    backend: str
-    device: str
-    description: str
-    fitting: str
-    ms: Percentiles
-    cpu_ms: float
-    fps: float
-    wall_ratio: float
-    cpu_ratio: float
-    peak_bytes: int | None
-    baseline_bytes: int | None
-
-
-@dataclass(frozen=True)
-class BenchReport:
-    """All engines of a run.
-
-    Attributes:
-        machine: where.
-        size: (height, width) of the frames, in pixels.
-        frames: timed, of each engine.
-        warm_up: frames of each engine before those.
-        results: in the order asked for; ratios are to the first.
-    """
-
-    machine: Machine
-    size: Size
-    frames: int
-    warm_up: int
-    results: tuple[BenchResult, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """The report as JSON values; ``size`` is [height, width]."""
-        return asdict(self)
-
-
 def pair(
     models: Sequence[Path], backends: Sequence[str], device: str, say: Say = lambda message: None
 ) -> list[Subject]:
@@ -119,13 +64,13 @@ def pair(
             raise UserError(f"no backend is called {backend!r}: there are auto, {', '.join(BACKENDS)}")
     pairs = [(model, backend) for model in models for backend in backends or ("auto",)]
     possible = [(model, backend) for model, backend in pairs if _can_run(model, backend)]
-    for model, backend in pairs:
-        if (model, backend) in possible:
-            continue
-        reason = f"{model}: {backend} cannot run it: checkpoints run in torch, ONNX files in the others"
-        if all(model != other for other, _ in possible) or all(backend != other for _, other in possible):
-            raise UserError(reason)
-        say(f"left out: {reason}")
+    left_out = [one for one in pairs if one not in possible]
+    for model, backend in left_out:
+        if model not in {other for other, _ in possible} or backend not in {other for _, other in possible}:
+            raise UserError(f"{model}: {backend} cannot run it: {_WHAT_RUNS_WHERE}")
+    if left_out:
+        names = ", ".join(f"{model.name} in {backend}" for model, backend in left_out)
+        say(f"left out: {names}: {_WHAT_RUNS_WHERE}")
     return [Subject(model, backend, device) for model, backend in possible]
 
 

@@ -76,7 +76,7 @@ class Engine(ABC):
     def _infer(self, batch: Pixels) -> Pixels:
         """uint8 n x h x w x 3 of a size that ``info.fit`` allows, C-contiguous -> same shape."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - not every backend holds something
         """Releases what the engine holds; it cannot be used after. May be called twice."""
 
     def __enter__(self) -> Self:

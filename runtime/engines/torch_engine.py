@@ -30,7 +30,9 @@ class TorchEngine(Engine):
         device = _checked(device)
         network = load_checkpoint(path)
         self._device = torch.device(str(device))
-        self._network = network.to(self._device)
+        # Frames are channels-last as they come. In that layout oneDNN is a fifth faster, and where values
+        # tie its results are nearer to float64 than those of the default layout (CONTRIBUTING.md).
+        self._network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         fit = FrameFit(network.config.size_rule)
         description = f"torch {torch.__version__} on {device}: {path.name}, fp32, {fit}, {colour}"
         self.info = EngineInfo("torch", str(device), path.name, "fp32", colour, fit, description)
@@ -39,7 +41,8 @@ class TorchEngine(Engine):
     def _infer(self, batch: Pixels) -> Pixels:
         frames = torch.tensor(batch, device=self._device)  # a copy: batch may be read-only
         with _full_float32(self._device):
-            rainy = self._in_order(frames.permute(0, 3, 1, 2)).contiguous()  # N x 3 x H x W, RGB
+            rainy = self._in_order(frames.permute(0, 3, 1, 2))  # N x 3 x H x W, RGB
+            rainy = rainy.contiguous(memory_format=torch.channels_last)
             image = self._network(rainy.float() / 255)
         levels = (image * 255).round().clamp(0, 255).to(torch.uint8)
         pixels: Pixels = self._in_order(levels).permute(0, 2, 3, 1).contiguous().cpu().numpy()

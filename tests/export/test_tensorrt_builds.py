@@ -14,15 +14,15 @@ trt = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx has no wheel for 
 
 # Operators of the ONNX-TensorRT parser that this network could meet (its docs/operators.md, TensorRT
 # 10.3). SpaceToDepth and DepthToSpace are there; MaxUnpool and ScatterND with reduction are not.
-PARSED = set(
-    """
-    Abs Add And ArgMax AveragePool Cast CastLike Ceil Clip Concat Constant ConstantOfShape Conv
-    DepthToSpace Div Equal Expand Flatten Floor Gather GatherElements GatherND Gemm Greater
-    GreaterOrEqual Identity Less LessOrEqual MatMul Max MaxPool Min Mul Neg Not Or Pad Pow Range
-    ReduceMean ReduceSum Relu Reshape Resize Round Shape Size Slice Softmax SpaceToDepth Split Sqrt
-    Squeeze Sub Sum Tile Transpose Unsqueeze Where
-    """.split()
-)
+PARSED = {
+    "Abs", "Add", "And", "ArgMax", "AveragePool", "Cast", "CastLike", "Ceil", "Clip", "Concat",
+    "Constant", "ConstantOfShape", "Conv", "DepthToSpace", "Div", "Equal", "Expand", "Flatten",
+    "Floor", "Gather", "GatherElements", "GatherND", "Gemm", "Greater", "GreaterOrEqual", "Identity",
+    "Less", "LessOrEqual", "MatMul", "Max", "MaxPool", "Min", "Mul", "Neg", "Not", "Or", "Pad", "Pow",
+    "Range", "ReduceMean", "ReduceSum", "Relu", "Reshape", "Resize", "Round", "Shape", "Size", "Slice",
+    "Softmax", "SpaceToDepth", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tile", "Transpose",
+    "Unsqueeze", "Where",
+}  # fmt: skip
 
 
 class Log(trt.ILogger):  # type: ignore[misc]

@@ -1,0 +1,234 @@
+"""What the way around the engine costs: ``python benchmarks/end_to_end.py [MODEL]``.
+
+Two measurements, each printed as lines of markdown.
+
+**Around the engine, core-milliseconds for a 1080p frame.** Processor time of the whole process, over
+all threads, for a run of the pipeline from an H.264 file to a video sink, less that of decoding the
+same file alone, over the frames. What is left is everything between the decoder and the engine and
+between the engine and the encoder: demuxing in Python, conversion to BGR, padding to the network's
+size rule, cropping, the queues and their threads, conversion to YUV, and drawing the comparison.
+
+- In the engine's place is one whose graph gives its input back. It has the model's size rule, as a
+  graph exported at 1080p has. What a backend does inside a call, the copy of its output included, is
+  the time of the engine alone; padding, cropping and batching are not. The rule of the presets takes
+  1080p as it is; a third figure has a rule that does not, so that padding and cropping are seen too.
+- In the encoder's place is one that drops the frames. Encoding costs ten times what is sought, so
+  that taking it off a measured sum would leave noise. The sink is otherwise the real one, and paints
+  the frames that the encoder would get. (x264 does not hold on to them: no copy is made for it.)
+- The clip is a still picture, because that decodes fast, and what is sought does not depend on what
+  is in the picture. Both runs open the file; starting threads and making the sink are spread over
+  the frames.
+
+**The rate of a file to no output, over that of the engine alone on the same frames.** The same engine
+object and so the same threads; the frames for the engine alone are decoded beforehand. Decoding,
+conversion and the queues run while the engine computes, on the same cores.
+
+Runs take turns and the medians of the rounds are given, because what else the machine does changes
+by the minute. On a busy machine the processor times are too high, and the second measurement, which
+is of wall time, strays by several percent; its processor times stray less.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import av
+import numpy as np
+
+from granet.rain import add_rain, render_rain, sample_rain
+from granet.scenes import street
+from granet.size_rule import SizeRule
+from runtime.engine import Engine, EngineInfo
+from runtime.fitting import FrameFit
+from runtime.frame import Colour, Frame, Pixels
+from runtime.machine import this_machine
+from runtime.open import open_engine
+from runtime.pipeline import Pipeline
+from runtime.sinks.base import Sink
+from runtime.sinks.null import NullSink
+from runtime.sinks.video import STDOUT, VideoSink
+from runtime.sources.base import StreamInfo
+from runtime.sources.video import VideoSource
+
+MODEL = Path(__file__).parents[1] / "runtime" / "models" / "lite.onnx"
+FULL_HD = (1080, 1920)
+RATE = 25
+DRAWN = 6
+"""Different pictures of a clip in motion, shown forwards and backwards: drawing one takes a while."""
+
+PADDING_RULE = SizeRule(multiple=64, extent=None)
+"""Pads 1080 rows to 1088."""
+
+TARGET_MS, TARGET_RATE = 5.0, 0.95
+
+
+class EchoEngine(Engine):
+    """All that is the same in every engine: its graph takes no time."""
+
+    def __init__(self, rule: SizeRule, colour: Colour) -> None:
+        """Takes frames of any size, padded as ``rule`` says."""
+        self.info = EngineInfo("echo", "cpu", "none", "fp32", colour, FrameFit(rule), "no network")
+
+    def _infer(self, batch: Pixels) -> Pixels:
+        return batch
+
+
+class DroppingMuxer:
+    """In the place of :class:`runtime.sinks.muxer.Muxer`: takes painted frames and drops them."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """Opens nothing."""
+
+    def write(self, frame: av.VideoFrame) -> None:
+        """Drops the frame."""
+
+    def write_sound(self, packets: list[Any]) -> None:
+        """Drops the sound."""
+
+    def finish(self) -> None:
+        """Does nothing."""
+
+    def close(self) -> None:
+        """Does nothing."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of a run over all its frames: wall time and, over all threads, processor time."""
+
+    wall: float
+    cpu: float
+
+
+def main() -> None:
+    """Prints both measurements."""
+    options = _options()
+    print(f"Measured on {this_machine('av', 'opencv-python', 'onnxruntime', 'openvino')}.\n", flush=True)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_engine(options.model, "cpu", options.backend) as engine,
+    ):
+        around_the_engine(engine, Path(folder), options.frames, options.rounds)
+        fit = engine.info.fit
+        size = (fit.height or 320, fit.width or 480)
+        rate_of_a_file(engine, Path(folder), size, options.engine_frames, options.rounds)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", nargs="?", type=Path, default=MODEL)
+    parser.add_argument("--backend", default="auto")
+    parser.add_argument("--frames", type=int, default=200, help="of the 1080p clip")
+    parser.add_argument("--engine-frames", type=int, default=40, help="of the clip for the engine")
+    parser.add_argument("--rounds", type=int, default=5)
+    return parser.parse_args()
+
+
+def around_the_engine(engine: Engine, folder: Path, frames: int, rounds: int) -> None:
+    """Prints the processor time around the engine: plain, with a comparison, and with padding."""
+    clip = make_clip(folder / "full-hd.mp4", FULL_HD, frames, drawn=1)
+    echo = EchoEngine(engine.info.fit.rule, engine.info.colour)
+    padding = EchoEngine(PADDING_RULE, engine.info.colour)
+    runs: dict[str, Callable[[], object]] = {
+        "decoding alone": lambda: decode(clip),
+        "without `--compare`": lambda: through(clip, echo),
+        "with `--compare`": lambda: through(clip, echo, compare=True),
+        "with `--compare` and padding": lambda: through(clip, padding, compare=True),
+    }
+    with patch("runtime.sinks.video.Muxer", DroppingMuxer):
+        costs = [{name: 1e3 * cost_of(run).cpu / frames for name, run in runs.items()} for _ in range(rounds)]
+    decoding, *rest = runs
+    for name in rest:
+        found = [cost[name] - cost[decoding] for cost in costs]
+        middle = statistics.median(found)
+        print(
+            f"- {middle:.1f} core-ms ({min(found):.1f} to {max(found):.1f}) for a 1080p frame {name} "
+            f"between decoder, engine and encoder; at most {TARGET_MS:g} are asked: "
+            f"{_verdict(middle <= TARGET_MS)}",
+            flush=True,
+        )
+    alone = statistics.median(cost[decoding] for cost in costs)
+    print(f"- not counted in these: {alone:.1f} core-ms for decoding the frame")
+
+
+def rate_of_a_file(engine: Engine, folder: Path, size: tuple[int, int], frames: int, rounds: int) -> None:
+    """Prints the frame rate from a file to no output over that of the engine alone."""
+    clip = make_clip(folder / "engine.mp4", size, frames)
+    with VideoSource(str(clip), print) as source:
+        pixels = [frame.pixels for frame in source.frames(engine.info.colour)]
+    engine.run(pixels[0][None])
+    runs: list[Callable[[], object]] = [
+        lambda: [engine.run(frame[None]) for frame in pixels],
+        lambda: through(clip, engine, sink=NullSink()),
+    ]
+    costs: list[list[Cost]] = [[], []]
+    for index in range(rounds):
+        for which in (0, 1) if index % 2 == 0 else (1, 0):  # what drifts hits both alike
+            costs[which].append(cost_of(runs[which]))
+    alone, piped = costs
+    share = statistics.median(a.wall / p.wall for a, p in zip(alone, piped, strict=True))
+    cpu = statistics.median(p.cpu / a.cpu for a, p in zip(alone, piped, strict=True))
+    rates = [statistics.median(frames / cost.wall for cost in kind) for kind in (piped, alone)]
+    print(
+        f"- {share:.1%} of the rate of the engine alone, from a file to no output, at {size[1]}x{size[0]} "
+        f"({rates[0]:.2f} and {rates[1]:.2f} frames a second, {cpu:.3f} times the processor time; "
+        f"{engine.info.description}); at least {TARGET_RATE:.0%} is asked: {_verdict(share >= TARGET_RATE)}"
+    )
+
+
+def _verdict(met: bool) -> str:
+    return "met" if met else "missed"
+
+
+def decode(clip: Path) -> None:
+    """Decodes a clip as :class:`VideoSource` does, and does nothing with it."""
+    with av.open(str(clip)) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        for _ in container.decode(stream):
+            pass
+
+
+def through(clip: Path, engine: Engine, *, compare: bool = False, sink: Sink | None = None) -> None:
+    """Runs the pipeline on a clip; without ``sink``, into a video on stdout."""
+    with VideoSource(str(clip), print) as source:
+        sink = sink or VideoSink(STDOUT, source.info, print, overwrite=False)
+        Pipeline(source, engine, sink, compare=compare).run()
+
+
+def cost_of(run: Callable[[], object]) -> Cost:
+    """What one run takes."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    run()
+    return Cost(time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def make_clip(path: Path, size: tuple[int, int], frames: int, drawn: int = DRAWN) -> Path:
+    """Writes a clip of rain on a street, of ``drawn`` different pictures."""
+    pictures = list(_draw(size, drawn))
+    order = [*pictures, *pictures[-2:0:-1]]
+    info = StreamInfo("clip", "video", rate=Fraction(RATE), time_base=Fraction(1, RATE), size=size)
+    sink = VideoSink(str(path), info, print, overwrite=True)
+    sink.start("rgb")
+    for index in range(frames):
+        sink.write(Frame(order[index % len(order)], index, index, Fraction(1, RATE)))
+    sink.finish()
+    return path
+
+
+def _draw(size: tuple[int, int], count: int) -> Iterator[Pixels]:
+    rain = sample_rain(np.random.default_rng(0), 0.3)
+    for index in range(count):
+        seconds = index / RATE
+        yield add_rain(street(*size, time=seconds), render_rain(rain, *size, time=seconds))
+
+
+if __name__ == "__main__":
+    main()

@@ -156,6 +156,7 @@ def around_the_engine(engine: Engine, folder: Path, frames: int, rounds: int) ->
         )
     alone = statistics.median(cost[decoding] for cost in costs)
     print(f"- not counted in these: {alone:.1f} core-ms for decoding the frame")
+    print(f"- for scale: one plain copy of the frame, {_copy_ms():.1f} core-ms")
 
 
 def rate_of_a_file(engine: Engine, folder: Path, size: tuple[int, int], frames: int, rounds: int) -> None:
@@ -181,6 +182,16 @@ def rate_of_a_file(engine: Engine, folder: Path, size: tuple[int, int], frames: 
         f"({rates[0]:.2f} and {rates[1]:.2f} frames a second, {cpu:.3f} times the processor time; "
         f"{engine.info.description}); at least {TARGET_RATE:.0%} is asked: {_verdict(share >= TARGET_RATE)}"
     )
+
+
+def _copy_ms(times: int = 50) -> float:
+    """Core-milliseconds of copying a 1080p frame into memory that is there already."""
+    source = np.ones((*FULL_HD, 3), np.uint8)
+    target = np.ones_like(source)
+    start = time.process_time()
+    for _ in range(times):
+        np.copyto(target, source)
+    return 1e3 / times * (time.process_time() - start)
 
 
 def _verdict(met: bool) -> str:

@@ -96,6 +96,6 @@ def _cases(engine: Engine, images: Path | None, asked: Sequence[Size]) -> Iterab
     sizes = sizes_for(fit, asked)
     hard = chain.from_iterable(hard_cases(size) for size in sizes)
     if images is None:
-        return chain(chain.from_iterable(synthetic_rain(size) for size in sizes), hard)
+        return chain(chain.from_iterable(synthetic_rain(size, count=8) for size in sizes), hard)
     own_sizes = fit.height is None and not asked
     return chain(pictures(images, engine.info.colour, [] if own_sizes else sizes, say), hard)

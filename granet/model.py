@@ -91,8 +91,11 @@ def regional_attention(
 
 
 def _tokens(regions: Tensor) -> Tensor:
-    """B x D x h x w -> B x 1 x (h w) x D, the layout of attention with one head."""
-    return regions.flatten(2).transpose(1, 2).unsqueeze(1)
+    """B x D x h x w -> B x 1 x (h w) x D, the layout of attention with one head.
+
+    Contiguous, or PyTorch's CPU would make the whole score matrix: 13.7 GiB for ``paper`` at 1080p, not 5.4.
+    """
+    return regions.flatten(2).transpose(1, 2).unsqueeze(1).contiguous()
 
 
 def split_regions(x: Tensor, rows: int, columns: int) -> Tensor:

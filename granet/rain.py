@@ -178,5 +178,6 @@ def _lens_drops(per_100k: float, height: int, width: int, rng: np.random.Generat
     for _ in range(int(rng.poisson(per_100k * height * width / 1e5))):
         radius = rng.uniform(2, 9)
         distance = np.hypot(row - rng.uniform(0, height), column - rng.uniform(0, width))
-        field += rng.uniform(10, 60) / (1 + np.exp((distance - radius) / (0.15 * radius)))
+        # A logistic edge, as a tanh: exp would overflow far from the drop.
+        field += rng.uniform(10, 60) * 0.5 * (1 - np.tanh((distance - radius) / (0.3 * radius)))
     return field

@@ -104,7 +104,7 @@ def measure_bench(
         timings = [_Timing(engine) for engine in engines]
         plans = [engine.plan(*size).description for engine in engines]
         _take_turns(timings, size, frames, warm_up, progress)
-    # Only now, so that two engines of a large frame are never in memory together with a third.
+    # The engines are closed by now: a large frame in two processes may be more than there is room for.
     results = []
     for index, (one, timing, plan) in enumerate(zip(subjects, timings, plans, strict=True)):
         info = timing.engine.info

@@ -13,8 +13,8 @@ import pytest
 from granet import load_checkpoint, save_checkpoint
 from granet.rain import add_rain, render_rain, sample_rain
 from granet.scenes import street
-from runtime.demo_clip import app as demo_clip
 from runtime.console import run_app
+from runtime.demo_clip import app as demo_clip
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -49,7 +49,13 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(command: str, folder: Path) -> "subprocess.CompletedProcess[str]":
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
-        command, shell=True, cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=600
+        command,
+        shell=True,
+        cwd=folder,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=600,
     )
 
 

@@ -7,7 +7,7 @@ the share of values that differ, and not to a largest difference, which is repor
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -54,7 +54,12 @@ def budget_for(precision: str, **overrides: float | None) -> ParityBudget:
     """
     if precision not in BUDGETS:
         raise UserError(f"there is no parity budget for precision {precision!r}: {', '.join(BUDGETS)}")
-    return ParityBudget(**asdict(BUDGETS[precision]) | {k: v for k, v in overrides.items() if v is not None})
+    return overridden(BUDGETS[precision], **overrides)
+
+
+def overridden(budget: ParityBudget, **overrides: float | None) -> ParityBudget:
+    """``budget`` with the fields in ``overrides`` that are not ``None``."""
+    return replace(budget, **{name: value for name, value in overrides.items() if value is not None})
 
 
 @dataclass(frozen=True)

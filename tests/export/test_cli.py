@@ -9,6 +9,7 @@ import pytest
 
 from export.cli import app
 from granet import GraNet, GraNetConfig, load_checkpoint, save_checkpoint
+from runtime.cli import MODEL
 from runtime.console import run_app
 
 LOOSE = ["--mean-db", "0", "--min-db", "0", "--share", "1", "--hard-db", "0"]
@@ -27,16 +28,14 @@ def assert_one_line(err: str) -> None:
 
 
 def test_onnx_writes_the_model_and_its_manifest_here(
-    engines_checkpoint: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    trained = MODEL.with_suffix(".safetensors").resolve()
     monkeypatch.chdir(tmp_path)
-    status, out, err = ended(capsys, "onnx", "--ckpt", str(engines_checkpoint), "--size", "64x48")
+    status, out, err = ended(capsys, "onnx", "--ckpt", str(trained), "--size", "160x120")
     assert (status, out) == (0, "")
-    assert "small.onnx" in err and "PSNR" in err
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["small.onnx", "small.onnx.json"]
+    assert "lite.onnx" in err and "PSNR" in err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lite.onnx", "lite.onnx.json"]
 
 
 def test_parity_prints_json_that_machines_read(
@@ -131,6 +130,7 @@ def test_parity_notices_other_weights(
         (["onnx", "--ckpt", "CKPT", "--opset", "7"], 1, "opset 7"),
         (["onnx", "--ckpt", "CKPT", "-o", "no/such/a.onnx"], 1, "no directory"),
         (["onnx", "--ckpt", "words.pt"], 1, "words.pt"),
+        (["onnx", "--ckpt", "CKPT", "--size", "64x48", "--mean-db", "999"], 3, "nothing written"),
         (["onnx"], 2, "--ckpt"),
         (["onnx", "--ckpt", "CKPT", "--bogus"], 2, "--bogus"),
         (["onnx", "--ckpt", "CKPT", "--layout", "planar"], 2, "planar"),

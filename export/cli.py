@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from enum import Enum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from granet.errors import ParityError
+from granet.errors import ParityError, UserError
 from runtime.console import DebugOption, UsageError, run_app, say, stderr
 from runtime.parity import CaseParity, budget_for, overridden
 from runtime.parity_cases import Size
@@ -60,6 +61,15 @@ HardDb = Annotated[float | None, typer.Option(help="Least PSNR of any hard case,
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 
+def _require_export_extra() -> None:
+    """Raises one line where only the base install is, as on an edge box."""
+    missing = [name for name in ("torch", "onnx", "onnxscript", "safetensors") if find_spec(name) is None]
+    if missing:
+        raise UserError(
+            f'{", ".join(missing)} not installed: models are made with pip install "granet-deploy[cpu,export]"'
+        )
+
+
 @app.command()
 def onnx(
     ckpt: Checkpoint,
@@ -90,6 +100,7 @@ def onnx(
     debug: DebugOption = False,
 ) -> None:
     """Export a checkpoint to ONNX, checked against PyTorch before the file gets its name."""
+    _require_export_extra()
     from export.onnx_export import GATES, ExportOptions, export_onnx
 
     if dynamic and size is not None:
@@ -136,6 +147,7 @@ def parity(
     debug: DebugOption = False,
 ) -> None:
     """Hold a model against the untouched network in PyTorch. Exit status 3 if it misses its budget."""
+    _require_export_extra()
     from export.parity_check import check_parity
     from export.parity_table import print_parity
 

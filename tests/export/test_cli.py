@@ -163,3 +163,13 @@ def test_a_users_mistake_is_one_line_and_a_status(
     assert len(errors) == 1 and says in errors[0]
     assert "Traceback" not in err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "text.onnx", "words.pt"]
+
+
+def test_an_edge_box_is_told_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("export.cli.find_spec", lambda name: None if name == "onnx" else object())
+    status, _, err = ended(capsys, "onnx", "--ckpt", "any.pt")
+    assert status == 1
+    assert "pip install" in err
+    assert_one_line(err)

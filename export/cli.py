@@ -66,7 +66,8 @@ def _require_export_extra() -> None:
     missing = [name for name in ("torch", "onnx", "onnxscript", "safetensors") if find_spec(name) is None]
     if missing:
         raise UserError(
-            f'{", ".join(missing)} not installed: models are made with pip install "granet-deploy[cpu,export]"'
+            f"{', '.join(missing)} not installed, and models are made with it: "
+            'pip install "granet-deploy[cpu,export]"'
         )
 
 

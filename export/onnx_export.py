@@ -107,7 +107,11 @@ def export_onnx(
         report = _check_parity(checkpoint, partial, metadata, budget or GATES[options.precision], progress)
         digest = sha256_of(partial)
         partial.replace(output)
-    write_manifest(output, digest, metadata, report.to_json())
+    try:
+        write_manifest(output, digest, metadata, report.to_json())
+    except UserError:
+        output.unlink()  # a model without its manifest would be half an export
+        raise
     return report
 
 

@@ -113,3 +113,15 @@ def test_a_damaged_manifest_is_noticed(exported: Path, tmp_path: Path) -> None:
     assert read_manifest(copy.with_name("copy.onnx.json")).file == "small.onnx"
     with pytest.raises(UserError, match="changed"):
         verify(copy)
+
+
+def test_a_full_disk_leaves_no_half_of_an_export(
+    engines_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise UserError("a.onnx.json: cannot be written: No space left on device")
+
+    monkeypatch.setattr(onnx_export, "write_manifest", full)
+    with pytest.raises(UserError, match="No space left"):
+        export_onnx(engines_checkpoint, tmp_path / "a.onnx", STATIC, ANY)
+    assert list(tmp_path.iterdir()) == []

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 from granet import load_checkpoint, save_checkpoint
@@ -37,11 +38,9 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_checkpoint(folder / "best.pt", load_checkpoint(ROOT / "runtime" / "models" / "lite.safetensors"))
     assert run_app(demo_clip, [str(folder / "rain.mp4"), "--seconds", "0.5"]) == 0
     (folder / "photos").mkdir()
-    import numpy as np
-
     rng = np.random.default_rng(0)
-    for index in range(2):
-        rainy = add_rain(street(120, 160, seed=index), render_rain(sample_rain(rng, 0.3), 120, 160))
+    for index in range(3):
+        rainy = add_rain(street(320, 480, seed=index), render_rain(sample_rain(rng, 0.3), 320, 480))
         cv2.imwrite(str(folder / "photos" / f"{index}.png"), rainy[..., ::-1])
     return folder
 

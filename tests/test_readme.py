@@ -8,14 +8,12 @@ import sys
 from pathlib import Path
 
 import cv2
-import numpy as np
 import pytest
 
 from granet import load_checkpoint, save_checkpoint
-from granet.rain import add_rain, render_rain, sample_rain
-from granet.scenes import street
 from runtime.console import run_app
 from runtime.demo_clip import app as demo_clip
+from runtime.parity_cases import synthetic_rain
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -38,10 +36,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_checkpoint(folder / "best.pt", load_checkpoint(ROOT / "runtime" / "models" / "lite.safetensors"))
     assert run_app(demo_clip, [str(folder / "rain.mp4"), "--seconds", "0.5"]) == 0
     (folder / "photos").mkdir()
-    rng = np.random.default_rng(0)
-    for index in range(3):
-        rainy = add_rain(street(320, 480, seed=index), render_rain(sample_rain(rng, 0.3), 320, 480))
-        cv2.imwrite(str(folder / "photos" / f"{index}.png"), rainy[..., ::-1])
+    for index, case in enumerate(synthetic_rain((320, 480), count=8)):
+        cv2.imwrite(str(folder / "photos" / f"{index}.png"), case.frames[0, :, :, ::-1])
     return folder
 
 

@@ -21,7 +21,7 @@ SCORES_LIMIT = 256 * 2**20
 """Bytes of float32 attention scores that one chunk of regions may take."""
 
 FRAME_TO_GRID = 2**POOLING_LEVELS
-"""Pixels of the frame that one of a block's ``grid`` regions has at least: grid 4 works at 1/2 scale."""
+"""Frame pixels per pixel of a block's map, times its grid: 8x1, 4x2 and 2x4 for the three blocks."""
 
 Value = Any  # a value of the graph being traced; onnxscript does not name its type publicly
 

@@ -63,25 +63,26 @@ def sample_rain(rng: np.random.Generator, heaviness: float) -> Rain:
         heaviness: 0 drizzle, 0.2 about Rain100L, 0.85 about Rain100H, 1 a cloudburst.
 
     Returns:
-        Three to six layers that share a wind direction, give or take; now and then mist or drops.
+        One to five layers (three to six in heavy rain) that share a wind direction, give or take; now and then mist or drops.
     """
     heaviness = float(np.clip(heaviness, 0.0, 1.0))
-    wind = rng.normal(0.0, 14.0)
-    count = int(rng.integers(3, 6 if heaviness < 0.6 else 7))
+    wind = rng.normal(0.0, 16.0)
+    # Light rain may be of one kind only, as on Rain100L; heavy rain never is, as on Rain100H.
+    count = int(rng.integers(1, 6)) if heaviness < 0.6 else int(rng.integers(3, 7))
     layers = []
     for _ in range(count):
         depth = rng.uniform(0.0, 1.0)  # 0 far: short, thin, faint and slow; 1 near
         length = rng.uniform(8, 24) + depth * rng.uniform(10, 60 + 30 * heaviness)
         width = 0.45 + 0.7 * depth * rng.uniform(0.3, 1.0) + 0.4 * heaviness * rng.uniform(0, 1)
-        cover = (0.10 + 2.0 * heaviness**1.6) * rng.uniform(0.4, 1.6) / count
+        cover = (0.09 + 1.6 * heaviness**1.6) * rng.uniform(0.4, 1.6) / count
         layers.append(
             StreakLayer(
                 length=length,
                 width=width,
                 angle=wind + rng.normal(0.0, 2.0 + 6.0 * heaviness),
                 density=1e4 * cover / (length * width * 2.5),
-                brightness=(24 + 26 * heaviness) * rng.uniform(0.6, 1.5),
-                evenness=1 + 3 * heaviness,
+                brightness=(32 + 24 * heaviness) * rng.uniform(0.6, 1.5),
+                evenness=1 + 5 * heaviness**2,
                 speed=length * 25,
             )
         )

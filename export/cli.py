@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from granet.console import DebugOption, UsageError, run_app, say
 from granet.errors import ParityError, UserError
-from runtime.console import DebugOption, UsageError, run_app, say, stderr
+from granet.progress import progress_line
 from runtime.parity import CaseParity, budget_for, overridden
 from runtime.parity_cases import Size
 
@@ -191,8 +191,14 @@ def bench(
     from runtime.bench import measure_bench, pair
 
     subjects = pair(models, backend or [], device, say)
-    with _share_progress() as progress:
-        report = measure_bench(subjects, parse_size(size) if size else None, frames, warm_up, progress)
+    with progress_line("bench", total=1.0) as show:
+        report = measure_bench(
+            subjects,
+            parse_size(size) if size else None,
+            frames,
+            warm_up,
+            lambda done, share: show(share, done),
+        )
     if as_json:
         sys.stdout.write(json.dumps(report.to_json(), indent=2) + "\n")
     else:
@@ -200,23 +206,15 @@ def bench(
 
 
 @contextmanager
-def _share_progress() -> Iterator[Callable[[str, float], None]]:
-    """A line on stderr with what was done last and the share of all; nothing without a terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
-        task = bar.add_task("opening", total=1.0)
-        yield lambda done, share: bar.update(task, completed=share, description=done)
-
-
-@contextmanager
 def _case_progress(title: str) -> Iterator[Callable[[CaseParity], None]]:
-    """A line on stderr that counts cases and names the last; nothing where stderr is no terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
-        task = bar.add_task(title, total=None)
+    """Counts the cases of a parity check and names the last."""
+    with progress_line(title) as show:
+        done = 0
 
         def advance(case: CaseParity) -> None:
-            bar.update(task, advance=1, description=f"{title}: {case.name} {case.psnr_db:.1f} dB")
+            nonlocal done
+            done += 1
+            show(done, f"{case.name} {case.psnr_db:.1f} dB")
 
         yield advance
 

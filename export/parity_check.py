@@ -8,8 +8,8 @@ from pathlib import Path
 import onnx
 
 from granet.checkpoint import read_checkpoint
+from granet.console import say
 from granet.errors import ParityError
-from runtime.console import say
 from runtime.engine import Engine
 from runtime.manifest import sha256_of
 from runtime.metadata import ModelMetadata

@@ -63,7 +63,8 @@ def sample_rain(rng: np.random.Generator, heaviness: float) -> Rain:
         heaviness: 0 drizzle, 0.2 about Rain100L, 0.85 about Rain100H, 1 a cloudburst.
 
     Returns:
-        One to five layers (three to six in heavy rain) that share a wind direction, give or take; now and then mist or drops.
+        One to five layers (three to six in heavy rain) that share a wind direction, give or take; now
+        and then mist or drops.
     """
     heaviness = float(np.clip(heaviness, 0.0, 1.0))
     wind = rng.normal(0.0, 16.0)

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import typer
 
+from granet.console import DebugOption, run_app
 from granet.errors import UserError
-from runtime.console import DebugOption, run_app
 from runtime.open import open_engine
 
 TIMEOUT = 600.0

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from granet.console import DebugOption, Interrupted, Notes, UsageError, run_app, say
 from granet.errors import UserError
-from runtime.console import DebugOption, Interrupted, Notes, UsageError, run_app, say
 from runtime.engine import Engine
 from runtime.open import open_engine
 from runtime.pipeline import Pipeline

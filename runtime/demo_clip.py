@@ -10,9 +10,9 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from granet.console import DebugOption, Notes, run_app, say
 from granet.rain import add_rain, render_rain, sample_rain
 from granet.scenes import street
-from runtime.console import DebugOption, Notes, run_app, say
 from runtime.frame import Frame
 from runtime.progress import progress_bar
 from runtime.sinks.video import VideoSink

@@ -14,7 +14,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from runtime.console import stderr
+from granet.console import stderr
 
 
 class _RateColumn(ProgressColumn):

@@ -11,7 +11,7 @@ import cv2
 import pytest
 
 from granet import load_checkpoint, save_checkpoint
-from runtime.console import run_app
+from granet.console import run_app
 from runtime.demo_clip import app as demo_clip
 from runtime.parity_cases import synthetic_rain
 

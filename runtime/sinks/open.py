@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from runtime.console import UsageError
+from granet.console import UsageError
 from runtime.sinks.base import Sink
 from runtime.sinks.containers import CONTAINERS
 from runtime.sinks.directory import DirectorySink

@@ -1,6 +1,5 @@
 """Which addresses are opened, how long they may keep us waiting, and how they are shown."""
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -33,15 +32,6 @@ class Address:
     remote: bool = False
     live: bool = False
     path: Path | None = None
-
-
-def mask(text: str) -> str:
-    """``text`` with the user and password of every URL in it replaced by ``***``.
-
-    >>> mask("rtsp://me:secret@camera/1")
-    'rtsp://***@camera/1'
-    """
-    return re.sub(r"(?<=://)[^/?#\s]*@", "***@", text)
 
 
 def is_url(text: str) -> bool:

@@ -11,6 +11,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
+from granet.credentials import mask
 from granet.errors import UserError
 from runtime.frame import Colour, Frame
 from runtime.sources.address import address_of
@@ -18,7 +19,7 @@ from runtime.sources.base import DecodedFrame, Say, SoundPacket, Source
 from runtime.sources.clock import Clock
 from runtime.sources.rgb import RgbConverter
 from runtime.sources.upright import UPRIGHT, upright
-from runtime.sources.url import TIMEOUT, Address, mask
+from runtime.sources.url import TIMEOUT, Address
 from runtime.sources.video_stream import describe, orientation_of, video_stream
 
 _CLOSE_PATIENCE = 1.0

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from export.cli import app
-from runtime.console import run_app
+from granet.console import run_app
 from tests.runtime.handmade import inverting_file
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from export.cli import app
 from granet import GraNet, GraNetConfig, load_checkpoint, save_checkpoint
+from granet.console import run_app
 from runtime.cli import MODEL
-from runtime.console import run_app
 
 LOOSE = ["--mean-db", "0", "--min-db", "0", "--share", "1", "--hard-db", "0"]
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import runtime.cli as cli
+from granet.console import run_app
 from granet.errors import UserError
-from runtime.console import run_app
 from runtime.engine import Engine
 from tests.media import make_clip, number_of, numbered, read_clip, write_picture
 from tests.runtime.fakes import FakeEngine

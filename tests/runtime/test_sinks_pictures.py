@@ -5,9 +5,9 @@ import cv2
 import numpy as np
 import pytest
 
+from granet.console import UsageError
 from granet.errors import UserError
 from runtime.compare import DIVIDER
-from runtime.console import UsageError
 from runtime.pipeline import Pipeline
 from runtime.sinks.directory import DirectorySink
 from runtime.sinks.null import NullSink

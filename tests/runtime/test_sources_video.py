@@ -11,12 +11,13 @@ import av
 import numpy as np
 import pytest
 
+from granet.credentials import mask
 from granet.errors import UserError
 from runtime.sources.base import DecodedFrame
 from runtime.sources.clock import Clock
 from runtime.sources.cut_short import missing_bytes
 from runtime.sources.open import open_source
-from runtime.sources.url import is_url, mask, parse_url
+from runtime.sources.url import is_url, parse_url
 from runtime.sources.video import VideoSource
 from tests.media import BARS, BASE, MAKES_BT2020, RATE, UNEVEN, colour_bars, make_clip, number_of, steps
 

@@ -2,7 +2,7 @@
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 parity missed, 130 interrupted, 141 the reader of
 stdout went away. ``--debug`` adds the traceback; nothing else does. Whatever is printed passes
-:func:`runtime.sources.url.mask`, so that no credentials of a URL are ever shown.
+:func:`granet.credentials.mask`, so that no credentials of a URL are ever shown.
 """
 
 import os
@@ -14,8 +14,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from granet.credentials import mask
 from granet.errors import UserError
-from runtime.sources.url import mask
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 import typer
 
+from granet import console
+from granet.console import DebugOption, Notes, UsageError, run_app
 from granet.errors import ParityError, UserError
-from runtime import console
-from runtime.console import DebugOption, Notes, UsageError, run_app
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 ERRORS = {

@@ -1,7 +1,10 @@
-"""``granet-run``: removes rain from pictures, videos and a camera."""
+"""``granet-run``: removes rain from pictures, videos, cameras and streams."""
 
 import json
 import sys
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -9,17 +12,30 @@ import typer
 
 from granet.console import DebugOption, Interrupted, Notes, UsageError, run_app, say
 from granet.errors import UserError
+from runtime.address_variables import expanded
+from runtime.camera_options import parse_camera_options
+from runtime.dry import DrySkipper
 from runtime.engine import Engine
+from runtime.listen import parse_listen
+from runtime.mask_view import MaskView
 from runtime.open import open_engine
+from runtime.outputs import Outputs, View, open_outputs
 from runtime.pipeline import Pipeline
 from runtime.progress import progress_bar
+from runtime.shared_engine import SharedEngine
 from runtime.signals import on_interrupt
-from runtime.sinks.base import Sink
-from runtime.sinks.open import open_sink
+from runtime.sinks.several import SeveralSinks
 from runtime.sinks.video import STDOUT
 from runtime.sources.base import Source, StreamInfo
-from runtime.sources.camera import CameraSource
-from runtime.sources.open import open_source
+from runtime.sources.camera import CameraOptions, device_path
+from runtime.sources.open import open_camera, open_source
+from runtime.sources.stdin_raw import RawSource, parse_raw
+from runtime.sources.supervised import LiveOptions
+from runtime.sources.v4l2 import list_cameras
+from runtime.status_line import status_line
+from runtime.streams import Streams
+from runtime.streams_config import StreamConfig, StreamsConfig, read_streams_config
+from runtime.watchdog import Watchdog
 
 MODEL = Path(__file__).parent / "models" / "lite.onnx"
 """The model that runs when none is named."""
@@ -30,15 +46,19 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 @app.command()
 def run(
     camera: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Camera of this machine, from 0.")
+        str | None,
+        typer.Option(
+            metavar="N", help="Camera of this machine: a number, from 0, or a device (/dev/video0)."
+        ),
     ] = None,
     source: Annotated[
         str | None,
         typer.Option(
             "--input",
             metavar="SRC",
-            help="Picture, directory of pictures, pattern in quotes, video file, URL "
-            "(http, https, rtsp, rtsps), or - for a video on stdin.",
+            help="Picture, directory of pictures, pattern in quotes, video file, URL (http, https, rtsp, "
+            "rtsps), csi://N, gst:PIPELINE, or - for a video on stdin. In a URL, ${NAME} is a variable of "
+            "the environment.",
         ),
     ] = None,
     model: Annotated[
@@ -47,49 +67,222 @@ def run(
             metavar="MODEL", help="Exported model (.onnx) or checkpoint. Without it, the one that came along."
         ),
     ] = None,
-    output: Annotated[
-        str | None,
+    outputs: Annotated[
+        list[str] | None,
         typer.Option(
+            "--output",
             metavar="DST",
-            help="Video file (.mp4 .m4v .mov .mkv .webm .avi), picture, directory, or - for Matroska on "
-            "stdout. Without it, a window.",
+            help="Video file (.mp4 .m4v .mov .mkv .webm .avi), picture, directory, - for Matroska on stdout, "
+            "an rtsp(s) or rtmp(s) address to push to, virtual-camera[:DEVICE], window, or null; may be "
+            "repeated. Without it and --serve, a window.",
         ),
     ] = None,
-    compare: Annotated[bool, typer.Option("--compare", help="Input left, result right.")] = False,
+    serve: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[HOST]:PORT", help="Web page with the live picture; for this machine only without HOST."
+        ),
+    ] = None,
+    metrics: Annotated[
+        str | None, typer.Option(metavar="[HOST]:PORT", help="Figures for Prometheus, at /metrics.")
+    ] = None,
+    show: Annotated[
+        View,
+        typer.Option(
+            metavar="V",
+            help="result; compare: input left, result right; slider: the same in one picture, in a window; "
+            "mask: the rain, painted over the input.",
+        ),
+    ] = "result",
+    compare: Annotated[bool, typer.Option("--compare", help="The same as --show compare.")] = False,
+    skip_dry: Annotated[
+        bool, typer.Option("--skip-dry", help="Pass frames without rain as they are, and save the work.")
+    ] = False,
     no_window: Annotated[
         bool, typer.Option("--no-window", help="Without --output: write nothing, only measure.")
     ] = False,
     max_frames: Annotated[int | None, typer.Option(min=1, metavar="N", help="Stop after N frames.")] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TOML", help="Several streams through one engine (docs/running.md); no other options."
+        ),
+    ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="The http address is a live stream: wait for it, and never end.")
+    ] = False,
+    list_all: Annotated[
+        bool, typer.Option("--list-cameras", help="Print the cameras of this machine, and end.")
+    ] = False,
+    raw: Annotated[
+        str | None,
+        typer.Option(metavar="WxH:FORMAT@FPS", help="--input - is raw frames: 640x480:bgr24@30, for one."),
+    ] = None,
+    give_up_after: Annotated[
+        float | None,
+        typer.Option(min=1, metavar="S", help="End after S seconds without a frame from a live source."),
+    ] = None,
+    camera_format: Annotated[
+        str | None, typer.Option(metavar="FOURCC", help="Of --camera, as V4L2 names it: MJPG, YUYV.")
+    ] = None,
+    camera_size: Annotated[str | None, typer.Option(metavar="WxH", help="Of --camera.")] = None,
+    camera_rate: Annotated[str | None, typer.Option(metavar="FPS", help="Of --camera.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on stdout.")] = False,
     device: Annotated[str, typer.Option(metavar="D", help="auto, cpu, cuda, cuda:N, gpu or npu.")] = "auto",
     backend: Annotated[str, typer.Option(metavar="B", help="auto, onnxruntime, openvino or torch.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
     debug: DebugOption = False,
 ) -> None:
-    """Removes rain from pictures, videos and a camera.
+    """Removes rain from pictures, videos, cameras and streams.
 
     A video keeps its frame rate, timestamps, sound, colours and orientation; pictures keep their
-    names. A file loses no frame; of a camera the newest frame counts, and what is dropped is counted.
-    Ctrl-C finishes the output. Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+    names. A file loses no frame; of a camera or a live stream the newest frame counts, what is dropped
+    is counted, and what breaks is opened again. Ctrl-C finishes the output. Exit status: 0 done, 1
+    failed, 2 wrong usage, 130 interrupted.
     """
-    if output == STDOUT and as_json:
+    if list_all:
+        _print_cameras()
+        return
+    if config is not None:
+        if camera is not None or source is not None or outputs or serve is not None:
+            raise UsageError("--config says what is read and written; leave the other options out")
+        _run_config(read_streams_config(config))
+        return
+    if STDOUT in (outputs or []) and as_json:
         raise UsageError("--output - and --json both write to stdout; use one of them")
+    if compare and show not in ("result", "compare"):
+        raise UsageError(f"--compare and --show {show} are two views; use one of them")
+    wanted = Outputs(
+        tuple(outputs or ()),
+        serve=None if serve is None else parse_listen(serve),
+        metrics=None if metrics is None else parse_listen(metrics),
+        view="compare" if compare else show,
+        window=not no_window,
+        overwrite=overwrite,
+        limit=max_frames,
+    )
     notes = Notes()
-    with _open_source(camera, source, notes) as frames:
-        sink = open_sink(
-            output, frames.info, notes, window=not no_window, overwrite=overwrite, limit=max_frames
+    patience = LiveOptions(give_up_after=give_up_after, live=live, announce=say)
+    if camera is None:
+        frames = _open_input(source, raw, patience, notes)
+    elif source is None:
+        options = parse_camera_options(camera_format, camera_size, camera_rate)
+        frames = _open_camera(camera, options, patience)
+    else:
+        raise UsageError(_ONE_SOURCE)
+    _run_one(
+        wanted,
+        frames,
+        lambda: _open_engine(model, device, backend),
+        notes,
+        skip_dry=skip_dry,
+        as_json=as_json,
+    )
+
+
+def _run_one(
+    wanted: Outputs,
+    frames: Source,
+    open_model: Callable[[], Engine],
+    notes: Notes,
+    *,
+    skip_dry: bool,
+    as_json: bool,
+) -> None:
+    """One source through one engine."""
+    with frames, ExitStack() as held:
+        watchdog = Watchdog()
+        sink = open_outputs(wanted, frames, notes, say, watchdog.alive)
+        # Until it runs, an error leaves nothing of it behind.
+        unused = held.enter_context(ExitStack())
+        unused.callback(sink.abort)
+        engine: Engine = held.enter_context(open_model())
+        skipper = DrySkipper(engine, say) if skip_dry else None
+        engine = skipper or engine
+        if wanted.view == "mask":
+            engine = MaskView(engine, notes)
+        if wanted.metrics is not None:
+            from runtime.metrics_server import metrics_server
+
+            skipped = None if skipper is None else lambda: skipper.skipped
+            address = held.enter_context(metrics_server(wanted.metrics, [frames.health], skipped))
+            say(f"metrics: {address}")
+        unused.pop_all()
+        watchdog.ready()
+        try:
+            _run(frames, engine, sink, notes, limit=wanted.limit, as_json=as_json)
+        finally:
+            watchdog.stopping()
+            if skipper is not None:
+                say(f"{skipper.skipped} frames were dry and passed as they are")
+
+
+_ONE_SOURCE = "give one of --camera and --input (--help lists the options)"
+
+
+def _print_cameras() -> None:
+    cameras = list_cameras()
+    for camera in cameras:
+        sys.stdout.write(f"{camera.device}  {camera.name or camera.problem}\n")
+        sys.stdout.writelines(f"    {mode}\n" for mode in camera.modes)
+    if not cameras:
+        say("there is no camera on this machine, or none that may be seen")
+
+
+def _open_input(text: str | None, raw: str | None, patience: LiveOptions, notes: Notes) -> Source:
+    if text is None:
+        raise UsageError(_ONE_SOURCE)
+    if raw is not None:
+        if text != "-":
+            raise UsageError("--raw is for --input -")
+        return RawSource(parse_raw(raw))
+    return open_source(expanded(text, notes), notes, patience)
+
+
+def _open_camera(
+    text: str, options: CameraOptions, patience: LiveOptions, cancelled: threading.Event | None = None
+) -> Source:
+    if not text.isdecimal() and not text.startswith("/"):
+        raise UsageError(f"--camera {text}: give a number, from 0, or a device (/dev/video0)")
+    camera = int(text) if text.isdecimal() else text
+    # Waiting for ever is for cameras that went away, not for a wrong number.
+    path = device_path(camera)
+    if path is not None and not path.exists():
+        raise UserError(f"camera {text} is not there: there is no {path}")
+    return open_camera(camera, options, patience, cancelled)
+
+
+def _run_config(config: StreamsConfig) -> None:
+    engine = SharedEngine(
+        _open_engine(Path(config.model) if config.model else None, config.device, config.backend)
+    )
+    watchdog = Watchdog()
+    notes = Notes()
+
+    def open_stream(stream: StreamConfig, patience: LiveOptions, cancelled: threading.Event) -> Source:
+        if stream.camera:
+            return _open_camera(stream.camera, CameraOptions(), patience, cancelled)
+        return open_source(expanded(stream.input, notes), notes, patience, cancelled)
+
+    streams = Streams(config, engine, open_stream, say, watchdog.alive)
+    with ExitStack() as held:
+        held.callback(engine.close)
+        if config.metrics:
+            from runtime.metrics_server import metrics_server
+
+            address = held.enter_context(metrics_server(parse_listen(config.metrics), streams.healths))
+            say(f"metrics: {address}")
+        say(f"{len(config.stream)} streams, with {engine.engine.info.description}")
+        watchdog.ready()
+        with on_interrupt(streams.stop) as interruption:
+            streams.run()
+        watchdog.stopping()
+    if interruption.happened:
+        raise Interrupted
+    if streams.failed:
+        raise UserError(
+            f"{len(streams.failed)} of {len(config.stream)} streams failed: {', '.join(streams.failed)}"
         )
-        with _open_engine(model, device, backend) as engine:
-            _run(frames, engine, sink, notes, compare=compare, limit=max_frames, as_json=as_json)
-
-
-def _open_source(camera: int | None, text: str | None, notes: Notes) -> Source:
-    if (camera is None) == (text is None):
-        raise UsageError("give one of --camera and --input (--help lists the options)")
-    if camera is not None:
-        return CameraSource(camera)
-    assert text is not None
-    return open_source(text, notes)
 
 
 def _open_engine(model: Path | None, device: str, backend: str) -> Engine:
@@ -99,20 +292,22 @@ def _open_engine(model: Path | None, device: str, backend: str) -> Engine:
 
 
 def _run(
-    source: Source,
-    engine: Engine,
-    sink: Sink,
-    notes: Notes,
-    *,
-    compare: bool,
-    limit: int | None,
-    as_json: bool,
+    source: Source, engine: Engine, sink: SeveralSinks, notes: Notes, *, limit: int | None, as_json: bool
 ) -> None:
     info = source.info
     say(f"{_describe(info)} -> {sink.name}, with {engine.info.model} ({engine.info.description})")
     total = info.frames if limit is None else min(limit, info.frames or limit)
-    with progress_bar(total) as progress:
-        pipeline = Pipeline(source, engine, sink, compare=compare, limit=limit, say=notes, progress=progress)
+    with status_line([source.health]) if info.live else progress_bar(total) as progress:
+        pipeline = Pipeline(
+            source,
+            engine,
+            sink,
+            compare=sink.wants_before,
+            limit=limit,
+            say=notes,
+            announce=say,
+            progress=progress,
+        )
         with on_interrupt(pipeline.stop) as interruption:
             summary = pipeline.run()
     say(("interrupted; " if interruption.happened else "") + str(summary))
@@ -120,6 +315,8 @@ def _run(
         sys.stdout.write(json.dumps(summary.to_dict()) + "\n")
     if interruption.happened:
         raise Interrupted
+    if sink.failed:
+        raise UserError(f"an output failed during the run: {sink.failed[0]}")
 
 
 def _describe(info: StreamInfo) -> str:

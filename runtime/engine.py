@@ -38,10 +38,15 @@ class EngineInfo:
 class Engine(ABC):
     """A loaded model. Not thread-safe: one thread calls :meth:`run`; it may be any one thread.
 
-    Subclasses implement :meth:`_infer` and, if they hold anything, :meth:`close`.
+    Subclasses implement :meth:`_infer` and, if they hold anything, :meth:`close`; where the graph may
+    give its rain mask, also :meth:`_infer_with_mask`.
+
+    Attributes:
+        has_mask: whether :meth:`run_with_mask` can be called.
     """
 
     info: EngineInfo
+    has_mask: bool = False
 
     def run(self, frames: Pixels) -> Pixels:
         """Removes rain from a batch of frames of any size.
@@ -60,9 +65,32 @@ class Engine(ABC):
         Raises:
             UserError: if shape or dtype are not these.
         """
-        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or 0 in frames.shape:
-            raise UserError(f"frames must be uint8 N x H x W x 3, not {frames.dtype} {frames.shape}")
-        return self.plan(frames.shape[1], frames.shape[2]).run(frames, self._infer)
+        return self._plan_for(frames).run(frames, self._infer)
+
+    def run_with_mask(self, frames: Pixels) -> tuple[Pixels, Pixels]:
+        """As :meth:`run`, and the coarse stage's rain mask; the network runs once.
+
+        Args:
+            frames: see :meth:`run`.
+
+        Returns:
+            The rain-free frames, and the grey levels that the mask takes away, below 0 as 0: uint8 of
+            the same shape and colour order.
+
+        Raises:
+            UserError: if the frames are not as :meth:`run` says, or :attr:`has_mask` is false.
+        """
+        masks: list[Pixels] = []
+
+        def infer(batch: Pixels) -> Pixels:
+            result, mask = self._infer_with_mask(batch)
+            masks.append(mask)
+            return result
+
+        plan = self._plan_for(frames)
+        results = plan.run(frames, infer)
+        # The same cuts come in the same order again.
+        return results, plan.run(frames, lambda batch: masks.pop(0))
 
     def plan(self, height: int, width: int) -> FittingPlan:
         """How frames of ``height`` x ``width`` pixels are brought to the graph and back.
@@ -75,6 +103,15 @@ class Engine(ABC):
     @abstractmethod
     def _infer(self, batch: Pixels) -> Pixels:
         """uint8 n x h x w x 3 of a size that ``info.fit`` allows, C-contiguous -> same shape."""
+
+    def _infer_with_mask(self, batch: Pixels) -> tuple[Pixels, Pixels]:
+        """As :meth:`_infer`, and the mask, of the same shape; called only if :attr:`has_mask`."""
+        raise UserError(f"{self.info.model}: gives no rain mask: export it with --stages")
+
+    def _plan_for(self, frames: Pixels) -> FittingPlan:
+        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or 0 in frames.shape:
+            raise UserError(f"frames must be uint8 N x H x W x 3, not {frames.dtype} {frames.shape}")
+        return self.plan(frames.shape[1], frames.shape[2])
 
     def close(self) -> None:  # noqa: B027 - not every backend holds something
         """Releases what the engine holds; it cannot be used after. May be called twice."""

@@ -25,6 +25,8 @@ class Frame:
             (a directory of pictures).
         time_base: seconds per unit of ``pts``.
         name: file name of a picture, relative to the directory it came from; ``None`` for video.
+        fault: why these are the pixels of the source and not the engine's, which failed on them;
+            empty if nothing failed. What shows the frame draws a mark on it.
     """
 
     pixels: Pixels
@@ -32,3 +34,4 @@ class Frame:
     pts: int | None = None
     time_base: Fraction | None = None
     name: str | None = None
+    fault: str = ""

@@ -1,6 +1,7 @@
 """A bounded queue between two threads, which knows both policies: keep every item, or the newest."""
 
 from collections import deque
+from collections.abc import Callable
 from threading import Condition
 from typing import Generic, TypeVar
 
@@ -13,35 +14,45 @@ class FrameQueue(Generic[T]):
     Args:
         size: most items that wait.
         newest: if full, an item is dropped for a new one instead of making it wait.
+        dropping: called for each item that is dropped.
     """
 
-    def __init__(self, size: int, *, newest: bool = False) -> None:
+    def __init__(
+        self, size: int, *, newest: bool = False, dropping: Callable[[], None] = lambda: None
+    ) -> None:
         self._items: deque[T] = deque()
         self._size = size
         self._newest = newest
         self._changed = Condition()
         self._closed = False
+        self._discarded = False
+        self._waiting = 0
+        self._dropping = dropping
         self.dropped = 0
         """Items that gave way to newer ones."""
 
     def put(self, item: T) -> bool:
         """Appends ``item``; waits while the queue is full, or drops the oldest.
 
+        An item that was waiting when the queue was closed is still taken.
+
         Returns:
             Whether it was taken: ``False`` once the queue is closed.
         """
         with self._changed:
-            while len(self._items) >= self._size and not self._closed:
-                if self._newest:
-                    self._items.popleft()
-                    self.dropped += 1
-                else:
-                    self._changed.wait()
             if self._closed:
                 return False
-            self._items.append(item)
+            while self._newest and len(self._items) >= self._size:
+                self._items.popleft()
+                self.dropped += 1
+                self._dropping()
+            self._waiting += 1
+            self._changed.wait_for(lambda: len(self._items) < self._size or self._discarded)
+            self._waiting -= 1
+            if not self._discarded:
+                self._items.append(item)
             self._changed.notify_all()
-            return True
+            return not self._discarded
 
     def get(self, timeout: float | None = None) -> T | None:
         """The oldest item; waits until there is one.
@@ -56,7 +67,7 @@ class FrameQueue(Generic[T]):
             TimeoutError: if there is none within ``timeout``.
         """
         with self._changed:
-            if not self._changed.wait_for(lambda: self._items or self._closed, timeout):
+            if not self._changed.wait_for(lambda: self._items or self._is_done(), timeout):
                 raise TimeoutError
             if not self._items:
                 return None
@@ -68,6 +79,10 @@ class FrameQueue(Generic[T]):
         """No more items; those that wait can still be taken, unless they are discarded."""
         with self._changed:
             self._closed = True
+            self._discarded = self._discarded or discard
             if discard:
                 self._items.clear()
             self._changed.notify_all()
+
+    def _is_done(self) -> bool:
+        return self._closed and (self._discarded or not self._waiting)

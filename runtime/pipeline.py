@@ -2,7 +2,9 @@
 
 Two threads read and infer; writing stays in the calling thread, because windows and signals want the
 main one. Between them are bounded queues, so the slowest of the three sets the pace. A *file* waits
-for it and loses nothing; of a *live* source the newest frame counts, and what gives way is counted.
+for it and loses nothing; of a *live* source the newest frame counts: one may wait for the engine and
+one for the sink, and what gives way is counted. An engine that fails ends a file; of a live source the
+frames pass as they are (:mod:`runtime.guard`).
 """
 
 import threading
@@ -14,6 +16,8 @@ from granet.errors import UserError
 from runtime.engine import Engine
 from runtime.frame import Frame
 from runtime.frame_queue import FrameQueue
+from runtime.guard import EngineGuard
+from runtime.health import DropReason, Health
 from runtime.sinks.base import Sink
 from runtime.sources.base import Say, Source
 from runtime.statistics import Summary, Times
@@ -21,8 +25,12 @@ from runtime.statistics import Summary, Times
 QUEUED = 3
 """Frames that wait between two stages: enough to even out their jitter."""
 
+DRAIN = 1.0
+"""Seconds after :meth:`Pipeline.stop` in which frames that were read are still written."""
+
 _IDLE = 0.05
-_JOIN = 5.0
+_GRACE = 0.4
+_JOIN = 0.5
 _AS_THEY_ARE = "as they are"
 
 
@@ -44,7 +52,8 @@ class Pipeline:
         sink: neither started nor written to.
         compare: give the sink the frames as they were read, too.
         limit: most frames to be written; ``None`` for all.
-        say: is told once how frames are fitted to the graph.
+        say: is told once how frames are fitted to the graph, and what is lost by a stop.
+        announce: is told when the engine fails on a live stream, and when it works again.
         progress: called with the number of frames written, after each.
     """
 
@@ -57,15 +66,19 @@ class Pipeline:
         compare: bool = False,
         limit: int | None = None,
         say: Say = lambda message: None,
+        announce: Say = lambda message: None,
         progress: Callable[[int], None] = lambda written: None,
     ) -> None:
         self._source, self._engine, self._sink = source, engine, sink
         self._compare, self._limit = compare, limit
         self._say, self._progress = say, progress
-        live = source.info.live
-        self._read: FrameQueue[_Work] = FrameQueue(1 if live else QUEUED, newest=live)
-        self._done: FrameQueue[_Work] = FrameQueue(1 if live else QUEUED)
+        self._live = source.info.live
+        self.health: Health = source.health
+        self._guard = EngineGuard(engine, announce) if self._live else None
+        self._read = self._queue("engine")
+        self._done = self._queue("sink")
         self._stopping = threading.Event()
+        self._drain_until: float | None = None
         self._hurry = False
         self._error: BaseException | None = None
         self._source_failed = False
@@ -73,12 +86,15 @@ class Pipeline:
         self._told = False
         self._frames_in = 0
         self._frames_out = 0
+        self._dropped_before = self.health.snapshot().dropped["source"]
         self._latency, self._inference = Times(), Times()
 
     def stop(self) -> None:
-        """Ends the run after the frame that is in the engine; a second call does not wait for that.
+        """Ends the run; a second call does not wait for anything.
 
-        May be called from any thread and from a signal handler.
+        No more is read. What was read of a file is written first, unless that takes longer than
+        :data:`DRAIN`; of a live source, the frame that is in the engine. May be called from any thread
+        and from a signal handler.
         """
         # The queues are closed by the loop: a signal can arrive while this very thread has their lock.
         if self._stopping.is_set():
@@ -113,16 +129,18 @@ class Pipeline:
         self._end(threads)
         if self._error is not None:
             raise self._error
+        self._tell_loss()
         return self._summary(time.perf_counter() - start)
 
     def _reading(self) -> None:
         """The first thread: source -> queue."""
         try:
             for frame in self._source.frames(self._engine.info.colour):
-                self._frames_in += 1
-                if not self._read.put(_Work(frame, time.perf_counter())) or self._stopping.is_set():
+                self.health.frame_in()
+                if not self._read.put(_Work(frame, time.perf_counter())):
                     return
-                if self._frames_in == self._limit and not self._source.info.live:
+                self._frames_in += 1
+                if self._stopping.is_set() or (self._frames_in == self._limit and not self._live):
                     return
         except UserError:
             self._source_failed = True
@@ -130,7 +148,7 @@ class Pipeline:
 
     def _inferring(self) -> None:
         """The second thread: queue -> engine -> queue."""
-        while (work := self._read.get()) is not None and not self._stopping.is_set():
+        while (work := self._read.get()) is not None:
             start = time.perf_counter()
             result = self._infer(work.frame)
             self._inference.add(time.perf_counter() - start)
@@ -141,12 +159,11 @@ class Pipeline:
     def _writing(self) -> None:
         """This thread: queue -> sink."""
         while self._frames_out != self._limit and self._sink.wants_more:
-            if self._stopping.is_set():
-                self._read.close(discard=True)
+            waited_enough = self._stopping.is_set() and self._drain()
             try:
                 work = self._done.get(_IDLE)
             except TimeoutError:
-                if self._hurry:
+                if self._hurry or waited_enough:
                     return
                 self._sink.idle()
                 continue
@@ -155,12 +172,24 @@ class Pipeline:
             self._sink.write(work.frame, work.before)
             self._sink.write_sound(self._source.sound())
             self._frames_out += 1
-            self._latency.add(time.perf_counter() - work.read_at)
+            latency = time.perf_counter() - work.read_at
+            self._latency.add(latency)
+            self.health.frame_out(latency)
             self._progress(self._frames_out)
+
+    def _drain(self) -> bool:
+        """After a stop: nothing more is read; ``True`` once the engine is not waited for any longer."""
+        now = time.monotonic()
+        if self._drain_until is None:
+            self._drain_until = now + DRAIN
+        self._read.close(discard=self._live or now > self._drain_until)
+        return now > self._drain_until + _GRACE
 
     def _infer(self, frame: Frame) -> Frame:
         try:
             self._tell_plan(frame)
+            if self._guard is not None:
+                return self._guard.run([frame], [self.health])[0]
             return replace(frame, pixels=self._engine.run(frame.pixels[None])[0])
         except UserError as error:
             if frame.name is None:
@@ -193,6 +222,9 @@ class Pipeline:
         self._stopping.set()
         self._read.close(discard=True)
         self._done.close(discard=True)
+        if self._live:
+            # A camera that is away would be waited for. A file is not closed under its reader.
+            self._source.close()
         for thread in threads:
             if thread.ident is not None:
                 thread.join(_JOIN)
@@ -201,12 +233,26 @@ class Pipeline:
         if self._error is not None and not (self._source_failed and self._source.info.live):
             raise self._error
 
+    def _tell_loss(self) -> None:
+        """A stop that the engine was too slow for."""
+        lost = self._frames_in - self._frames_out
+        if self._stopping.is_set() and not self._live and lost > 0 and self._frames_out != self._limit:
+            self._say(f"stopped: {lost} frames that were read could not be written in time")
+
+    def _queue(self, reason: DropReason) -> FrameQueue[_Work]:
+        """Of a live source, one frame, the newest."""
+        if not self._live:
+            return FrameQueue(QUEUED)
+        return FrameQueue(1, newest=True, dropping=lambda: self.health.drop(reason))
+
     def _summary(self, seconds: float) -> Summary:
         info = self._engine.info
+        # The source dropped them before this pipeline saw them.
+        unseen = self.health.snapshot().dropped["source"] - self._dropped_before
         return Summary(
-            frames_in=self._frames_in,
+            frames_in=self._frames_in + unseen,
             frames_out=self._frames_out,
-            dropped=self._read.dropped,
+            dropped=unseen + self._read.dropped + self._done.dropped,
             seconds=round(seconds, 3),
             fps=round(self._frames_out / seconds, 2) if seconds > 0 else 0.0,
             latency_ms=self._latency.percentiles(),

@@ -17,6 +17,9 @@ from runtime.manifest import verify
 from runtime.metadata import ModelMetadata
 from runtime.onnx_file import read_metadata
 
+MASK = "mask"
+"""Name of the rain mask among the outputs of a model exported with ``--stages``."""
+
 
 @dataclass(frozen=True)
 class OnnxModel:
@@ -50,6 +53,11 @@ class OnnxModel:
     def output(self) -> str:
         """Name of the rain-free image among the graph's outputs."""
         return self.metadata.outputs[0]
+
+    @property
+    def has_mask(self) -> bool:
+        """Whether :data:`MASK` is among the graph's outputs."""
+        return MASK in self.metadata.outputs
 
     def info(self, backend: str, version: str, device: str, note: str = "") -> EngineInfo:
         """The engine's description; ``note`` is put in brackets after the device."""

@@ -12,7 +12,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as states
 from granet.errors import UserError
 from runtime.device import Device
 from runtime.engine import Engine
-from runtime.engines.onnx_model import OnnxModel
+from runtime.engines.onnx_model import MASK, OnnxModel
 from runtime.frame import Pixels
 
 CUDA = "CUDAExecutionProvider"
@@ -48,16 +48,24 @@ class OnnxRuntimeEngine(Engine):
         shape = [side if isinstance(side, int) else None for side in source.shape]
         self._model.check_graph(self._dtype, shape, [output.name for output in self._session.get_outputs()])
         self.info = self._model.info("onnxruntime", ort.__version__, str(device))
+        self.has_mask = self._model.has_mask
 
     def _infer(self, batch: Pixels) -> Pixels:
+        return self._outputs(batch, self._model.output)[0]
+
+    def _infer_with_mask(self, batch: Pixels) -> tuple[Pixels, Pixels]:
+        result, mask = self._outputs(batch, self._model.output, MASK)
+        return result, mask
+
+    def _outputs(self, batch: Pixels, *names: str) -> list[Pixels]:
         inputs = {self._input: self._model.to_input(batch, self._dtype)}
         try:
-            (output,) = self._session.run([self._model.output], inputs)
+            outputs = self._session.run(list(names), inputs)
         except _ORT_ERRORS as error:
             raise self._model.failure(f"ONNX Runtime on a batch of {batch.shape}", error) from error
         # A copy: the output lies in the session's arena, and a frame that a queue holds on to there
         # splits it (lite at 1080p peaks at 2.1 GiB then, at 1.6 GiB so).
-        return self._model.to_frames(output.copy(), batch)
+        return [self._model.to_frames(output.copy(), batch) for output in outputs]
 
     def close(self) -> None:
         """Frees the session."""

@@ -9,7 +9,7 @@ from openvino import frontend
 from granet.errors import UserError
 from runtime.device import Device
 from runtime.engine import Engine
-from runtime.engines.onnx_model import OnnxModel
+from runtime.engines.onnx_model import MASK, OnnxModel
 from runtime.frame import Pixels
 
 _OV_ERRORS: tuple[type[Exception], ...] = (
@@ -51,10 +51,18 @@ class OpenVinoEngine(Engine):
         self._model.check_graph(self._dtype, shape, names)
         self._requests: dict[tuple[int, ...], Any] = {}  # by input shape, the least recently used first
         self.info = self._model.info("openvino", _version(), str(self._device))
+        self.has_mask = self._model.has_mask
         if None not in shape:
             self._request(tuple(side for side in shape if side is not None))
 
     def _infer(self, batch: Pixels) -> Pixels:
+        return self._outputs(batch, self._model.output)[0]
+
+    def _infer_with_mask(self, batch: Pixels) -> tuple[Pixels, Pixels]:
+        result, mask = self._outputs(batch, self._model.output, MASK)
+        return result, mask
+
+    def _outputs(self, batch: Pixels, *names: str) -> list[Pixels]:
         inputs = self._model.to_input(batch, self._dtype)
         request = self._request(inputs.shape)
         try:
@@ -63,7 +71,7 @@ class OpenVinoEngine(Engine):
         except _OV_ERRORS as error:
             raise self._model.failure(f"OpenVINO on a batch of {batch.shape}", error) from error
         # The request overwrites its output at the next call, so the caller gets a copy.
-        return self._model.to_frames(request.get_tensor(self._model.output).data.copy(), batch)
+        return [self._model.to_frames(request.get_tensor(name).data.copy(), batch) for name in names]
 
     def _request(self, shape: tuple[int, ...]) -> Any:
         """The compiled graph for inputs of ``shape``."""

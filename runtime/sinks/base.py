@@ -2,12 +2,12 @@
 
 from abc import ABC, abstractmethod
 
-from runtime.frame import Colour, Frame
+from runtime.frame import Colour, Frame, Pixels
 from runtime.sources.base import SoundPacket
 
 
 class Sink(ABC):
-    """Takes the frames of one run, all from one thread, which is the main thread.
+    """Takes the frames of one run, all from one thread: the main one, if it says that it needs that.
 
     Constructing one checks the destination and writes nothing. Then come :meth:`start`, any number of
     :meth:`write` and :meth:`write_sound`, and one of :meth:`finish` and :meth:`abort`.
@@ -15,10 +15,17 @@ class Sink(ABC):
     Attributes:
         name: where the frames go, for people.
         wants_more: ``False`` once the user has closed it; the run then ends as if the input had.
+        wants_before: whether it shows the frames as they were read, too.
+        shows: it is looked at while the run lasts, so that of a live source only the newest frame
+            counts; what records takes those before it as well.
+        main_thread: it can live in the main thread only.
     """
 
     name: str
     wants_more: bool = True
+    wants_before: bool = False
+    shows: bool = False
+    main_thread: bool = False
 
     def start(self, colour: Colour) -> None:
         """Called once, before the first frame.
@@ -56,3 +63,8 @@ class Sink(ABC):
 
     def abort(self) -> None:  # noqa: B027 - not all leave something
         """Removes all that was written. May follow a failed :meth:`finish`; raises nothing."""
+
+
+def repainted(frame: Frame, pixels: Pixels) -> Frame:
+    """The frame with other pixels, and so without the decoder's picture, which a comparison would copy."""
+    return Frame(pixels, frame.index, frame.pts, frame.time_base, frame.name, frame.fault)

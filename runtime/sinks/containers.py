@@ -1,6 +1,6 @@
 """What is written into which container: format, encoder and their settings, by the ending of a file."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from granet.errors import UserError
 
@@ -13,6 +13,25 @@ _VP9 = {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "5", "row-mt": "1
 # it becomes an ordinary MP4. The delayed header knows the start time and the sound's priming.
 _MP4 = {"movflags": "hybrid_fragmented+delay_moov", "frag_duration": "1000000", "flush_packets": "1"}
 _MATROSKA = {"cluster_time_limit": "1000", "flush_packets": "1"}
+
+# A killed live recording may lack its last second. A cluster or fragment is written when the next one
+# begins, hence half a second; no frame may wait in the encoder for later ones, and none for sound.
+_LIVE_X264 = {**_X264, "tune": "zerolatency", "g": "60"}
+_LIVE_VP9 = {
+    "b": "2M",
+    "deadline": "realtime",
+    "cpu-used": "8",
+    "lag-in-frames": "0",
+    "row-mt": "1",
+    "g": "60",
+}
+_LIVE = {"max_interleave_delta": "300000", "avoid_negative_ts": "make_zero"}
+# The header is written at once: else it would wait for sound that may never come.
+_LIVE_LIMITS = {
+    "movflags": "hybrid_fragmented+empty_moov",
+    "frag_duration": "400000",
+    "cluster_time_limit": "400",
+}
 
 
 @dataclass(frozen=True)
@@ -32,6 +51,21 @@ class VideoContainer:
     encoder_options: dict[str, str] = field(default_factory=lambda: dict(_X264))
     muxer_options: dict[str, str] = field(default_factory=dict)
     keeps_time: bool = True
+
+    def for_live(self) -> "VideoContainer":
+        """The same kind for frames of a live source, of which a killed run loses a second at most.
+
+        Raises:
+            UserError: if it has no timestamps.
+        """
+        if not self.keeps_time:
+            raise UserError(
+                f"{self.format} has no timestamps, and a camera's frames come unevenly: record .mkv or .mp4"
+            )
+        limits = {key: value for key, value in _LIVE_LIMITS.items() if key in self.muxer_options}
+        encoder = _LIVE_X264 if self.encoder == "libx264" else _LIVE_VP9
+        muxer = {**self.muxer_options, **limits, **_LIVE}
+        return replace(self, encoder_options=dict(encoder), muxer_options=muxer)
 
 
 MATROSKA = VideoContainer("matroska", muxer_options=_MATROSKA)

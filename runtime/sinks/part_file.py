@@ -45,15 +45,20 @@ class PartFile:
 
     What a killed run left under that name is kept: it may be a recording. A number makes ours another.
 
+    Args:
+        final: the name it shall have.
+        visible: without the dot in front, for what is worth finding after a kill.
+
     Attributes:
         path: of the unfinished file.
     """
 
-    def __init__(self, final: Path) -> None:
+    def __init__(self, final: Path, *, visible: bool = False) -> None:
         self._final = final
+        dot = "" if visible else "."
         number = ""
         while True:
-            self.path = final.with_name(f".{final.stem}.part{number}{final.suffix}")
+            self.path = final.with_name(f"{dot}{final.stem}.part{number}{final.suffix}")
             try:
                 os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
             except FileExistsError:

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, TypeAlias
@@ -13,8 +14,10 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 from typing_extensions import Self
 
+from granet.errors import UserError
 from runtime.colour_tags import ColourTags
 from runtime.frame import Colour, Frame, Pixels
+from runtime.health import Health
 
 Say = Callable[[str], None]
 """Tells the user, in one line, what happens to their input that they would not expect."""
@@ -24,6 +27,10 @@ SoundPacket: TypeAlias = "Packet[AudioStream]"
 
 Chroma = Literal["yuv420p", "yuv422p", "yuv444p"]
 """How finely a video samples its colours; an output is sampled as its input was."""
+
+
+class WrongSettingsError(UserError):
+    """What was asked of a source can never be right: trying again would not help."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +108,11 @@ class Source(ABC):
     """
 
     info: StreamInfo
+
+    @cached_property
+    def health(self) -> Health:
+        """How the stream fares; who reads, computes and writes its frames reports there."""
+        return Health(self.info.name, live=self.info.live)
 
     @abstractmethod
     def frames(self, colour: Colour) -> Iterator[Frame]:

@@ -1,113 +1,95 @@
-"""A camera of this machine, through OpenCV."""
+"""A camera of this machine, through OpenCV: V4L2 on Linux."""
 
-import os
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 import cv2
-import numpy as np
 
-from granet.errors import UserError
-from runtime.frame import Colour, Frame, Pixels
-from runtime.sources.base import Source, StreamInfo
+from runtime.frame import Pixels
+from runtime.sources.base import WrongSettingsError
+from runtime.sources.capture import CaptureSource
 
-TIME_BASE = Fraction(1, 90_000)
-"""Seconds per unit of a camera frame's timestamp, which is the time it was read."""
-
-PATIENCE = 5.0
-"""Seconds without a frame after which a camera counts as gone."""
-
-_PAUSE = 0.01
+_HINT = "--list-cameras shows what there is"
+_DEVICE = "/dev/video"
+_RATE_TOLERANCE = 0.02
 
 
-class CameraSource(Source):
+@dataclass(frozen=True)
+class CameraOptions:
+    """What a camera is asked for; ``None`` leaves it to the camera.
+
+    Attributes:
+        pixel_format: four letters, as V4L2 names it: ``MJPG``, ``YUYV``.
+        size: (height, width) in pixels.
+        rate: frames a second.
+    """
+
+    pixel_format: str | None = None
+    size: tuple[int, int] | None = None
+    rate: Fraction | None = None
+
+
+class CameraSource(CaptureSource):
     """The frames of a camera, live; their time is when they were read, from 0.
 
     Args:
-        index: of the camera, from 0.
+        camera: its number, from 0, or its device (``/dev/video0``).
+        options: format, size and frame rate.
 
     Raises:
+        WrongSettingsError: if the camera does not do what ``options`` say.
         UserError: if there is no such camera, or it gives no frame.
     """
 
-    def __init__(self, index: int) -> None:
-        self._name = f"camera {index}"
-        self._busy = threading.Lock()
-        with _quiet():
-            self._capture = cv2.VideoCapture(index)
-            first = self._read() if self._capture.isOpened() else None
-        if first is None:
-            opened = self._capture.isOpened()
-            self._capture.release()
-            busy, missing = (
-                "gives no frames; does another program use it?",
-                "is not there, or is not ours to use",
-            )
-            raise UserError(f"{self._name}: {busy if opened else missing}")
-        self._first: Pixels | None = first
-        rate = self._capture.get(cv2.CAP_PROP_FPS)
-        self.info = StreamInfo(
-            name=self._name,
-            kind="camera",
-            live=True,
-            rate=Fraction(rate).limit_denominator(1001) if 1 <= rate <= 1000 else Fraction(30),
-            time_base=TIME_BASE,
-            size=(first.shape[0], first.shape[1]),
+    def __init__(self, camera: int | str, options: CameraOptions | None = None) -> None:
+        wanted = options or CameraOptions()
+        name = f"camera {camera}"
+        if wanted.pixel_format is not None and len(wanted.pixel_format) != 4:
+            raise WrongSettingsError(f"{name}: a format has four letters (MJPG), not {wanted.pixel_format}")
+        super().__init__(
+            name,
+            lambda: _open(camera, wanted),
+            "is not there, or is not ours to use",
+            lambda capture, first: _check(name, capture, first, wanted),
         )
 
-    def frames(self, colour: Colour) -> Iterator[Frame]:
-        """The frames, until the camera is gone; see :meth:`Source.frames`."""
-        start, last, index = time.monotonic(), -1, 0
-        while True:
-            pixels = self._next()
-            pts = max(last + 1, int((time.monotonic() - start) / TIME_BASE))
-            if colour == "rgb":
-                pixels = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
-            yield Frame(pixels, index, pts, TIME_BASE)
-            last, index = pts, index + 1
 
-    def close(self) -> None:
-        """Gives the camera back."""
-        if self._busy.acquire(timeout=PATIENCE):
-            self._capture.release()
-            self._busy.release()
-
-    def _next(self) -> Pixels:
-        if self._first is not None:
-            first, self._first = self._first, None
-            return first
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            pixels = self._read()
-            if pixels is not None:
-                return pixels
-            time.sleep(_PAUSE)
-        raise UserError(f"{self._name}: has given no frame for {PATIENCE:g} s")
-
-    def _read(self) -> Pixels | None:
-        """uint8 H x W x 3, BGR; ``None`` if the camera has none."""
-        try:
-            with self._busy:
-                good, pixels = self._capture.read()
-        except cv2.error:
-            return None
-        return np.asarray(pixels, np.uint8) if good and pixels is not None and pixels.ndim == 3 else None
+def device_path(camera: int | str) -> Path | None:
+    """The device file of a camera; ``None`` where cameras have none."""
+    if not sys.platform.startswith("linux"):
+        return None
+    return Path(f"{_DEVICE}{camera}" if isinstance(camera, int) else camera)
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silences OpenCV and the drivers below it, which write to stderr past Python."""
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    kept, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(sink, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(sink)
-        cv2.utils.logging.setLogLevel(level)
+def _open(camera: int | str, wanted: CameraOptions) -> cv2.VideoCapture:
+    capture = cv2.VideoCapture(camera)
+    if capture.isOpened():
+        # The format first: the sizes and rates that there are depend on it.
+        if wanted.pixel_format is not None:
+            capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*wanted.pixel_format))
+        if wanted.size is not None:
+            capture.set(cv2.CAP_PROP_FRAME_HEIGHT, wanted.size[0])
+            capture.set(cv2.CAP_PROP_FRAME_WIDTH, wanted.size[1])
+        if wanted.rate is not None:
+            capture.set(cv2.CAP_PROP_FPS, float(wanted.rate))
+    return capture
+
+
+def _check(name: str, capture: cv2.VideoCapture, first: Pixels, wanted: CameraOptions) -> None:
+    """A driver takes what is nearest to what it was asked for, and does not say so."""
+    if wanted.pixel_format is not None:
+        code = int(capture.get(cv2.CAP_PROP_FOURCC))
+        got = code.to_bytes(4, "little").decode("ascii", "replace")
+        if got != wanted.pixel_format:
+            raise WrongSettingsError(f"{name}: gives {got}, not {wanted.pixel_format}; {_HINT}")
+    size = first.shape[:2]
+    if wanted.size is not None and size != wanted.size:
+        asked = f"{wanted.size[1]}x{wanted.size[0]}"
+        raise WrongSettingsError(f"{name}: gives {size[1]}x{size[0]}, not {asked}; {_HINT}")
+    rate = capture.get(cv2.CAP_PROP_FPS)
+    if wanted.rate is not None and abs(rate - float(wanted.rate)) > _RATE_TOLERANCE * float(wanted.rate):
+        raise WrongSettingsError(
+            f"{name}: gives {rate:g} frames a second, not {float(wanted.rate):g}; {_HINT}"
+        )

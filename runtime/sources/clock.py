@@ -1,5 +1,7 @@
 """Timestamps of decoded frames, made such that an encoder takes them."""
 
+import threading
+import time
 from fractions import Fraction
 
 import av
@@ -32,3 +34,31 @@ class Clock:
             pts = self._last + 1
         self._last = pts
         return pts
+
+
+class Pace:
+    """Holds frames back until they are due, where seconds of a live stream come at once.
+
+    Args:
+        closing: ends a wait.
+    """
+
+    def __init__(self, closing: threading.Event) -> None:
+        self._closing = closing
+        self._origin: float | None = None
+
+    def wait(self, seconds: Fraction) -> bool:
+        """Waits until a frame of that stream time is due; ``False`` if the wait was ended.
+
+        A frame that is late, or further ahead than a segment is long, is due at once, and those after
+        it count from there.
+        """
+        now = time.monotonic()
+        ahead = 0.0 if self._origin is None else self._origin + float(seconds) - now
+        if self._origin is None or not 0 <= ahead < _LONGEST_SEGMENT:
+            self._origin = now - float(seconds)
+            return not self._closing.is_set()
+        return not self._closing.wait(ahead)
+
+
+_LONGEST_SEGMENT = 15.0

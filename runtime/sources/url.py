@@ -9,6 +9,9 @@ from granet.errors import UserError
 TIMEOUT = 10.0
 """Seconds that a server has to answer, and to send the next packet."""
 
+SILENCE = 5.0
+"""Seconds without a packet after which a live stream is worth opening again."""
+
 _HTTP = "http,https,tcp,tls,crypto,data,httpproxy"
 _RTSP = "rtsp,rtp,srtp,tcp,udp,tls"
 # Demuxers open what a playlist names. The lists keep a playlist off the disk and off other protocols.
@@ -55,6 +58,11 @@ def parse_url(text: str) -> Address:
     if scheme.startswith("rtsp"):
         # Over UDP, lost packets smear the picture, and many networks let none through.
         options["rtsp_transport"] = "tcp"
+        # FFmpeg would look at up to 5 s of video before it gives any.
+        options |= {"analyzeduration": "1000000", "fpsprobesize": "0"}
+    else:
+        # Of a live playlist: begins with its newest segment, not with the third from the end.
+        options["live_start_index"] = "-1"
     return Address(text, options, remote=True, live=scheme.startswith("rtsp"))
 
 

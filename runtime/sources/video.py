@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import cast
 
@@ -10,17 +10,18 @@ import av
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
+from av.video.stream import VideoStream
 
 from granet.credentials import mask
 from granet.errors import UserError
 from runtime.frame import Colour, Frame
 from runtime.sources.address import address_of
 from runtime.sources.base import DecodedFrame, Say, SoundPacket, Source
-from runtime.sources.clock import Clock
+from runtime.sources.clock import Clock, Pace
 from runtime.sources.rgb import RgbConverter
 from runtime.sources.upright import UPRIGHT, upright
-from runtime.sources.url import TIMEOUT, Address
-from runtime.sources.video_stream import describe, orientation_of, video_stream
+from runtime.sources.url import SILENCE, TIMEOUT, Address
+from runtime.sources.video_stream import coding_of, describe, is_live, orientation_of, video_stream
 
 _CLOSE_PATIENCE = 1.0
 """Seconds that :meth:`VideoSource.close` waits for a read to return."""
@@ -31,7 +32,11 @@ _WITH_DURATION = {"matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "avi"}
 _END_TOLERANCE = 1
 """Seconds that a file may be shorter than it states; muxers round."""
 
-_LIVE_FORMATS = {"mpjpeg", "rtsp", "sdp"}
+_WITHOUT_TIME = {"mpjpeg"}
+"""Demuxers that make times up from a nominal rate."""
+
+_IN_BURSTS = {"hls"}
+"""Demuxers that give seconds of video at once."""
 
 
 class VideoSource(Source):
@@ -39,21 +44,36 @@ class VideoSource(Source):
 
     A frame without a timestamp gets the time after the one before; one that does not go forward is
     moved by the least that makes it so: encoders and players take nothing else, and a dropped frame
-    would be a lost one.
+    would be a lost one. Damage ends a file.
+
+    A live stream is given as it is, to be supervised (:mod:`runtime.sources.supervised`): its own
+    timestamps, or none; frames of other sizes when they change; damaged packets are counted and left.
 
     Args:
         text: a path, a URL (http, https, rtsp, rtsps, file), or ``-`` for a container on stdin.
         say: is told about what the user would not expect.
         timeout: seconds that a server may be silent.
+        silence: seconds that one may be silent once a live stream is running.
+        corrupt: called for every packet or frame of a live stream that is damaged.
 
     Raises:
         UserError: if it is missing, no video, cut short, or has no frame; if a server does not answer.
     """
 
-    def __init__(self, text: str, say: Say, timeout: float = TIMEOUT) -> None:
+    def __init__(
+        self,
+        text: str,
+        say: Say,
+        timeout: float = TIMEOUT,
+        *,
+        silence: float = SILENCE,
+        corrupt: Callable[[], None] = lambda: None,
+    ) -> None:
         self._name = "stdin" if text == "-" else mask(text)
         self._say = say
-        self._timeout = timeout
+        self._timeout, self._silence = timeout, silence
+        self._corrupt = corrupt
+        self._closing = threading.Event()
         self._sound: deque[SoundPacket] = deque()
         self._count = 0
         self._end = Fraction(0)
@@ -62,7 +82,7 @@ class VideoSource(Source):
         self._container = self._open(address)
         try:
             self._stream = video_stream(self._container, self._name)
-            self._live = address.live or (address.remote and self._container.format.name in _LIVE_FORMATS)
+            self._live = is_live(self._container, address)
             # Frame threads are faster; a live stream would be late by one frame for each.
             self._stream.thread_type = "SLICE" if self._live else "AUTO"
             self._audio = tuple(s for s in self._container.streams.audio if s.codec_context is not None)
@@ -80,20 +100,31 @@ class VideoSource(Source):
 
     def frames(self, colour: Colour) -> Iterator[Frame]:
         """The frames; see :meth:`Source.frames`."""
-        convert = RgbConverter(self.info.colour.effective_range, self.info.matrix, colour)
-        clock = Clock(self._stream.time_base or Fraction(1, 90_000), self.info.rate, self._say)
+        time_base = self._stream.time_base or Fraction(1, 90_000)
+        clock = Clock(time_base, self.info.rate, self._say)
+        format_name = self._container.format.name
+        pace = Pace(self._closing) if self._live and format_name in _IN_BURSTS else None
+        timeless = format_name in _WITHOUT_TIME
+        convert, coding = self._converter(colour)
         for index, native in enumerate(self._all_native()):
+            if self._live and (now := coding_of(native)) != coding:
+                # Another size or codec has other tags, and other guesses where it has none.
+                convert, coding = RgbConverter(*now[:2], colour), now
+            pts = (None if timeless else native.pts) if self._live else clock.time_of(native)
+            if pace is not None and pts is not None and not pace.wait(pts * time_base):
+                return
             pixels = convert(native)
             if self._orientation != UPRIGHT:
                 pixels = upright(pixels, self._orientation)
+            plain = self._is_plain(native)
+            duration = native.duration or 0
             yield DecodedFrame(
-                pixels,
-                index,
-                clock.time_of(native),
-                clock.time_base,
-                native=native if self._is_plain(native) else None,
-                duration=native.duration or 0,
+                pixels, index, pts, time_base, native=native if plain else None, duration=duration
             )
+
+    def _converter(self, colour: Colour) -> tuple[RgbConverter, tuple[object, ...]]:
+        convert = RgbConverter(self.info.colour.effective_range, self.info.matrix, colour)
+        return convert, () if self._first is None else coding_of(self._first)
 
     def sound(self) -> list[SoundPacket]:
         """See :meth:`Source.sound`."""
@@ -101,6 +132,7 @@ class VideoSource(Source):
 
     def close(self) -> None:
         """Closes the container, unless a thread is waiting for the server."""
+        self._closing.set()
         # FFmpeg crashes if a container is closed under a read.
         if self._busy.acquire(timeout=_CLOSE_PATIENCE):
             self._container.close()
@@ -116,7 +148,8 @@ class VideoSource(Source):
         return self._orientation == UPRIGHT and native.format.name.replace("yuvj", "yuv") == self.info.chroma
 
     def _open(self, address: Address) -> InputContainer:
-        timeout = self._timeout if address.remote else None
+        silence = self._silence if address.live else self._timeout
+        timeout = (self._timeout, silence) if address.remote else None
         try:
             return av.open(address.target, "r", options=address.options, timeout=timeout)
         except av.FFmpegError as error:
@@ -142,21 +175,36 @@ class VideoSource(Source):
                     if packet.size:
                         self._sound.append(cast("SoundPacket", packet))
                     continue
-                if packet.is_corrupt and not self._live:
-                    raise self._damaged("")
-                for frame in self._stream.decode(packet):
+                for frame in self._frames_of(packet):
                     self._count += 1
-                    if frame.is_corrupt and not self._live:
-                        self._say(
-                            "the video is damaged: where it is, frames are what the decoder made of them"
-                        )
                     yield frame
             self._check_end()
         except av.FFmpegError as error:
             if isinstance(error, (av.ExitError, av.TimeoutError)):
-                reason = f"{self._name}: sent nothing for {self._timeout:g} s after frame {self._count}"
+                silence = self._silence if self._live else self._timeout
+                reason = f"{self._name}: sent nothing for {silence:g} s after frame {self._count}"
                 raise UserError(reason) from error
             raise self._damaged(f" ({error.strerror})") from error
+
+    def _frames_of(self, packet: "Packet[Stream]") -> list[av.VideoFrame]:
+        """Decodes; damage is an error in a file, and is counted in a live stream."""
+        if packet.is_corrupt:
+            if not self._live:
+                raise self._damaged("")
+            self._corrupt()
+        try:
+            frames = self._stream.decode(cast("Packet[VideoStream]", packet))
+        except av.InvalidDataError:
+            if not self._live:
+                raise
+            self._corrupt()
+            return []
+        if any(frame.is_corrupt for frame in frames):
+            if self._live:
+                self._corrupt()
+            else:
+                self._say("the video is damaged: where it is, frames are what the decoder made of them")
+        return frames
 
     def _next_packet(self, packets: "Iterator[Packet[Stream]]") -> "Packet[Stream] | None":
         with self._busy:

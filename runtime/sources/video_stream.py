@@ -20,6 +20,10 @@ from runtime.sources.url import Address
 
 _RGB_MATRIX = 0
 _SIDEWAYS = (5, 6, 7, 8)
+_LIVE_FORMATS = {"mpjpeg", "rtsp", "sdp"}
+_BROADCAST_FORMATS = {"mpegts", "flv"}
+"""Files too, but then the server says how long they are."""
+
 _TECHNICAL = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 
 
@@ -49,6 +53,23 @@ def orientation_of(frame: av.VideoFrame, say: Say) -> int:
     if orientation is None:
         say(f"the video is to be shown turned by {frame.rotation} degrees; it is written as it is")
     return orientation or UPRIGHT
+
+
+def is_live(container: InputContainer, address: Address) -> bool:
+    """Whether an opened container gives frames at their own pace, without an end that is known."""
+    if address.live or not address.remote:
+        return address.live
+    name = container.format.name
+    if name == "hls":
+        # A playlist that has its end knows how long it is.
+        return container.duration is None
+    return name in _LIVE_FORMATS or (name in _BROADCAST_FORMATS and container.size <= 0)
+
+
+def coding_of(frame: av.VideoFrame) -> tuple[int, int | None, int, int, str]:
+    """What a conversion of its colours depends on: range, matrix, height, width, pixel format."""
+    tags = _colour_tags(frame, "the stream")
+    return tags.effective_range, _matrix(tags, frame), frame.height, frame.width, frame.format.name
 
 
 def describe(

@@ -14,6 +14,7 @@ from runtime.frame_queue import FrameQueue
 from runtime.pipeline import QUEUED, Pipeline
 from runtime.sinks.base import Sink
 from runtime.sources.base import Source, StreamInfo
+from runtime.sources.supervised import LiveOptions, SupervisedSource
 from runtime.statistics import Times
 from tests.media import numbered
 from tests.runtime.fakes import FakeEngine
@@ -177,15 +178,31 @@ def test_a_sink_that_has_enough_ends_the_run() -> None:
     assert summary.frames_out == 4 and sink.calls[-1] == "finish"
 
 
-def test_stop_finishes_what_was_written() -> None:
-    sink, source = FakeSink(), FakeSource(10_000)
+def test_stop_loses_nothing_that_was_read() -> None:
+    sink, source = FakeSink(seconds=0.002), FakeSource(10_000)
     pipeline: Pipeline
     pipeline = Pipeline(
-        source, FakeEngine(seconds=0.002), sink, progress=lambda n: pipeline.stop() if n == 5 else None
+        source, FakeEngine(seconds=0.01), sink, progress=lambda n: pipeline.stop() if n == 5 else None
     )
     summary = pipeline.run()
-    assert 5 <= summary.frames_out <= 5 + QUEUED + 1
+    # Both queues are emptied, and the one frame more that the source was asked for meanwhile.
+    assert summary.frames_in == summary.frames_out == source.given > 5 + QUEUED
+    assert source.given <= 5 + 2 * QUEUED + 4
     assert sink.indices == list(range(summary.frames_out)) and sink.calls[-1] == "finish"
+
+
+def test_stop_does_not_wait_for_ever_for_a_slow_engine() -> None:
+    said: list[str] = []
+    sink, source = FakeSink(), FakeSource(10_000)
+    pipeline: Pipeline
+    pipeline = Pipeline(source, FakeEngine(seconds=0.8), sink, say=said.append)
+    threading.Timer(1.0, pipeline.stop).start()
+    start = time.monotonic()
+    summary = pipeline.run()
+    assert time.monotonic() - start < 1.0 + 2.0
+    assert sink.calls[-1] == "finish" and summary.frames_out >= 1
+    lost = summary.frames_in - summary.frames_out
+    assert lost > 0 and any(f"{lost} frames that were read" in line for line in said)
 
 
 class SilentSource(FakeSource):
@@ -251,16 +268,21 @@ def test_a_queue_keeps_the_newest_if_asked_to() -> None:
     assert queue.get() is None and not queue.put(9)
 
 
-def test_closing_a_queue_frees_who_waits() -> None:
+@pytest.mark.parametrize("discard", [False, True])
+def test_closing_a_queue_keeps_what_waits_unless_it_is_discarded(discard: bool) -> None:
     queue: FrameQueue[int] = FrameQueue(1)
     queue.put(0)
     results: list[bool] = []
-    thread = threading.Thread(target=lambda: results.append(queue.put(1)))
+    thread = threading.Thread(target=lambda: results.append(queue.put(1)), daemon=True)
     thread.start()
     time.sleep(0.05)
-    queue.close()
+    queue.close(discard=discard)
+    assert not queue.put(2)
+    got = []
+    while (item := queue.get(2)) is not None:
+        got.append(item)
     thread.join(2)
-    assert results == [False] and queue.get() == 0 and queue.get() is None
+    assert (got, results) == (([], [False]) if discard else ([0, 1], [True]))
 
 
 def test_percentiles_are_numpys_and_memory_is_bounded() -> None:
@@ -275,3 +297,36 @@ def test_percentiles_are_numpys_and_memory_is_bounded() -> None:
     assert times.percentiles().p50 == pytest.approx(1e3 * 0.02 * np.log(2), rel=0.05)
     assert len(times._kept) == 10_000
     assert Times().percentiles().p99 == 0
+
+
+def test_a_live_run_whose_camera_is_away_stops_at_once_and_leaves_its_recording() -> None:
+    def open_once() -> Source:
+        raise UserError("fake: unplugged")
+
+    cameras = iter([FakeSource(3, live=True, fail_after=2)])
+    source = SupervisedSource("fake", lambda: next(cameras, None) or open_once(), LiveOptions())
+    sink, threads = FakeSink(), threading.active_count()
+    pipeline = Pipeline(source, FakeEngine(), sink)
+    timer = threading.Timer(0.5, pipeline.stop)
+    timer.start()
+    start = time.monotonic()
+    summary = pipeline.run()
+    assert time.monotonic() - start < 2.5
+    assert summary.frames_out >= 1 and sink.calls[-1] == "finish"
+    assert source.health.snapshot().state == "ended"
+    timer.join()
+    assert threading.active_count() <= threads
+
+
+def test_the_health_of_a_stream_says_who_dropped_what_and_how_late_it_is() -> None:
+    source = FakeSource(60, live=True, pause=0.002)
+    summary = Pipeline(source, FakeEngine(seconds=0.02), FakeSink()).run()
+    snapshot = source.health.snapshot()
+    assert snapshot.frames_in == 60 and snapshot.frames_out == summary.frames_out
+    assert snapshot.dropped["engine"] > 20
+    assert sum(snapshot.dropped.values()) == summary.dropped == 60 - summary.frames_out
+    assert snapshot.latency_sum / snapshot.frames_out > 0.02
+    slow = FakeSource(60, live=True, pause=0.002)
+    Pipeline(slow, FakeEngine(), FakeSink(seconds=0.02)).run()
+    dropped = slow.health.snapshot().dropped
+    assert dropped["sink"] + dropped["engine"] > 20

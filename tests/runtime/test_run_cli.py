@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,7 @@ import runtime.cli as cli
 from granet.console import run_app
 from granet.errors import UserError
 from runtime.engine import Engine
+from runtime.sources.v4l2 import Camera, CameraMode
 from tests.media import make_clip, number_of, numbered, read_clip, write_picture
 from tests.runtime.fakes import FakeEngine
 
@@ -86,10 +88,13 @@ def test_a_camera_is_recorded_with_its_times(
             return super().read()
 
     monkeypatch.setattr(camera.cv2, "VideoCapture", Slow)
-    status, _, err = invoke("--camera", "0", "--output", "out.mkv", "--max-frames", "20")
+    monkeypatch.setattr(cli, "device_path", lambda camera: None)
+    status, out, err = invoke("--camera", "0", "--output", "out.mkv", "--max-frames", "20", "--json")
     assert status == 0 and "camera 0 (30x20, 29.97 fps) -> out.mkv" in err
     after = read_clip(tmp_path / "out.mkv")
-    assert len(after.times) == 20 and 0.15 < float(after.times[-1]) < 2
+    # The camera does not wait while the encoder starts.
+    assert 10 < len(after.times) <= 20 and 0.1 < float(after.times[-1]) < 2
+    assert json.loads(out)["frames_out"] == 20
 
 
 def make_inputs(directory: Path) -> None:
@@ -115,8 +120,19 @@ def make_inputs(directory: Path) -> None:
         ("--input in.mp4 --output - --json", 2, "both write to stdout"),
         ("--input in.mp4 --output out.png", 2, "--max-frames 1"),
         ("--input pictures --output out.png", 2, "give a directory"),
+        ("--input in.mp4 --output a.mp4 --output a.mp4", 2, "same destination twice"),
+        ("--input in.mp4 --output a.mp4 --output there.mp4", 1, "--overwrite"),
+        ("--input in.mp4 --serve nonsense", 2, "nonsense: not an address to listen on"),
+        ("--input in.mp4 --metrics :99999", 2, "not an address"),
+        ("--input in.mp4 --output a.mp4 --show slider", 2, "for a window or a page"),
+        ("--input in.mp4 --output a.mp4 --show mask --compare", 2, "two views"),
+        ("--input in.mp4 --output a.mp4 --show nonsense", 2, "--show"),
+        ("--camera 0 --camera-size big", 2, "WIDTHxHEIGHT"),
+        ("--camera 0 --camera-rate 0", 2, "frames a second"),
+        ("--input in.mp4 --raw 4x4:bgr24@30 --no-window", 2, "--raw is for --input -"),
+        ("--camera front", 2, "a number, from 0, or a device"),
         ("--input in.mp4 --output out.xyz", 2, "unknown ending .xyz"),
-        ("--input in.mp4 --output rtsp://me:secret@host/out", 2, "rtsp://***@host/out"),
+        ("--input in.mp4 --output http://me:secret@host/out", 2, "http://***@host/out"),
         ("--input missing.mp4 --no-window", 1, "missing.mp4: no such file"),
         ("--input empty --no-window", 1, "no pictures"),
         ("--input *.jpg --no-window", 1, "matches no pictures"),
@@ -147,6 +163,60 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
     error = [line for line in err.splitlines() if not line.startswith("note:") and " -> " not in line]
     assert len(error) == 1 and error[0].startswith("error: ")
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_several_outputs_a_page_and_metrics_at_once(invoke: Invoke, tmp_path: Path) -> None:
+    make_clip(tmp_path / "in.mp4", count=20)
+    outputs = ["--output", "a.mp4", "--output", "b.mkv", "--output", "pictures/", "--output", "null"]
+    ports = ["--serve", "127.0.0.1:0", "--metrics", ":0"]
+    status, out, err = invoke("--input", "in.mp4", *outputs, *ports)
+    assert (status, out) == (0, "")
+    assert "-> http://127.0.0.1:" in err and ", a.mp4, b.mkv, pictures/, nowhere" in err
+    assert "metrics: http://127.0.0.1:" in err
+    for name in ("a.mp4", "b.mkv"):
+        numbers = [number_of(frame) for frame in read_clip(tmp_path / name).frames]
+        # The engine inverts.
+        assert numbers == [14 - i % 14 for i in range(20)]
+    assert len(list((tmp_path / "pictures").iterdir())) == 20
+
+
+def test_the_rain_is_shown_and_dry_frames_are_skipped(invoke: Invoke, tmp_path: Path) -> None:
+    make_clip(tmp_path / "in.mp4", frames=[np.full((48, 64, 3), 200, np.uint8)] * 80)
+    assert invoke("--input", "in.mp4", "--output", "mask.mp4", "--show", "mask")[0] == 0
+    # The engine inverts: 145 levels were taken away everywhere, which is all orange.
+    blue, _, red = read_clip(tmp_path / "mask.mp4").frames[5].mean((0, 1))
+    assert red > 220 and blue < 90
+    status, _, err = invoke("--input", "in.mp4", "--output", "dry.mp4", "--skip-dry")
+    assert status == 0 and "25 frames were dry" in err
+    levels = [frame.mean() for frame in read_clip(tmp_path / "dry.mp4").frames]
+    assert levels[0] < 60 and levels[-1] > 195
+
+
+def test_a_password_in_the_environment_is_used_and_not_shown(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    def refuse(text: str, *arguments: object) -> None:
+        opened.append(text)
+        raise UserError(f"{text}: no answer")
+
+    monkeypatch.setattr(cli, "open_source", refuse)
+    monkeypatch.setenv("CAMERA_PASSWORD", "p@ss/word")
+    status, _, err = invoke("--input", "rtsp://me:${CAMERA_PASSWORD}@camera/1", "--no-window")
+    assert status == 1 and opened == ["rtsp://me:p%40ss%2Fword@camera/1"]
+    assert err == "error: rtsp://***@camera/1: no answer\n"
+    invoke("--input", "rtsp://me:secret@camera/1", "--no-window")
+    assert invoke("--input", "rtsp://me:${MISSING}@camera/1", "--no-window")[0] == 2
+
+
+def test_a_password_on_the_command_line_is_warned_of(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:
+        raise UserError("enough")
+
+    monkeypatch.setattr(cli, "open_source", refuse)
+    _, _, err = invoke("--input", "rtsp://me:secret@camera/1", "--no-window")
+    assert "list of processes" in err and "secret" not in err
 
 
 def test_the_first_frame_as_a_picture(invoke: Invoke, tmp_path: Path) -> None:
@@ -228,6 +298,26 @@ def test_stdin_to_stdout(tmp_path: Path) -> None:
     after = read_clip(tmp_path / "out.mkv")
     assert [number_of(frame) for frame in after.frames] == [i % 14 for i in range(20)]
     assert after.sound == read_clip(clip).sound
+
+
+def test_raw_frames_on_stdin(tmp_path: Path) -> None:
+    frames = b"".join(numbered(index).tobytes() for index in range(10))
+    process = start(
+        "--input", "-", "--raw", "64x48:bgr24@10", "--output", "out.mkv", cwd=tmp_path, stdin=subprocess.PIPE
+    )  # fmt: skip
+    _, err = process.communicate(frames, timeout=60)
+    assert process.returncode == 0, err
+    after = read_clip(tmp_path / "out.mkv")
+    assert [number_of(frame) for frame in after.frames] == list(range(10)) and after.rate == 10
+
+
+def test_cameras_are_listed(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    modes = (CameraMode("MJPG", (720, 1280), (Fraction(30), Fraction(15))),)
+    found = [Camera(Path("/dev/video0"), "Front", modes), Camera(Path("/dev/video2"), "", problem="busy")]
+    monkeypatch.setattr(cli, "list_cameras", lambda: found)
+    status, out, _ = invoke("--list-cameras")
+    assert status == 0
+    assert out.splitlines() == ["/dev/video0  Front", "    MJPG 1280x720 at 30, 15", "/dev/video2  busy"]
 
 
 def test_a_full_stdout_is_one_line(tmp_path: Path) -> None:

@@ -183,7 +183,7 @@ def sink_for(
     return open_sink(text, info, print, window=window, overwrite=False, limit=limit)
 
 
-@pytest.mark.parametrize("text", ["a.png", "a.gif", "rtsp://host/a", "a.xyz", "http://host/a.mp4"])
+@pytest.mark.parametrize("text", ["a.png", "a.gif", "ftp://host/a", "a.xyz", "http://host/a.mp4"])
 def test_destinations_that_make_no_sense_are_wrong_usage(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

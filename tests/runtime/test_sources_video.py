@@ -178,6 +178,13 @@ def test_a_playlist_cannot_reach_the_network(tmp_path: Path) -> None:
 def test_credentials_are_masked() -> None:
     assert mask("rtsp://me:p@ss@cam:554/1?x=a@b") == "rtsp://***@cam:554/1?x=a@b"
     assert mask("http://host/a@b") == "http://host/a@b"
+    assert mask("http://cam/v?User=me&PWD=p%20w&size=4") == "http://cam/v?User=***&PWD=***&size=4"
+    assert (
+        mask("x: http://cam/?loginuse=me&loginpas=pw failed")
+        == "x: http://cam/?loginuse=***&loginpas=*** failed"
+    )
+    assert mask("http://h/a.m3u8?access_token=abc#t") == "http://h/a.m3u8?access_token=***#t"
+    assert mask("http://cam/v?channel=1&subtype=0") == "http://cam/v?channel=1&subtype=0"
 
 
 def test_addresses() -> None:

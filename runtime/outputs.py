@@ -1,0 +1,89 @@
+"""All that one run writes to, as the command line asks for it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from granet.console import UsageError
+from runtime.address_variables import expanded
+from runtime.health import Health
+from runtime.sinks.base import Sink
+from runtime.sinks.open import open_sink
+from runtime.sinks.page import PageSink
+from runtime.sinks.several import SeveralSinks
+from runtime.sinks.video import STDOUT
+from runtime.sources.base import Say, Source
+
+View = Literal["result", "compare", "slider", "mask"]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What is asked for.
+
+    Attributes:
+        destinations: as :func:`runtime.sinks.open.open_sink` takes them; with none and no page, a window.
+        serve: (host, port) of a page.
+        metrics: (host, port) for Prometheus.
+        view: what of the frames is written.
+        window: whether there may be a window.
+        overwrite: whether files that exist may be replaced.
+        limit: most frames that are written.
+    """
+
+    destinations: tuple[str, ...] = ()
+    serve: tuple[str, int] | None = None
+    metrics: tuple[str, int] | None = None
+    view: View = "result"
+    window: bool = True
+    overwrite: bool = False
+    limit: int | None = None
+
+
+def open_outputs(
+    wanted: Outputs, source: Source, notes: Say, say: Say, beat: Callable[[], None]
+) -> SeveralSinks:
+    """Opens everything that is written to.
+
+    Args:
+        wanted: what is asked for.
+        source: opened.
+        notes: is told, once, what is not kept.
+        say: is told what becomes of an output.
+        beat: called again and again by the thread that writes, unless it is stuck.
+
+    Raises:
+        UserError: if one is refused; nothing was written then.
+    """
+    if len(set(wanted.destinations)) < len(wanted.destinations):
+        raise UsageError("--output: the same destination twice")
+    health, sinks = source.health, list[Sink]()
+    try:
+        if wanted.serve is not None:
+            sinks.append(PageSink(wanted.serve, health, say))
+        for text in wanted.destinations or ([] if sinks else [None]):
+            sinks.append(_open(text, wanted, source, health, notes, say))
+        if wanted.view == "slider" and not any(sink.wants_before for sink in sinks):
+            raise UsageError("--show slider is for a window or a page; use --compare for files")
+    except BaseException:
+        for sink in sinks:
+            sink.abort()
+        raise
+    return SeveralSinks(sinks, live=source.info.live, health=health, say=say, beat=beat)
+
+
+def _open(text: str | None, wanted: Outputs, source: Source, health: Health, notes: Say, say: Say) -> Sink:
+    info = source.info
+    # What happens again and again in a live run, as a full disk, is told each time.
+    sink = open_sink(
+        text if text is None or text == STDOUT else expanded(text, notes),
+        info,
+        say if info.live else notes,
+        window=wanted.window,
+        overwrite=wanted.overwrite,
+        limit=wanted.limit,
+        health=health,
+        slider=wanted.view == "slider",
+    )
+    sink.wants_before = sink.wants_before or wanted.view == "compare"
+    return sink

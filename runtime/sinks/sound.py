@@ -1,0 +1,22 @@
+"""Copies of coded sound, so that it can be written to several places."""
+
+from typing import cast
+
+from av.packet import Packet
+
+from runtime.sources.base import SoundPacket
+
+
+def copied(packets: list[SoundPacket]) -> list[SoundPacket]:
+    """Copies of the packets, still of the source's streams: a muxer sets stream and times to its own."""
+    return [_copy(packet) for packet in packets]
+
+
+def _copy(packet: SoundPacket) -> SoundPacket:
+    copy = cast("SoundPacket", Packet(bytes(packet)))
+    copy.stream = packet.stream
+    copy.pts, copy.dts, copy.duration = packet.pts, packet.dts, packet.duration
+    copy.time_base, copy.is_keyframe = packet.time_base, packet.is_keyframe
+    for data in packet.iter_sidedata():
+        copy.set_sidedata(data)
+    return copy

@@ -1,0 +1,403 @@
+"""Cameras on the loopback that do on command what real ones do by themselves.
+
+:class:`Fake` is the camera: what it films, how fast, what it does to its timestamps and packets.
+:class:`RtspCamera` serves it as H.264 over RTSP with interleaved RTP (RFC 2326, 3550 and 6184), and
+:class:`HttpCamera` as Motion JPEG (``/mjpeg``), MPEG-TS (``/ts``) and a live HLS playlist (``/live.m3u8``).
+"""
+
+import base64
+import io
+import random
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Literal
+
+import av
+import cv2
+import numpy as np
+
+from tests.media import numbered
+
+PASSWORD = "s3cret"
+_CLOCK = 90_000
+_MTU = 1200
+
+
+@dataclass
+class Fake:
+    """A camera under the test's control; every attribute may be changed while it runs.
+
+    Attributes:
+        mode: ``serve``; ``stall``: those who are connected get no more frames; ``mute``: nor do others
+            get an answer; ``refuse``: takes no connections; ``deny``: wants a password (that of ``me``).
+        size: (height, width).
+        rate: frames a second.
+        shift: seconds added to timestamps from now on.
+        frozen: timestamps repeat.
+        corrupt: share of packets whose bytes are spoiled.
+        half: the next frame is sent by half, and the connection is dropped.
+        codec: of RTSP.
+    """
+
+    mode: Literal["serve", "mute", "refuse", "deny", "stall"] = "serve"
+    size: tuple[int, int] = (48, 64)
+    rate: float = 100.0
+    shift: float = 0.0
+    frozen: bool = False
+    corrupt: float = 0.0
+    half: bool = False
+    codec: str = "libx264"
+    seed: int = 0
+    connections: int = 0
+    started: int = 0
+    sent: int = 0
+    frames_each: int | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def pixels(self, index: int) -> np.ndarray:
+        return numbered(index, *self.size)
+
+    def frames(self) -> Iterator[tuple[int, np.ndarray, float]]:
+        """Index, BGR pixels, timestamp in seconds, each when it is due; waits while it is stalled."""
+        start, stamp, index = time.monotonic(), 0.0, 0
+        due = start
+        while not self.stop.is_set() and self.mode != "refuse":
+            if self.mode in ("stall", "mute"):
+                time.sleep(0.005)
+                due = time.monotonic()
+                continue
+            stamp = stamp if self.frozen else time.monotonic() - start
+            yield index, self.pixels(index), stamp + self.shift
+            self.sent += 1
+            index += 1
+            if index == self.frames_each:
+                return
+            due = max(due + 1 / self.rate, time.monotonic() - 0.1)
+            self.stop.wait(max(0.0, due - time.monotonic()))
+
+    def spoil(self, data: bytes, rng: random.Random) -> bytes:
+        if rng.random() >= self.corrupt or len(data) < 24:
+            return data
+        spoiled = bytearray(data)
+        for _ in range(max(4, len(data) // 8)):
+            spoiled[rng.randrange(8, len(data))] = rng.randrange(256)
+        return bytes(spoiled)
+
+
+class Encoder:
+    """Frames -> Annex B packets; a change of size begins anew with a keyframe."""
+
+    def __init__(self, codec: str) -> None:
+        self._codec, self._context, self._size = codec, None, (0, 0)  # type: ignore[var-annotated]
+
+    def __call__(self, pixels: np.ndarray, index: int) -> list[bytes]:
+        if self._context is None or pixels.shape[:2] != self._size:
+            self._size = (pixels.shape[0], pixels.shape[1])
+            context: Any = av.CodecContext.create(self._codec, "w")
+            context.height, context.width = self._size
+            context.pix_fmt, context.time_base, context.gop_size = "yuv420p", Fraction(1, 50), 12
+            context.options = {"preset": "ultrafast", "tune": "zerolatency", "crf": "20"}
+            context.thread_count = 1
+            self._context = context
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), "bgr24").reformat(format="yuv420p")
+        frame.pts, frame.time_base = index, Fraction(1, 50)
+        return [bytes(packet) for packet in self._context.encode(frame)]
+
+
+class _Server:
+    """Accepts on a port of the loopback, one thread a connection; ``refuse`` closes the port."""
+
+    scheme = ""
+
+    def __init__(self, fake: Fake | None = None) -> None:
+        self.fake = fake or Fake()
+        self._listener: socket.socket | None = None
+        self._open: list[socket.socket] = []
+        self._lock = threading.Lock()
+        with socket.create_server(("127.0.0.1", 0)) as chooser:
+            self.port = chooser.getsockname()[1]
+        if self.fake.mode != "refuse":
+            self._listen()
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
+
+    def url(self, path: str = "cam", user: str = "") -> str:
+        return f"{self.scheme}://{user + '@' if user else ''}127.0.0.1:{self.port}/{path}"
+
+    def drop(self) -> None:
+        """Cuts all connections."""
+        with self._lock:
+            for connection in self._open:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self.fake.stop.set()
+        self.drop()
+        self._thread.join(5)
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *arguments: object) -> None:
+        self.close()
+
+    def _listen(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=16)
+        self._listener.settimeout(0.05)
+
+    def _accept(self) -> None:
+        while not self.fake.stop.is_set():
+            if self.fake.mode == "refuse":
+                if self._listener is not None:
+                    self._listener.close()
+                    self._listener = None
+                    self.drop()
+                time.sleep(0.01)
+                continue
+            if self._listener is None:
+                self._listen()
+            assert self._listener is not None
+            with suppress(TimeoutError, OSError):
+                connection, _ = self._listener.accept()
+                connection.settimeout(5)
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                with self._lock:
+                    self._open.append(connection)
+                self.fake.connections += 1
+                threading.Thread(target=self._handle, args=(connection,), daemon=True).start()
+        if self._listener is not None:
+            self._listener.close()
+
+    def _handle(self, connection: socket.socket) -> None:
+        try:
+            with suppress(OSError, ValueError):
+                while self.fake.mode == "mute" and not self.fake.stop.is_set():
+                    time.sleep(0.02)
+                    if connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b"":
+                        return
+                self.serve(connection)
+        except BlockingIOError:
+            pass
+        finally:
+            with self._lock:
+                self._open.remove(connection)
+            connection.close()
+
+    def serve(self, connection: socket.socket) -> None:
+        raise NotImplementedError
+
+    def allowed(self, head: str) -> bool:
+        if self.fake.mode != "deny":
+            return True
+        token = base64.b64encode(f"me:{PASSWORD}".encode()).decode()
+        return f"Basic {token}" in head
+
+
+class RtspCamera(_Server):
+    """One H.264 stream; any path is it."""
+
+    scheme = "rtsp"
+
+    def serve(self, connection: socket.socket) -> None:
+        reader = connection.makefile("rb")
+        while True:
+            head = _read_head(reader)
+            if not head:
+                return
+            method = head.split(" ", 1)[0]
+            cseq = next(line[5:].strip() for line in head.splitlines() if line.lower().startswith("cseq:"))
+            if method != "OPTIONS" and not self.allowed(head):
+                _reply(connection, "401 Unauthorized", cseq, 'WWW-Authenticate: Basic realm="cam"\r\n')
+            elif method == "DESCRIBE":
+                _reply(connection, "200 OK", cseq, "Content-Type: application/sdp\r\n", self._sdp())
+            elif method == "SETUP":
+                transport = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\nSession: 1\r\n"
+                _reply(connection, "200 OK", cseq, transport)
+            elif method == "PLAY":
+                _reply(connection, "200 OK", cseq, "Session: 1\r\n")
+                self._play(connection)
+                return
+            else:
+                _reply(connection, "200 OK", cseq, "Public: DESCRIBE, SETUP, PLAY, TEARDOWN\r\n")
+
+    def _sdp(self) -> str:
+        name = {"libx264": "H264", "mpeg4": "MP4V-ES"}[self.fake.codec]
+        lines = (
+            "v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=fake", "c=IN IP4 127.0.0.1", "t=0 0",
+            "m=video 0 RTP/AVP 96", f"a=rtpmap:96 {name}/{_CLOCK}",
+            "a=fmtp:96 packetization-mode=1" if name == "H264" else "a=fmtp:96 profile-level-id=1",
+            "a=control:track0",
+        )  # fmt: skip
+        return "\r\n".join(lines) + "\r\n"
+
+    def _play(self, connection: socket.socket) -> None:
+        fake, rng, sequence = self.fake, random.Random(self.fake.seed), 0
+        fake.started += 1
+        codec = fake.codec
+        encoder = Encoder(codec)
+        for index, pixels, seconds in fake.frames():
+            stamp = int(seconds * _CLOCK) & 0xFFFFFFFF
+            for data in encoder(pixels, index):
+                payloads = list(_payloads(data)) if codec == "libx264" else list(_slices(data))
+                if fake.half:
+                    fake.half = False
+                    packet = _rtp(fake.spoil(payloads[-1], rng), sequence, stamp, marker=True)
+                    connection.sendall(packet[: len(packet) // 2])
+                    return
+                for place, payload in enumerate(payloads):
+                    marker = place == len(payloads) - 1
+                    connection.sendall(_rtp(fake.spoil(payload, rng), sequence, stamp, marker=marker))
+                    sequence = sequence + 1 & 0xFFFF
+            if fake.codec != codec:
+                return
+
+
+class HttpCamera(_Server):
+    """Motion JPEG, MPEG-TS and HLS."""
+
+    scheme = "http"
+
+    def __init__(self, fake: Fake | None = None) -> None:
+        super().__init__(fake)
+        self.playlist: str | None = None
+        """What ``/live.m3u8`` says, instead of the live segments."""
+        self.elsewhere = ""
+        """Where ``/elsewhere`` leads to."""
+        self._began = time.monotonic()
+
+    def serve(self, connection: socket.socket) -> None:
+        head = _read_head(connection.makefile("rb"))
+        if not head:
+            return
+        if not self.allowed(head):
+            realm = 'WWW-Authenticate: Basic realm="cam"\r\n'
+            connection.sendall(f"HTTP/1.1 401 Unauthorized\r\n{realm}Content-Length: 0\r\n\r\n".encode())
+            return
+        path = head.split(" ")[1].split("?")[0]
+        if path == "/mjpeg":
+            self._mjpeg(connection)
+        elif path == "/ts":
+            self._ts(connection)
+        elif path == "/live.m3u8":
+            _answer(connection, "application/vnd.apple.mpegurl", self._playlist().encode())
+        elif path.startswith("/segment"):
+            _answer(connection, "video/mp2t", self._segment(int(path[8:-3])))
+        elif path == "/elsewhere":
+            place = f"Location: {self.elsewhere}\r\nContent-Length: 0\r\n\r\n"
+            connection.sendall(f"HTTP/1.1 302 Found\r\n{place}".encode())
+        else:
+            connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+
+    def _mjpeg(self, connection: socket.socket) -> None:
+        fake, rng = self.fake, random.Random(self.fake.seed)
+        fake.started += 1
+        kind = "multipart/x-mixed-replace; boundary=cut"
+        connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n".encode())
+        for _, pixels, _ in fake.frames():
+            data = fake.spoil(cv2.imencode(".jpg", pixels)[1].tobytes(), rng)
+            part = f"--cut\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n".encode()
+            if fake.half:
+                fake.half = False
+                connection.sendall(part + data[: len(data) // 2])
+                return
+            connection.sendall(part + data + b"\r\n")
+
+    def _ts(self, connection: socket.socket) -> None:
+        self.fake.started += 1
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: video/mp2t\r\n\r\n")
+        with connection.makefile("wb") as file:
+            _write_ts(_Unseekable(file), self.fake.frames())
+
+    def _playlist(self) -> str:
+        if self.playlist is not None:
+            return self.playlist
+        newest = int(time.monotonic() - self._began)
+        lines = [f"#EXTINF:1.0,\nsegment{number}.ts" for number in range(max(0, newest - 2), newest + 1)]
+        head = (
+            f"#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:{max(0, newest - 2)}"
+        )
+        return "\n".join([head, *lines]) + "\n"
+
+    def _segment(self, number: int) -> bytes:
+        rate = 50
+        frames = ((i, self.fake.pixels(i), number + i / rate) for i in range(rate))
+        memory = io.BytesIO()
+        _write_ts(_Unseekable(memory), frames)
+        return memory.getvalue()
+
+
+class _Unseekable:
+    """A file that can only be written."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def write(self, data: bytes) -> int:
+        self._file.write(data)
+        self._file.flush()
+        return len(data)
+
+
+def _write_ts(file: Any, frames: Iterator[tuple[int, np.ndarray, float]]) -> None:
+    with av.open(file, "w", format="mpegts") as container:
+        stream: Any = container.add_stream("libx264", rate=50)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        stream.options = {"preset": "ultrafast", "tune": "zerolatency"}
+        stream.codec_context.gop_size, stream.codec_context.thread_count = 12, 1
+        stream.codec_context.time_base = Fraction(1, _CLOCK)
+        for _, pixels, seconds in frames:
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), "bgr24")
+            frame.pts, frame.time_base = round((seconds + 10) * _CLOCK), Fraction(1, _CLOCK)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def _answer(connection: socket.socket, kind: str, body: bytes) -> None:
+    head = (
+        f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    connection.sendall(head.encode() + body)
+
+
+def _read_head(reader: Any) -> str:
+    lines = []
+    while (line := reader.readline()) not in (b"", b"\r\n"):
+        lines.append(line.decode("latin-1"))
+    return "".join(lines)
+
+
+def _reply(connection: socket.socket, status: str, cseq: str, headers: str, body: str = "") -> None:
+    length = f"Content-Length: {len(body)}\r\n" if body else ""
+    connection.sendall(f"RTSP/1.0 {status}\r\nCSeq: {cseq}\r\n{headers}{length}\r\n{body}".encode())
+
+
+def _rtp(payload: bytes, sequence: int, stamp: int, *, marker: bool) -> bytes:
+    """Interleaved on channel 0: RFC 2326, 10.12, and RFC 3550, 5.1."""
+    packet = struct.pack("!BBHII", 0x80, 96 | marker << 7, sequence, stamp, 0x1234) + payload
+    return struct.pack("!cBH", b"$", 0, len(packet)) + packet
+
+
+def _payloads(annex_b: bytes) -> Iterator[bytes]:
+    """RFC 6184: a NAL unit as it is, or in fragments (FU-A)."""
+    for nal in (part.rstrip(b"\0") for part in annex_b.split(b"\0\0\1")):
+        if not nal:
+            continue
+        if len(nal) <= _MTU:
+            yield nal
+            continue
+        body, head = nal[1:], nal[0]
+        for at in range(0, len(body), _MTU):
+            end = at + _MTU >= len(body)
+            yield bytes([head & 0xE0 | 28, (at == 0) << 7 | end << 6 | head & 0x1F]) + body[at : at + _MTU]
+
+
+def _slices(data: bytes) -> Iterator[bytes]:
+    for at in range(0, len(data), _MTU):
+        yield data[at : at + _MTU]

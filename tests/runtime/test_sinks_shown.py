@@ -1,0 +1,184 @@
+"""What is looked at live: the window and the virtual camera, with the screen and the device replaced."""
+
+import types
+from fractions import Fraction
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+import pytest
+
+from granet.errors import UserError
+from runtime.frame import Frame, Pixels
+from runtime.health import Health
+from runtime.sinks import virtual_camera, window
+from runtime.sinks.banner import draw_banner
+from runtime.sinks.pace import Pace
+from runtime.sinks.virtual_camera import VirtualCameraSink
+from runtime.sinks.window import WindowSink
+from runtime.sources.base import StreamInfo
+
+INFO = StreamInfo("cam", "camera", live=True, rate=Fraction(25), size=(48, 64))
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Screen:
+    """Stands in for OpenCV's windows."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.shown: list[Pixels] = []
+        self.place = 500
+        self.key = -1
+        functions: dict[str, Any] = {
+            "namedWindow": lambda *a: None,
+            "resizeWindow": lambda *a: None,
+            "createTrackbar": lambda *a: None,
+            "destroyAllWindows": lambda: None,
+            "getWindowProperty": lambda *a: 1.0,
+            "getTrackbarPos": lambda *a: self.place,
+            "waitKey": lambda *a: self.key,
+            "imshow": lambda title, pixels: self.shown.append(pixels.copy()),
+        }
+        for name, function in functions.items():
+            monkeypatch.setattr(cv2, name, function)
+        monkeypatch.setattr(window, "_check_screen", lambda: None)
+
+
+def gray(level: int, index: int = 0) -> Frame:
+    return Frame(np.full((48, 64, 3), level, np.uint8), index, index, Fraction(1, 25))
+
+
+def test_a_window_says_that_its_picture_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen, clock = Screen(monkeypatch), Clock()
+    health = Health("cam", clock=clock)
+    sink = WindowSink(INFO, health)
+    sink.start("bgr")
+    health.enter("live")
+    sink.write(gray(200))
+    health.frame_out(0.01)
+    clock.now = 0.9
+    sink.idle()
+    assert len(screen.shown) == 1
+    for clock.now in (1.2, 1.5, 1.9, 2.3):
+        sink.idle()
+    # Once for every second that it says, on the picture itself, which stays visible around it.
+    assert len(screen.shown) == 3
+    assert screen.shown[1][24].min() < 100 and (screen.shown[1][:8] == 200).all()
+    sink.write(gray(200))
+    assert (screen.shown[-1] == 200).all()
+
+
+def test_the_slider_has_the_input_on_its_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen(monkeypatch)
+    sink = WindowSink(INFO, Health("cam"), slider=True)
+    assert sink.wants_before
+    sink.start("rgb")
+    for screen.place, columns in ((250, 16), (0, 0), (1000, 64)):
+        sink.write(gray(10), gray(90))
+        shown = screen.shown[-1]
+        assert shown.shape == (48, 64, 3)
+        assert (shown[:, : max(0, columns - 1)] == 90).all() and (shown[:, columns + 1 :] == 10).all()
+
+
+def test_q_closes_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen(monkeypatch)
+    sink = WindowSink(INFO, Health("cam"))
+    sink.start("bgr")
+    sink.write(gray(1))
+    assert sink.wants_more
+    screen.key = ord("q")
+    sink.idle()
+    assert not sink.wants_more
+
+
+def test_a_banner_fits_any_picture_and_leaves_the_original() -> None:
+    for height, width in ((16, 16), (48, 64), (1080, 1920)):
+        pixels = np.full((height, width, 3), 180, np.uint8)
+        drawn = draw_banner(pixels, "NO SIGNAL for 12 s - reconnecting")
+        assert drawn.shape == pixels.shape and (pixels == 180).all()
+        assert drawn[height // 2].min() < 100
+        # Letters do not run out of the picture.
+        if width >= 64:
+            assert (drawn[:, :1] < 185).all() and drawn.max() > 200
+
+
+def test_a_file_is_paced_and_a_camera_is_not() -> None:
+    clock = Clock()
+    pace = Pace(live=False, clock=clock)
+    assert pace.ahead(gray(0, 0)) == 0
+    clock.now = 0.1
+    assert pace.ahead(gray(0, 25)) == pytest.approx(0.9)
+    assert Pace(live=True, clock=clock).ahead(gray(0, 25)) == 0
+    assert pace.ahead(Frame(gray(0).pixels, 3)) == 0
+
+
+class FakeCamera:
+    """Stands in for pyvirtualcam's."""
+
+    made: ClassVar[dict[str, Any]] = {}
+    sent: ClassVar[list[Pixels]] = []
+
+    def __init__(self, **options: Any) -> None:
+        FakeCamera.made = options
+        FakeCamera.sent = []
+        self.height, self.width = options["height"], options["width"]
+
+    def send(self, pixels: Pixels) -> None:
+        assert pixels.shape == (self.height, self.width, 3) and pixels.dtype == np.uint8
+        FakeCamera.sent.append(pixels)
+
+    def close(self) -> None:
+        FakeCamera.made["closed"] = True
+
+
+def test_a_virtual_camera_gets_the_picture_and_says_when_it_stands_still(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    order = types.SimpleNamespace(BGR="BGR", RGB="RGB")
+    fake = types.SimpleNamespace(Camera=FakeCamera, PixelFormat=order)
+    monkeypatch.setattr(virtual_camera, "import_module", lambda name: fake)
+    clock = Clock()
+    health = Health("cam", clock=clock)
+    sink = VirtualCameraSink("/dev/video4", INFO, health)
+    sink.start("rgb")
+    health.enter("live")
+    sink.write(Frame(np.full((49, 65, 3), 200, np.uint8), 0))
+    health.frame_out(0.01)
+    made = FakeCamera.made
+    assert (made["width"], made["height"], made["fps"]) == (64, 48, 25.0)
+    assert (made["fmt"], made["device"]) == ("RGB", "/dev/video4")
+    # A camera that changes its size does not change that of the virtual one.
+    sink.write(Frame(np.full((48, 32, 3), 200, np.uint8), 1))
+    assert FakeCamera.sent[-1][:, :10].max() == 0 and FakeCamera.sent[-1][:, 32].min() == 200
+    clock.now = 2.5
+    sink.idle()
+    sink.idle()
+    assert len(FakeCamera.sent) == 3
+    sink.finish()
+    assert made["closed"]
+
+
+def test_a_virtual_camera_that_cannot_be_had_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise ImportError(name)
+
+    monkeypatch.setattr(virtual_camera, "import_module", missing)
+    with pytest.raises(UserError, match=r"pip install .granet-deploy\[virtual-camera\]"):
+        VirtualCameraSink(None, INFO, Health("cam"))
+
+    def no_backend(**options: object) -> None:
+        raise RuntimeError("v4l2loopback: no device\nother: not supported")
+
+    order = types.SimpleNamespace(BGR="BGR", RGB="RGB")
+    fake = types.SimpleNamespace(Camera=no_backend, PixelFormat=order)
+    monkeypatch.setattr(virtual_camera, "import_module", lambda name: fake)
+    sink = VirtualCameraSink(None, INFO, Health("cam"))
+    sink.start("bgr")
+    with pytest.raises(UserError, match="v4l2loopback: no device other: not supported"):
+        sink.write(gray(1))

@@ -1,0 +1,12 @@
+from tests.soak import soak
+
+
+def test_reconnections_leave_no_thread_no_descriptor_and_no_memory() -> None:
+    result = soak(reconnects=10, frames=400)
+    first, last = result.ends()
+    assert last.reconnects >= 10 and last.frames >= 400 and last.reconnects > first.reconnects + 2
+    # FFmpeg's threads count too.
+    assert last.threads <= first.threads and last.descriptors <= first.descriptors
+    # A connection that is not closed holds megabytes.
+    assert last.memory - first.memory < 15 * 2**20
+    assert result.snapshot.frames_out > 0 and "| threads |" in result.table()

@@ -87,7 +87,7 @@ def write_manifest(
         "created": created,
     }
     path = manifest_path(artefact)
-    _write_atomically(path, json.dumps(record, indent=2, allow_nan=False) + "\n")
+    write_atomically(path, json.dumps(record, indent=2, allow_nan=False) + "\n")
     return path
 
 
@@ -147,7 +147,12 @@ def _damaged(path: Path, what: str) -> UserError:
     return UserError(f"{path}: the manifest is damaged ({what}): export the model again")
 
 
-def _write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str) -> None:
+    """Writes a text file, whole or not at all.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with temporary.open("w", encoding="utf-8") as file:

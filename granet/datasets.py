@@ -13,6 +13,7 @@ A spec is ``KIND:WHERE``:
 ``pairs:RAINY_DIR,CLEAN_DIR``      pictures of the same name, or of the same number
 ``synthetic:DIR``                  rain of :mod:`granet.rain` on clean pictures; ``?heaviness=0.1-0.4``
                                    says how heavy, ``?split=all`` holds nothing back
+``drawn:COUNT``                    rain on drawn streets (:mod:`granet.scenes`): needs no files
 ``clean:DIR``                      clean pictures as their own input: what a network does to dry weather
 =================================  =====================================================================
 """
@@ -29,6 +30,7 @@ from granet.errors import UserError
 from granet.layouts import Files, ddn_pairs, paired, rain100_pairs, side_by_side
 from granet.pictures import Pixels, list_pictures, read_rgb
 from granet.rain import add_rain, render_rain, sample_rain
+from granet.scenes import street
 
 Split = Literal["train", "test"]
 Cut = Callable[[int, int], tuple[slice, slice]]
@@ -37,6 +39,12 @@ Cut = Callable[[int, int], tuple[slice, slice]]
 LIGHT, HEAVY, LIGHT_SHARE = (0.05, 0.35), (0.3, 1.0), 0.65
 """Heaviness of synthetic rain (:func:`granet.rain.sample_rain`) unless a spec gives a range: most of
 what a camera sees is light, and what is heavy spans more kinds."""
+
+DRAWN_SIZE = (320, 480)
+"""(height, width) of a drawn street."""
+
+DRAWN_HEAVINESS = (0.2, 0.4, 0.85)
+"""Light, moderate and heavy rain, in turns."""
 
 HELD_BACK = 20
 """Each 20th picture of ``synthetic:DIR`` is for testing, the others are for training."""
@@ -146,6 +154,20 @@ class SyntheticRain(Dataset):
         return float(rng.uniform(*(self._heaviness or (LIGHT if light else HEAVY))))
 
 
+class DrawnStreets(Dataset):
+    """Rain on streets that are drawn, from light to heavy: the same on every machine, without any file."""
+
+    def __init__(self, spec: str, count: int) -> None:
+        super().__init__(spec, "drawn streets", tuple(f"street-{i}" for i in range(count)))
+
+    def read_cut(self, index: int, draw: int, cut: Cut) -> Pair:
+        """See :meth:`Dataset.read_cut`."""
+        clean = street(*DRAWN_SIZE, seed=index)[cut(*DRAWN_SIZE)]
+        heaviness = DRAWN_HEAVINESS[index % len(DRAWN_HEAVINESS)]
+        rain = render_rain(sample_rain(np.random.default_rng((index, draw)), heaviness), *clean.shape[:2])
+        return Pair(self.names[index], add_rain(clean, rain), clean)
+
+
 class CleanPictures(Dataset):
     """Clean pictures that are input and target at once."""
 
@@ -167,7 +189,8 @@ def open_dataset(spec: str, split: Split) -> Dataset:
         spec: ``KIND:WHERE``, see above.
         split: the authors' own, where the directory has both; ``ddn`` is split into 9,100 pairs for
             training and 4,900 for testing (section 4.1): the 14 pairs of pictures 1 to 650, and of the
-            others. ``pairs`` and ``clean`` have no split.
+            others. ``pairs``, ``drawn`` and
+            ``clean`` have no split.
 
     Returns:
         At least one pair.
@@ -254,6 +277,12 @@ def _clean(spec: str, where: str, split: Split) -> Dataset:
     return CleanPictures(spec, f"clean pictures of {Path(where).name}", list_pictures(where))
 
 
+def _drawn(spec: str, where: str, split: Split) -> Dataset:
+    if not where.isdecimal() or int(where) == 0:
+        raise UserError(f"{spec!r}: expected a number of streets, as in drawn:8")
+    return DrawnStreets(spec, int(where))
+
+
 def _size(pixels: Pixels) -> str:
     return f"{pixels.shape[1]}x{pixels.shape[0]}"
 
@@ -266,5 +295,6 @@ _KINDS: dict[str, tuple[str, Callable[[str, str, Split], Dataset]]] = {
     "rain800": ("DIR", _rain800),
     "pairs": ("RAINY_DIR,CLEAN_DIR", _pairs),
     "synthetic": ("CLEAN_DIR", _synthetic),
+    "drawn": ("COUNT", _drawn),
     "clean": ("DIR", _clean),
 }

@@ -50,7 +50,10 @@ class DeviceChoice(str, Enum):
     cuda = "cuda"
 
 
-SPECS = "rain100l:DIR, rain100h:DIR, ddn:DIR, did:DIR, rain800:DIR, pairs:RAINY,CLEAN or synthetic:CLEAN_DIR"
+SPECS = (
+    "rain100l:DIR, rain100h:DIR, ddn:DIR, did:DIR, rain800:DIR, pairs:RAINY,CLEAN, synthetic:CLEAN_DIR "
+    "or drawn:COUNT"
+)
 OURS = ("best.pt", "last.pt", "state.pt", "log.jsonl", "log.png")
 """What a training writes into its directory."""
 

@@ -72,7 +72,7 @@ def evaluate(
             "--data",
             metavar="SPEC",
             help="Data set with ground truth, its test split; may be repeated: rain100l:DIR, rain100h:DIR, "
-            "ddn:DIR, did:DIR, rain800:DIR, pairs:RAINY_DIR,CLEAN_DIR, synthetic:CLEAN_DIR.",
+            "ddn:DIR, did:DIR, rain800:DIR, pairs:RAINY_DIR,CLEAN_DIR, synthetic:CLEAN_DIR, drawn:COUNT.",
         ),
     ] = None,
     clean: Annotated[

@@ -264,6 +264,22 @@ def test_a_single_clean_picture_leaves_no_training_split(tmp_path: Path) -> None
     assert "held back for testing" in message and "?split=all" in message
 
 
+def test_drawn_streets_need_no_file_and_range_from_light_to_heavy_rain() -> None:
+    streets = open_dataset("drawn:3", "test")
+    pairs = [streets.read(index) for index in range(len(streets))]
+    added = [(pair.rainy.astype(int) - pair.clean).mean() for pair in pairs]
+    assert len(pairs) == 3 and added[0] > 0.5 and added == sorted(added)
+    assert all((pair.rainy >= pair.clean).all() for pair in pairs)
+    np.testing.assert_array_equal(streets.read(1).rainy, pairs[1].rainy)
+    assert (streets.read(1, draw=1).rainy != pairs[1].rainy).any()
+    assert (pairs[0].clean != pairs[1].clean).any()
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "many"])
+def test_a_number_of_drawn_streets_that_is_none(count: str) -> None:
+    assert "drawn:8" in refused(f"drawn:{count}")
+
+
 def test_clean_pictures_are_their_own_input(tmp_path: Path) -> None:
     pair = open_dataset(f"clean:{clean_directory(tmp_path)}", "test").read(3)
     np.testing.assert_array_equal(pair.rainy, picture(3))

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CHECKPOINT := runtime/models/lite.safetensors
 
-.PHONY: demo test lint setup clean
+.PHONY: demo test test-gpu lint models setup clean
 
 setup: $(READY)
 
@@ -28,11 +28,19 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest
 
+# What only a GPU can tell; without one each test is skipped and says why.
+test-gpu: $(READY)
+	$(BIN)/python -m pytest tests/gpu -rs
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# All that is made from the weights that come along; run it whenever they change.
+models: $(READY)
+	$(BIN)/granet-export onnx --ckpt $(CHECKPOINT) -o runtime/models/lite.onnx --dynamic --overwrite
 
 clean:
 	rm -rf $(VENV) demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

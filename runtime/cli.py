@@ -9,11 +9,11 @@ import typer
 
 from granet.console import DebugOption, Interrupted, Notes, UsageError, run_app, say
 from granet.errors import UserError
+from granet.signals import on_interrupt
 from runtime.engine import Engine
 from runtime.open import open_engine
 from runtime.pipeline import Pipeline
 from runtime.progress import progress_bar
-from runtime.signals import on_interrupt
 from runtime.sinks.base import Sink
 from runtime.sinks.open import open_sink
 from runtime.sinks.video import STDOUT

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from granet.errors import UserError
-from runtime.manifest import manifest_path, write_atomically
+from runtime.manifest import manifest_path, write_text
 from runtime.metadata import ModelMetadata
 
 FORMAT = 1
@@ -210,7 +210,7 @@ def write_record(engine: Path, record: EngineRecord) -> Path:
         UserError: if it cannot be written (no such directory, disk full, ...).
     """
     path = record_path(engine)
-    write_atomically(path, record.to_json())
+    write_text(path, record.to_json())
     return path
 
 

@@ -25,7 +25,7 @@ _DTYPES = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32, "tensor(float
 _ERRORS, _FATAL = 3, 4
 
 # One class for each status, with no base of their own; there are more with every version.
-_ORT_ERRORS: tuple[type[Exception], ...] = (
+ORT_ERRORS: tuple[type[Exception], ...] = (
     RuntimeError,
     *(kind for kind in vars(states).values() if isinstance(kind, type) and issubclass(kind, Exception)),
 )
@@ -65,7 +65,7 @@ class OnnxRuntimeEngine(Engine):
         inputs = {self._input: self._model.to_input(batch, self._dtype)}
         try:
             (output,) = self._session.run([self._model.output], inputs)
-        except _ORT_ERRORS as error:
+        except ORT_ERRORS as error:
             raise self._model.failure(f"ONNX Runtime on a batch of {batch.shape}", error) from error
         # A copy: the output lies in the session's arena, and a frame that a queue holds on to there
         # splits it (lite at 1080p peaks at 2.1 GiB then, at 1.6 GiB so).
@@ -142,10 +142,13 @@ def _session(model: OnnxModel, providers: list[Any]) -> Any:
     # peaks at 4.2 GiB with them and at 1.6 GiB without, in the same time.
     options.enable_mem_pattern = False
     options.enable_mem_reuse = False
+    if model.metadata.quantisation.get("target") == "tensorrt":
+        # Its integer kernels take no float16 scales (loading fails): the pairs are computed as written.
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
     try:
         # Without the fallback, a provider that fails at run time fails, and is not replaced by the CPU.
         return ort.InferenceSession(str(model.path), options, providers=providers, enable_fallback=0)
-    except _ORT_ERRORS as error:
+    except ORT_ERRORS as error:
         raise model.failure("loading it in ONNX Runtime", error) from error
 
 

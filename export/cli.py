@@ -13,6 +13,9 @@ from typing import Annotated
 
 import typer
 
+from export.calibrate_command import calibrate
+from export.quantize_command import quantize
+from export.sensitivity_command import sensitivity
 from granet.console import DebugOption, UsageError, run_app, say
 from granet.errors import ParityError, UserError
 from granet.progress import progress_line
@@ -61,7 +64,7 @@ HardDb = Annotated[float | None, typer.Option(help="Least PSNR of any hard case,
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 
-def _require_export_extra() -> None:
+def require_export_extra() -> None:
     """Raises one line where only the base install is, as on an edge box."""
     missing = [name for name in ("torch", "onnx", "onnxscript", "safetensors") if find_spec(name) is None]
     if missing:
@@ -101,7 +104,7 @@ def onnx(
     debug: DebugOption = False,
 ) -> None:
     """Export a checkpoint to ONNX, checked against PyTorch before the file gets its name."""
-    _require_export_extra()
+    require_export_extra()
     from export.onnx_export import GATES, ExportOptions, export_onnx
 
     if dynamic and size is not None:
@@ -148,7 +151,7 @@ def parity(
     debug: DebugOption = False,
 ) -> None:
     """Hold a model against the untouched network in PyTorch. Exit status 3 if it misses its budget."""
-    _require_export_extra()
+    require_export_extra()
     from export.parity_check import check_parity
     from export.parity_table import print_parity
 
@@ -203,6 +206,10 @@ def bench(
         sys.stdout.write(json.dumps(report.to_json(), indent=2) + "\n")
     else:
         print_bench(report)
+
+
+for command in (calibrate, quantize, sensitivity):
+    app.command()(command)
 
 
 @contextmanager

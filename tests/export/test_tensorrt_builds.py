@@ -1,12 +1,16 @@
 """A real TensorRT parser and builder (TensorRT-RTX needs no GPU to build) on every variant we export."""
 
 import warnings
+from functools import cache
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 import torch
 
+from calibration.layers import multiplications, too_small
+from calibration.quantiser import Quantiser
 from export.onnx_export import ExportOptions, build_model
 from granet import GraNet, GraNetConfig
 
@@ -91,6 +95,50 @@ def test_the_papers_network_builds_with_its_attention_cut_in_chunks() -> None:
     model = build_model(GraNet(GraNetConfig.paper()).eval(), ExportOptions(size=(320, 480), precision="fp16"))
     assert sum(node.op_type == "Softmax" for node in model.graph.node) > 3
     assert engine_of(model)
+
+
+@cache
+def float32(preset: str, dynamic: bool) -> onnx.ModelProto:
+    network = GraNet(GraNetConfig.preset(preset)).eval()
+    return build_model(network, ExportOptions(size=None if dynamic else (64, 96)))
+
+
+@pytest.mark.parametrize("precision", ["int8", "fp8", "fp16"])
+@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
+@pytest.mark.parametrize("preset", ["lite", "paper"])
+def test_each_quantised_variant_parses_and_builds(preset: str, dynamic: bool, precision: Any) -> None:
+    """With float16 scales and float16 elsewhere; the ranges do not matter to a builder."""
+    base = float32(preset, dynamic)
+    ranges = {name: (-1.0, 1.0) for node in base.graph.node for name in node.output}
+    quantiser = Quantiser(base, ranges, "tensorrt", precision)
+    spared = too_small(multiplications(base, quantiser.layers, np.zeros((64, 96, 3), np.uint8)))
+    model = quantiser.make(spared)
+    used = {node.op_type for node in model.graph.node}
+    assert used <= PARSED | {"QuantizeLinear", "DequantizeLinear"}
+    assert ("QuantizeLinear" in used) == (precision != "fp16")
+    assert engine_of(model)
+
+
+def test_int8_in_every_layer_builds_too() -> None:
+    base = float32("lite", False)
+    ranges = {node.output[0]: (-1.0, 1.0) for node in base.graph.node}
+    assert engine_of(Quantiser(base, ranges, "tensorrt", "int8").make(()))
+
+
+def test_quantised_biases_would_be_noticed() -> None:
+    """The parser refuses DequantizeLinear of INT32, which is why there is none."""
+    model = Quantiser(
+        float32("lite", False),
+        {n.output[0]: (-1.0, 1.0) for n in float32("lite", False).graph.node},
+        "tensorrt",
+    ).make(())
+    conv = next(node for node in model.graph.node if node.op_type == "Conv")
+    for name, array in (("b/q", np.zeros(16, np.int32)), ("b/s", np.ones((), np.float16))):
+        model.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+    model.graph.node.insert(0, onnx.helper.make_node("DequantizeLinear", ["b/q", "b/s"], ["b/dq"]))
+    conv.input[2] = "b/dq"
+    with pytest.raises(AssertionError):
+        engine_of(model)
 
 
 def test_the_check_would_notice_pytorchs_own_translation() -> None:

@@ -6,19 +6,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from enum import Enum
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from export.calibrate_command import calibrate
+from export.extra import require_export_extra
 from export.inspect_command import inspect
+from export.quantize_command import quantize
 from export.roofline_command import roofline
-from export.size_option import DEFAULT_SIZE
-from export.size_option import parse_size as parse_size  # other commands ask here for it
+from export.sensitivity_command import sensitivity
+from export.size_option import DEFAULT_SIZE, parse_size
 from export.trt_command import trt
 from granet.console import DebugOption, UsageError, run_app, say
-from granet.errors import ParityError, UserError
+from granet.errors import ParityError
 from granet.progress import progress_line
 from runtime.parity import CaseParity, budget_for, overridden
 
@@ -51,16 +53,6 @@ MinDb = Annotated[float | None, typer.Option(help="Least PSNR of any picture, dB
 Share = Annotated[float | None, typer.Option(help="Largest share of values off by more than 1.")]
 HardDb = Annotated[float | None, typer.Option(help="Least PSNR of any hard case, dB.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
-
-
-def require_export_extra() -> None:
-    """Raises one line where only the base install is, as on an edge box."""
-    missing = [name for name in ("torch", "onnx", "onnxscript", "safetensors") if find_spec(name) is None]
-    if missing:
-        raise UserError(
-            f"{', '.join(missing)} not installed, and models are made with it: "
-            'pip install "granet-deploy[cpu,export]"'
-        )
 
 
 @app.command()
@@ -197,9 +189,8 @@ def bench(
         print_bench(report)
 
 
-app.command()(trt)
-app.command()(inspect)
-app.command()(roofline)
+for command in (calibrate, quantize, sensitivity, trt, inspect, roofline):
+    app.command()(command)
 
 
 @contextmanager

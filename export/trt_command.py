@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from export.extra import require_export_extra
 from export.size_option import DEFAULT_SIZE, parse_size
 from granet.console import DebugOption, UsageError, say
 from granet.errors import UserError
@@ -180,7 +181,6 @@ def _source(asked: _Asked) -> Path:
 
 
 def _from_checkpoint(asked: _Asked, checkpoint: Path) -> Path:
-    from export.cli import require_export_extra
     from export.trt_source import Exported, export_checkpoint
 
     require_export_extra()
@@ -193,7 +193,6 @@ def _from_checkpoint(asked: _Asked, checkpoint: Path) -> Path:
 
 
 def _quantised(asked: _Asked, source: Path) -> Path:
-    from export.cli import require_export_extra
 
     require_export_extra()
     from export.trt_quantise import Quantisation, quantise_model

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CHECKPOINT := runtime/models/lite.safetensors
 
-.PHONY: demo test lint setup clean
+.PHONY: demo test test-gpu soak lint models setup clean
 
 setup: $(READY)
 
@@ -13,7 +13,7 @@ setup: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[cpu,export,train,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[cpu,export,train,serve,dev]'
 	touch $@
 
 # From a checkpoint to a video without rain, each step checked. Leaves its files in demo/.
@@ -28,11 +28,23 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest
 
+# What only a GPU can tell; without one each test is skipped and says why.
+test-gpu: $(READY)
+	$(BIN)/python -m pytest tests/gpu -rs
+
+# Reconnects and frames by the hundred thousand, and what they leave behind; takes 20 minutes.
+soak: $(READY)
+	$(BIN)/python -m tests.soak
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# All that is made from the weights that come along; run it whenever they change.
+models: $(READY)
+	$(BIN)/granet-export onnx --ckpt $(CHECKPOINT) -o runtime/models/lite.onnx --dynamic --overwrite
 
 clean:
 	rm -rf $(VENV) demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -113,7 +113,7 @@ def main() -> None:
     print(f"Measured on {this_machine('av', 'opencv-python', 'onnxruntime', 'openvino')}.\n", flush=True)
     with (
         tempfile.TemporaryDirectory() as folder,
-        open_engine(options.model, "cpu", options.backend) as engine,
+        open_engine(options.model, options.device, options.backend) as engine,
     ):
         around_the_engine(engine, Path(folder), options.frames, options.rounds)
         fit = engine.info.fit
@@ -125,6 +125,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", nargs="?", type=Path, default=MODEL)
     parser.add_argument("--backend", default="auto")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--frames", type=int, default=200, help="of the 1080p clip")
     parser.add_argument("--engine-frames", type=int, default=40, help="of the clip for the engine")
     parser.add_argument("--rounds", type=int, default=5)

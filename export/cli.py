@@ -1,23 +1,28 @@
 """``granet-export``: checkpoints to models, models against checkpoints, models side by side."""
 
 import json
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from enum import Enum
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from export.calibrate_command import calibrate
+from export.extra import require_export_extra
+from export.inspect_command import inspect
+from export.quantize_command import quantize
+from export.roofline_command import roofline
+from export.sensitivity_command import sensitivity
+from export.size_option import DEFAULT_SIZE, parse_size
+from export.trt_command import trt
 from granet.console import DebugOption, UsageError, run_app, say
-from granet.errors import ParityError, UserError
+from granet.errors import ParityError
 from granet.progress import progress_line
 from runtime.parity import CaseParity, budget_for, overridden
-from runtime.parity_cases import Size
 
 app = typer.Typer(
     help="From a PyTorch GraNet to verified models for edge devices.",
@@ -26,9 +31,6 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
 )
-
-DEFAULT_SIZE: Size = (480, 640)
-"""(height, width): what cameras give unless asked for more."""
 
 
 class LayoutChoice(str, Enum):
@@ -45,30 +47,12 @@ class ColourChoice(str, Enum):
     rgb = "rgb"
 
 
-def parse_size(text: str) -> Size:
-    """``480x320`` -> (320, 480), height first."""
-    match = re.fullmatch(r"(\d{1,5})[xX](\d{1,5})", text)
-    if match is None:
-        raise typer.BadParameter(f"{text!r} is not a size: write width x height in pixels, as in 480x320")
-    return int(match[2]), int(match[1])
-
-
 Checkpoint = Annotated[Path, typer.Option("--ckpt", help="Checkpoint of GraNet: .pt or .safetensors.")]
 MeanDb = Annotated[float | None, typer.Option(help="Least PSNR in the mean, dB.")]
 MinDb = Annotated[float | None, typer.Option(help="Least PSNR of any picture, dB.")]
 Share = Annotated[float | None, typer.Option(help="Largest share of values off by more than 1.")]
 HardDb = Annotated[float | None, typer.Option(help="Least PSNR of any hard case, dB.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
-
-
-def _require_export_extra() -> None:
-    """Raises one line where only the base install is, as on an edge box."""
-    missing = [name for name in ("torch", "onnx", "onnxscript", "safetensors") if find_spec(name) is None]
-    if missing:
-        raise UserError(
-            f"{', '.join(missing)} not installed, and models are made with it: "
-            'pip install "granet-deploy[cpu,export]"'
-        )
 
 
 @app.command()
@@ -101,7 +85,7 @@ def onnx(
     debug: DebugOption = False,
 ) -> None:
     """Export a checkpoint to ONNX, checked against PyTorch before the file gets its name."""
-    _require_export_extra()
+    require_export_extra()
     from export.onnx_export import GATES, ExportOptions, export_onnx
 
     if dynamic and size is not None:
@@ -148,7 +132,7 @@ def parity(
     debug: DebugOption = False,
 ) -> None:
     """Hold a model against the untouched network in PyTorch. Exit status 3 if it misses its budget."""
-    _require_export_extra()
+    require_export_extra()
     from export.parity_check import check_parity
     from export.parity_table import print_parity
 
@@ -203,6 +187,10 @@ def bench(
         sys.stdout.write(json.dumps(report.to_json(), indent=2) + "\n")
     else:
         print_bench(report)
+
+
+for command in (calibrate, quantize, sensitivity, trt, inspect, roofline):
+    app.command()(command)
 
 
 @contextmanager

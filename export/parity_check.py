@@ -11,10 +11,11 @@ from granet.checkpoint import read_checkpoint
 from granet.console import say
 from granet.errors import ParityError
 from runtime.engine import Engine
+from runtime.engine_record import read_record
 from runtime.manifest import sha256_of
 from runtime.metadata import ModelMetadata
 from runtime.onnx_file import read_metadata
-from runtime.open import open_engine
+from runtime.open import ENGINES, open_engine
 from runtime.parity import CaseParity, ParityReport, budget_for, measure_parity
 from runtime.parity_cases import ParityCase, Size, hard_cases, pictures, sizes_for, synthetic_rain
 
@@ -33,7 +34,7 @@ def check_parity(
 
     Args:
         checkpoint: what the model was made from.
-        model: the ONNX file.
+        model: the ONNX file, or a TensorRT engine.
         images: directory of rain images; rain drawn on a drawn street if ``None``.
         sizes: (height, width) to compare at; the images' own, or a few, if empty.
         backend: that runs the model.
@@ -45,9 +46,13 @@ def check_parity(
         ParityError: if names, shapes or types differ, or the checkpoint is not the model's.
         UserError: if a file cannot be used or the engine is not to be had.
     """
-    metadata = read_metadata(model)
+    record = read_record(model) if model.suffix.lower() in ENGINES else None
+    metadata = read_metadata(model) if record is None else record.metadata
     _check_origin(checkpoint, model, metadata)
-    _check_interface(model, metadata)
+    if record is None:  # an engine is held against its record when it is loaded
+        _check_interface(model, metadata)
+    elif not sizes and images is None:
+        sizes = list(dict.fromkeys(profile.opt[1:] for profile in record.profiles))
     budget = budget_for(metadata.precision, **overrides)
     with (
         open_engine(model, device, backend) as engine,

@@ -6,7 +6,6 @@ facts about its training. Those of others are understood by :mod:`granet.foreign
 
 import io
 import json
-import uuid
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -20,6 +19,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save
 
+from granet.atomic import write_atomically
 from granet.config import GraNetConfig
 from granet.errors import UserError
 from granet.foreign_checkpoint import State, canonical_state, config_of_shapes
@@ -67,7 +67,7 @@ def save_checkpoint(path: str | Path, model: GraNet, /, **facts: Any) -> None:
             buffer = io.BytesIO()
             torch.save({"granet": record, "state_dict": state}, buffer)
             content = buffer.getvalue()
-        _write_atomically(path, content)
+        write_atomically(path, content)
     except UserError as error:
         raise _about(path, error) from error
     except OSError as error:
@@ -101,7 +101,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         _check_suffix(path)
         if not path.is_file():
             raise UserError("it is a directory" if path.is_dir() else "there is no such file")
-        content, record = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+        content, record = _read_safetensors(path) if path.suffix == ".safetensors" else read_pickle(path)
         state = canonical_state(content, most_bytes=path.stat().st_size)
         config, facts = (config_of_shapes(state), {}) if record is None else _parse_record(record)
         _check_fits(config, state)
@@ -138,15 +138,6 @@ def _record(config: GraNetConfig, facts: dict[str, Any]) -> str:
         raise UserError(f"facts about a checkpoint must be JSON values: {_first_line(error)}") from error
 
 
-def _write_atomically(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def _read_safetensors(path: Path) -> tuple[State, str | None]:
     try:
         with safe_open(path, framework="pt") as file:
@@ -156,7 +147,12 @@ def _read_safetensors(path: Path) -> tuple[State, str | None]:
         raise UserError(f"it is damaged, or no .safetensors file: {_first_line(error)}") from error
 
 
-def _read_pickle(path: Path) -> tuple[Mapping[Any, Any], str | None]:
+def read_pickle(path: Path) -> tuple[Mapping[Any, Any], str | None]:
+    """What ``torch.save`` wrote, and the record of ours in it; nothing in the file is executed.
+
+    Raises:
+        UserError: if it is damaged, hostile, or no mapping.
+    """
     # Before 2.10 a crafted file could get past weights_only (CVE-2025-32434 and what followed it).
     if tuple(int(part) for part in torch.__version__.split(".")[:2]) < (2, 10):
         raise UserError(f"torch {torch.__version__} cannot load it safely: pip install 'torch>=2.10'")

@@ -1,4 +1,4 @@
-"""What both commands tell people: one line a message, on stderr, and one exit status a kind of end.
+"""What all commands tell people: one line a message, on stderr, and one exit status a kind of end.
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 parity missed, 130 interrupted, 141 the reader of
 stdout went away. ``--debug`` adds the traceback; nothing else does. Whatever is printed passes

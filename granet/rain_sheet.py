@@ -12,6 +12,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from granet.atomic import write_atomically
 from granet.console import DebugOption, run_app, say
 from granet.errors import UserError
 from granet.rain import add_rain, render_rain, sample_rain
@@ -42,7 +43,7 @@ def make(
     sheet = contact_sheet()
     content = cv2.imencode(".png", sheet[..., ::-1])[1].tobytes()
     try:
-        destination.write_bytes(content)
+        write_atomically(destination, content)
     except OSError as error:
         raise UserError(f"{destination}: cannot be written: {error.strerror}") from error
     say(f"{destination}: {sheet.shape[1]}x{sheet.shape[0]}")

@@ -19,7 +19,7 @@ from runtime.bench_report import BenchReport, BenchResult
 from runtime.engine import Engine
 from runtime.frame import Pixels
 from runtime.machine import this_machine
-from runtime.open import BACKENDS, CHECKPOINTS, open_engine
+from runtime.open import BACKENDS, CHECKPOINTS, ENGINES, open_engine
 from runtime.parity_cases import Size, synthetic_rain
 from runtime.sources.base import Say
 from runtime.statistics import Times
@@ -31,7 +31,7 @@ _PICTURES = 4
 _SETTLE = 0.02
 """Seconds after a frame in which the engine's threads stop spinning, at that engine's expense."""
 
-_WHAT_RUNS_WHERE = "checkpoints run in torch, ONNX files in the other backends"
+_WHAT_RUNS_WHERE = "checkpoints run in torch, engines in tensorrt, ONNX files in the other backends"
 
 _TIMING_SHARE = 0.8
 """Of the progress; the rest is measuring memory."""
@@ -54,7 +54,8 @@ def pair(
 ) -> list[Subject]:
     """Every model with every backend that can run it; with ``auto`` where no backend is named.
 
-    Checkpoints run in torch and ONNX files in the others: what is left out for that is told.
+    Checkpoints run in torch, engines in tensorrt and ONNX files in the others: what is left out for that
+    is told.
 
     Raises:
         UserError: if a backend is unknown, or a model or a backend would be left out altogether.
@@ -75,7 +76,9 @@ def pair(
 
 
 def _can_run(model: Path, backend: str) -> bool:
-    return backend == "auto" or (backend == "torch") == (model.suffix.lower() in CHECKPOINTS)
+    suffix = model.suffix.lower()
+    own = "torch" if suffix in CHECKPOINTS else "tensorrt" if suffix in ENGINES else None
+    return backend in ("auto", own) or (own is None and backend not in ("torch", "tensorrt"))
 
 
 def measure_bench(

@@ -12,6 +12,7 @@ import typer
 
 from granet.console import DebugOption, Interrupted, Notes, UsageError, run_app, say
 from granet.errors import UserError
+from granet.signals import on_interrupt
 from runtime.address_variables import expanded
 from runtime.camera_options import parse_camera_options
 from runtime.dry import DrySkipper
@@ -23,7 +24,6 @@ from runtime.outputs import Outputs, View, open_outputs
 from runtime.pipeline import Pipeline
 from runtime.progress import progress_bar
 from runtime.shared_engine import SharedEngine
-from runtime.signals import on_interrupt
 from runtime.sinks.several import SeveralSinks
 from runtime.sinks.video import STDOUT
 from runtime.sources.base import Source, StreamInfo

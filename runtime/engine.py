@@ -36,17 +36,21 @@ class EngineInfo:
 
 
 class Engine(ABC):
-    """A loaded model. Not thread-safe: one thread calls :meth:`run`; it may be any one thread.
+    """A loaded model.
 
     Subclasses implement :meth:`_infer` and, if they hold anything, :meth:`close`; where the graph may
     give its rain mask, also :meth:`_infer_with_mask`.
 
     Attributes:
+        info: what it is.
         has_mask: whether :meth:`run_with_mask` can be called.
+        concurrency: how many threads may call :meth:`run` at once. With 1 it is one at a time, from any
+            thread; an engine on a GPU says 3, and then overlaps the copies of their frames with computing.
     """
 
     info: EngineInfo
     has_mask: bool = False
+    concurrency = 1
 
     def run(self, frames: Pixels) -> Pixels:
         """Removes rain from a batch of frames of any size.

@@ -6,13 +6,13 @@ was changed after, it is refused.
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from granet.atomic import write_atomically
 from granet.errors import UserError
 from runtime.metadata import ModelMetadata
 
@@ -87,7 +87,7 @@ def write_manifest(
         "created": created,
     }
     path = manifest_path(artefact)
-    _write_atomically(path, json.dumps(record, indent=2, allow_nan=False) + "\n")
+    write_text(path, json.dumps(record, indent=2, allow_nan=False) + "\n")
     return path
 
 
@@ -147,15 +147,13 @@ def _damaged(path: Path, what: str) -> UserError:
     return UserError(f"{path}: the manifest is damaged ({what}): export the model again")
 
 
-def _write_atomically(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file, whole or not at all.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())  # else a power cut can leave the name on an empty file
-        temporary.replace(path)
+        write_atomically(path, text.encode())
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)

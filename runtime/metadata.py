@@ -37,6 +37,8 @@ class ModelMetadata:
         outputs: output names; the first is the rain-free image.
         versions: package name -> version that made the file.
         weights: facts about the training that the checkpoint carried.
+        quantisation: how it was quantised: target, hashes of the float32 model and of the calibration
+            table, layers that were kept; empty if it was not.
         format: version of this record.
 
     Raises:
@@ -57,12 +59,13 @@ class ModelMetadata:
     outputs: list[str]
     versions: dict[str, str]
     weights: dict[str, Any] = field(default_factory=dict)
+    quantisation: dict[str, Any] = field(default_factory=dict)
     format: int = FORMAT
 
     def __post_init__(self) -> None:
         for name in ("checkpoint", "checkpoint_sha256", "precision"):
             _require(isinstance(getattr(self, name), str), name, getattr(self, name))
-        for name in ("config", "versions", "weights"):
+        for name in ("config", "versions", "weights", "quantisation"):
             _require(isinstance(getattr(self, name), dict), name, getattr(self, name))
         for name in ("extent", "height", "width", "batch"):
             value = getattr(self, name)

@@ -42,6 +42,9 @@ class ParityBudget:
 BUDGETS = {
     "fp32": ParityBudget(mean_db=90.0, min_db=60.0, share=1e-4, hard_db=50.0),
     "fp16": ParityBudget(mean_db=58.0, min_db=55.0, share=5e-3, hard_db=50.0),
+    # What tells a right graph from a wrong one; what eight bits may cost, granet-export quantize holds.
+    "int8": ParityBudget(mean_db=45.0, min_db=40.0, share=0.2, hard_db=25.0),
+    "fp8": ParityBudget(mean_db=43.0, min_db=38.0, share=0.3, hard_db=25.0),
 }
 """By the precision that a model says it has."""
 

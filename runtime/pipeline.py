@@ -9,7 +9,9 @@ frames pass as they are (:mod:`runtime.guard`).
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from granet.errors import UserError
@@ -147,14 +149,35 @@ class Pipeline:
             raise
 
     def _inferring(self) -> None:
-        """The second thread: queue -> engine -> queue."""
+        """The second thread: queue -> engine -> queue.
+
+        Of a file as many frames at once as the engine takes; of a live source one, which is late the least.
+        """
+        if self._engine.concurrency > 1 and not self._source.info.live:
+            return self._inferring_several()
         while (work := self._read.get()) is not None:
-            start = time.perf_counter()
-            result = self._infer(work.frame)
-            self._inference.add(time.perf_counter() - start)
-            before = work.frame if self._compare else None
-            if not self._done.put(_Work(result, work.read_at, before)):
+            if not self._deliver(work, self._infer(work.frame)):
                 return
+
+    def _inferring_several(self) -> None:
+        """The same with threads of its own, in the order of the source."""
+        flying: deque[tuple[_Work, Future[Frame]]] = deque()
+        with ThreadPoolExecutor(self._engine.concurrency, "engine") as pool:
+            while (work := self._read.get()) is not None:
+                flying.append((work, pool.submit(self._infer, work.frame)))
+                if len(flying) < self._engine.concurrency:
+                    continue
+                oldest, future = flying.popleft()
+                if not self._deliver(oldest, future.result()):
+                    return
+            for work, future in flying:
+                if not self._deliver(work, future.result()):
+                    return
+
+    def _deliver(self, work: _Work, result: Frame) -> bool:
+        """Hands on a frame; ``False`` if none is wanted any more."""
+        before = work.frame if self._compare else None
+        return self._done.put(_Work(result, work.read_at, before))
 
     def _writing(self) -> None:
         """This thread: queue -> sink."""
@@ -186,20 +209,26 @@ class Pipeline:
         return now > self._drain_until + _GRACE
 
     def _infer(self, frame: Frame) -> Frame:
+        start = time.perf_counter()
         try:
             self._tell_plan(frame)
             if self._guard is not None:
-                return self._guard.run([frame], [self.health])[0]
-            return replace(frame, pixels=self._engine.run(frame.pixels[None])[0])
+                result = self._guard.run([frame], [self.health])[0]
+            else:
+                result = replace(frame, pixels=self._engine.run(frame.pixels[None])[0])
+            with self._lock:
+                self._inference.add(time.perf_counter() - start)
+            return result
         except UserError as error:
             if frame.name is None:
                 raise
             raise UserError(f"{frame.name}: {error}") from error
 
     def _tell_plan(self, frame: Frame) -> None:
-        if self._told:
+        with self._lock:
+            told, self._told = self._told, True
+        if told:
             return
-        self._told = True
         height, width = frame.pixels.shape[:2]
         plan = self._engine.plan(height, width).description
         if plan != _AS_THEY_ARE:

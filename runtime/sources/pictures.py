@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from granet.errors import UserError
+from granet.pictures import natural_order
 from runtime.frame import Colour, Frame
 from runtime.sources.base import Say, Source, StreamInfo
 from runtime.sources.picture_file import SUFFIXES, is_picture, read_picture
@@ -15,12 +16,6 @@ _WILDCARD = re.compile(r"[*?\[]")
 def has_wildcard(text: str) -> bool:
     """Whether ``text`` is a pattern (``*``, ``?`` or ``[...]``)."""
     return _WILDCARD.search(text) is not None
-
-
-def natural_order(name: str) -> list[tuple[int, int, str]]:
-    """A sort key that puts ``frame2`` before ``frame10``; the same on every machine."""
-    parts = re.findall(r"\d+|\D+", name)
-    return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts]
 
 
 class PictureSource(Source):

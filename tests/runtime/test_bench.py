@@ -74,7 +74,9 @@ def test_every_model_meets_every_backend_that_can_run_it() -> None:
         (["m.onnx"], ["torch"], "m.onnx: torch cannot run it"),
         (["best.pt"], ["torch", "openvino"], "best.pt: openvino cannot run it"),
         (["m.onnx", "best.pt"], ["torch"], "m.onnx: torch cannot run it"),
-        (["m.onnx"], ["tensorrt"], "no backend is called 'tensorrt'"),
+        (["m.onnx"], ["tensorrt"], "m.onnx: tensorrt cannot run it"),
+        (["m.engine"], ["openvino"], "m.engine: openvino cannot run it"),
+        (["m.onnx"], ["tensorflow"], "no backend is called 'tensorflow'"),
     ],
 )
 def test_a_pairing_that_was_asked_for_and_cannot_be_is_an_error(

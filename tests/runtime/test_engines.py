@@ -276,6 +276,34 @@ class TestDevices:
             open_engine(path, "cuda:1", "onnxruntime")
         assert "cuda:1" in str(caught.value) and "driver" in str(caught.value)
 
+    @pytest.mark.skipif(
+        "TensorrtExecutionProvider" in onnxruntime.get_available_providers(), reason="has TensorRT"
+    )
+    @pytest.mark.parametrize("device", ["auto", "cuda"])
+    def test_onnxruntime_without_tensorrt_names_the_package(self, tmp_path: Path, device: str) -> None:
+        with pytest.raises(UserError, match=r"has no TensorRT.*granet-deploy\[gpu\]"):
+            open_engine(inverting_file(tmp_path / "m.onnx"), device, "onnxruntime-tensorrt")
+
+    @pytest.mark.filterwarnings("ignore:Specified provider")
+    @pytest.mark.parametrize("device", ["auto", "cuda:1"])
+    def test_neither_a_cpu_nor_a_cuda_session_is_taken_for_tensorrt(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str
+    ) -> None:
+        """As onnxruntime-gpu without libnvinfer: listed, and quietly left out of the session."""
+        if "TensorrtExecutionProvider" in onnxruntime.get_available_providers():
+            pytest.skip("has TensorRT")
+        listed = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: listed)
+        path = inverting_file(tmp_path / "m.onnx")
+        with pytest.raises(UserError, match="could not start TensorRT") as caught:
+            open_engine(path, device, "onnxruntime-tensorrt")
+        assert "libnvinfer 10" in str(caught.value) and "--backend onnxruntime" in str(caught.value)
+
+    @pytest.mark.parametrize("device", ["cpu", "gpu", "npu"])
+    def test_tensorrt_is_not_on_other_devices(self, tmp_path: Path, device: str) -> None:
+        with pytest.raises(UserError, match="TensorRT runs on NVIDIA GPUs"):
+            open_engine(inverting_file(tmp_path / "m.onnx"), device, "onnxruntime-tensorrt")
+
     @pytest.mark.usefixtures("broken_cuda")
     @pytest.mark.filterwarnings("ignore:Specified provider")
     def test_auto_takes_what_works_and_says_which(self, tmp_path: Path) -> None:

@@ -100,7 +100,12 @@ def test_a_checkpoint_where_there_is_no_torch(tmp_path: Path, monkeypatch: pytes
         ("model.onnx", {"device": "CPU"}, "no device is called"),
         ("model.onnx", {"backend": "tensorflow"}, "no backend is called 'tensorflow'"),
         ("model.onnx", {"backend": "torch"}, "torch runs checkpoints"),
-        ("model.engine", {}, "TensorRT engines are not supported by this version"),
+        ("model.engine", {}, "has no record model.engine.json"),
+        ("model.engine", {"device": "cpu"}, "runs on NVIDIA GPUs"),
+        ("model.engine", {"backend": "openvino"}, "an engine runs in tensorrt"),
+        ("model.plan", {}, "not one that granet-export built"),
+        ("model.onnx", {"backend": "tensorrt"}, "granet-export trt model.onnx"),
+        ("best.pt", {"backend": "tensorrt"}, "granet-export trt"),
         ("model.zip", {}, "its name must end in .onnx"),
         ("model", {}, "its name must end in .onnx"),
         ("best.pt", {"backend": "openvino"}, "granet-export onnx"),
@@ -109,7 +114,7 @@ def test_a_checkpoint_where_there_is_no_torch(tmp_path: Path, monkeypatch: pytes
     ],
 )
 def test_mistakes_get_one_line(model: Path, name: str, arguments: dict[str, str], reason: str) -> None:
-    for other in ("model.engine", "model.zip", "model", "best.pt", "text.pt", "text.onnx"):
+    for other in ("model.engine", "model.plan", "model.zip", "model", "best.pt", "text.pt", "text.onnx"):
         model.with_name(other).write_text("this is text\n")
     with pytest.raises(UserError) as caught:
         open_engine(model.parent / name, **arguments)

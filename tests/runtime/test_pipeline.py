@@ -9,7 +9,7 @@ import pytest
 from granet.errors import UserError
 from granet.size_rule import SizeRule
 from runtime.fitting import FrameFit
-from runtime.frame import Colour, Frame
+from runtime.frame import Colour, Frame, Pixels
 from runtime.frame_queue import FrameQueue
 from runtime.pipeline import QUEUED, Pipeline
 from runtime.sinks.base import Sink
@@ -82,6 +82,61 @@ def test_every_frame_of_a_file_comes_out_in_order_from_a_jittery_engine() -> Non
     assert sink.threads == {threading.get_ident()}
     assert (summary.backend, summary.device, summary.model) == ("fake", "cpu", "fake.onnx")
     assert 0 < summary.engine_ms.p50 <= summary.engine_ms.p99 <= summary.latency_ms.p99
+
+
+class SeveralAtOnce(FakeEngine):
+    """As an engine on a GPU: three threads may run frames at once; which is done first is chance."""
+
+    concurrency = 3
+
+    def __init__(self, fail_at: int | None = None) -> None:
+        super().__init__(jitter=0.004)
+        self.at_once, self.most, self._fail_at = 0, 0, fail_at
+        self._lock = threading.Lock()
+
+    def _infer(self, batch: Pixels) -> Pixels:
+        with self._lock:
+            self.at_once += 1
+            self.most = max(self.most, self.at_once)
+        try:
+            if batch[0, 0, 0, 0] == self._fail_at:
+                raise UserError("fake: the GPU fell off the bus")
+            return super()._infer(batch)
+        finally:
+            with self._lock:
+                self.at_once -= 1
+
+
+def test_an_engine_that_takes_several_frames_at_once_gets_them_and_order_stays() -> None:
+    engine, sink = SeveralAtOnce(), FakeSink()
+    summary = Pipeline(FakeSource(100), engine, sink, compare=True).run()
+    assert sink.indices == list(range(100)) and summary.frames_out == 100
+    assert engine.most == 3
+    assert [frame.index for frame in sink.befores if frame is not None] == list(range(100))
+
+
+def test_of_a_live_source_one_frame_at_a_time_is_in_the_engine() -> None:
+    engine = SeveralAtOnce()
+    Pipeline(FakeSource(30, live=True, pause=0.001), engine, FakeSink()).run()
+    assert engine.most == 1
+
+
+def test_an_error_among_several_frames_ends_the_run() -> None:
+    engine, sink = SeveralAtOnce(fail_at=20), FakeSink()
+    with pytest.raises(UserError, match="fell off the bus"):
+        Pipeline(FakeSource(100), engine, sink).run()
+    assert sink.calls[-1] == "abort" and sink.indices == list(range(len(sink.indices)))
+    assert len(sink.indices) <= 20 and engine.at_once == 0
+
+
+def test_stopping_finishes_the_frames_that_are_in_the_engine() -> None:
+    engine, sink = SeveralAtOnce(), FakeSink()
+    pipeline = Pipeline(
+        FakeSource(10_000), engine, sink, progress=lambda n: pipeline.stop() if n == 5 else None
+    )
+    pipeline.run()
+    assert sink.calls[-1] == "finish" and engine.at_once == 0
+    assert sink.indices == list(range(len(sink.indices))) and len(sink.indices) < 50
 
 
 def test_reading_inference_and_writing_overlap() -> None:

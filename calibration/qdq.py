@@ -82,6 +82,7 @@ class _Writer:
         self._ranges = ranges
         self._placement = placement
         self._scheme = scheme
+        self._written: set[str] = set()
         self._arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
         self._dtype = _network_dtype(graph, self._arrays)
 
@@ -89,7 +90,7 @@ class _Writer:
         """The node, before it the dequantised weights and after it the pairs on its output."""
         nodes = []
         if node.name in self._placement.convolutions:
-            nodes.append(self._weights(node))
+            nodes += self._weights(node)
             node.input[0] = _dequantised(node.input[0])
         nodes.append(node)
         for tensor in node.output:
@@ -97,9 +98,13 @@ class _Writer:
                 nodes += self._pair(node, tensor)
         return nodes
 
-    def _weights(self, node: NodeProto) -> NodeProto:
-        """Per output channel: the largest weight is ``scheme.largest`` steps."""
+    def _weights(self, node: NodeProto) -> list[NodeProto]:
+        """Per output channel: the largest weight is ``scheme.largest`` steps; once for shared weights."""
         name = node.input[1]
+        node.input[1] = _dequantised(name)
+        if name in self._written:
+            return []
+        self._written.add(name)
         weights = self._arrays[name].astype(np.float32)
         largest = np.abs(weights).reshape(len(weights), -1).max(axis=1)
         scale = self._scale(largest / self._scheme.largest)
@@ -107,9 +112,10 @@ class _Writer:
         self._constant(f"{name}/q", _rounded(steps, self._scheme.weights, self._scheme.largest))
         self._constant(f"{name}/scale", scale)
         self._constant(f"{name}/zero", np.zeros(len(weights), self._scheme.weights))
-        node.input[1] = _dequantised(name)
         inputs = [f"{name}/q", f"{name}/scale", f"{name}/zero"]
-        return helper.make_node("DequantizeLinear", inputs, [node.input[1]], f"{name}/dequantise", axis=0)
+        return [
+            helper.make_node("DequantizeLinear", inputs, [_dequantised(name)], f"{name}/dequantise", axis=0)
+        ]
 
     def _pair(self, node: NodeProto, tensor: str) -> list[NodeProto]:
         nodes, source = [], tensor

@@ -25,8 +25,9 @@ demo: $(READY)
 	$(BIN)/granet-run --input demo/rain.mp4 --model demo/lite.onnx --output demo/side-by-side.mp4 --compare --overwrite
 	@echo "Look at demo/side-by-side.mp4: rain on the left, GraNet's result on the right."
 
+# Two processes, each with one thread; what is in one file stays in one process, in its order.
 test: $(READY)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 # What only a GPU can tell; without one each test is skipped and says why.
 test-gpu: $(READY)

@@ -1,4 +1,4 @@
-"""How late the picture is: ``python benchmarks/latency.py [--engine-ms 40] [--rate 30] [--seconds 20]``.
+"""How late the picture is: ``python -m benchmarks.latency [--engine-ms 40] [--rate 30] [--seconds 20]``.
 
 A camera on the loopback, in a process of its own, draws the time (that of the machine's monotonic
 clock, in milliseconds, as 32 black and white blocks) into every frame, and serves it as H.264 over

@@ -1,4 +1,4 @@
-"""How soon a fault is seen and a return noticed: ``python benchmarks/recovery.py [--rounds 5]``.
+"""How soon a fault is seen and a return noticed: ``python -m benchmarks.recovery [--rounds 5]``.
 
 A camera on the loopback breaks in four ways, for a random time each, and comes back. Everything has
 its real settings. Seen: from the fault to the change of state. Back: from the camera's return to the

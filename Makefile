@@ -43,7 +43,7 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# All that is made from the weights that come along; run it whenever they change.
+# What is made from the weights that come along; run it whenever they change, then quantise anew (lite.md).
 models: $(READY)
 	$(BIN)/granet-export onnx --ckpt $(CHECKPOINT) -o runtime/models/lite.onnx --dynamic --overwrite
 

@@ -21,6 +21,7 @@ from runtime.listen import parse_listen
 from runtime.mask_view import MaskView
 from runtime.open import open_engine
 from runtime.outputs import Outputs, View, open_outputs
+from runtime.packaged import packaged_model
 from runtime.pipeline import Pipeline
 from runtime.progress import progress_bar
 from runtime.shared_engine import SharedEngine
@@ -36,9 +37,6 @@ from runtime.status_line import status_line
 from runtime.streams import Streams
 from runtime.streams_config import StreamConfig, StreamsConfig, read_streams_config
 from runtime.watchdog import Watchdog
-
-MODEL = Path(__file__).parent / "models" / "lite.onnx"
-"""The model that runs when none is named."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -64,7 +62,8 @@ def run(
     model: Annotated[
         Path | None,
         typer.Option(
-            metavar="MODEL", help="Exported model (.onnx) or checkpoint. Without it, the one that came along."
+            metavar="MODEL",
+            help="Model (.onnx), engine (.engine) or checkpoint. Without it, the one that came along.",
         ),
     ] = None,
     outputs: Annotated[
@@ -286,9 +285,10 @@ def _run_config(config: StreamsConfig) -> None:
 
 
 def _open_engine(model: Path | None, device: str, backend: str) -> Engine:
-    if model is None and not MODEL.exists():
-        raise UserError(f"the model that comes with the package is missing ({MODEL}); name one with --model")
-    return open_engine(model or MODEL, device, backend)
+    path = model or packaged_model(device, backend)
+    if model is None and not path.exists():
+        raise UserError(f"the model that comes with the package is missing ({path}); name one with --model")
+    return open_engine(path, device, backend)
 
 
 def _run(

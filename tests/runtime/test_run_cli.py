@@ -229,7 +229,7 @@ def test_a_missing_model_is_one_line(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_clip(tmp_path / "in.mp4", count=3)
-    monkeypatch.setattr(cli, "MODEL", tmp_path / "lite.onnx")
+    monkeypatch.setattr(cli, "packaged_model", lambda device, backend: tmp_path / "lite.onnx")
     assert run_app(cli.app, ["--input", str(tmp_path / "in.mp4"), "--no-window"]) == 1
     assert "--model" in capsys.readouterr().err
 
@@ -242,7 +242,7 @@ def test_without_a_model_the_packaged_one_runs(monkeypatch: pytest.MonkeyPatch, 
         raise UserError("enough")
 
     (tmp_path / "lite.onnx").touch()
-    monkeypatch.setattr(cli, "MODEL", tmp_path / "lite.onnx")
+    monkeypatch.setattr(cli, "packaged_model", lambda device, backend: tmp_path / "lite.onnx")
     monkeypatch.setattr(cli, "open_engine", open_engine)
     make_clip(tmp_path / "in.mp4", count=3)
     options = ["--no-window", "--device", "cuda:1", "--backend", "onnxruntime"]

@@ -179,7 +179,11 @@ def _table(
     path = wanted.table_path
     given = wanted.table is not None
     if given or (path.exists() and not wanted.overwrite and wanted.images is None):
-        require_for(read_table(path), wanted.source)
+        table = read_table(path)
+        try:
+            require_for(table, wanted.source)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error
         if not given:
             say(f"using {path}, which was made for {wanted.source}")
         return path

@@ -10,7 +10,7 @@ import pytest
 from export.cli import app
 from granet import GraNet, GraNetConfig, load_checkpoint, save_checkpoint
 from granet.console import run_app
-from runtime.cli import MODEL
+from runtime.packaged import FLOAT32 as MODEL
 
 LOOSE = ["--mean-db", "0", "--min-db", "0", "--share", "1", "--hard-db", "0"]
 

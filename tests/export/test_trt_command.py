@@ -15,11 +15,11 @@ import pytest
 from export.cli import app
 from export.trt_layers import parse_layers
 from granet.console import run_app
-from runtime.cli import MODEL
 from runtime.cuda.contract import Gpu
 from runtime.engine_record import Profile, read_record
 from runtime.engine_trust import read_trusted
 from runtime.manifest import manifest_path, read_manifest, sha256_of
+from runtime.packaged import FLOAT32 as MODEL
 from runtime.parity import CaseParity, ParityBudget, ParityReport
 
 trt = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx has no wheel for this platform")
@@ -352,7 +352,9 @@ def test_an_engine_that_misses_parity_is_not_left(
 
 def test_ctrl_c_ends_a_build_and_leaves_nothing(model: Path, here: Path) -> None:
     root = Path(__file__).parents[2]
-    program = [sys.executable, "-c", "from export.cli import main; main()"]
+    # A shell's background jobs, and what they start, ignore SIGINT unless they say otherwise.
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = [sys.executable, "-c", f"{heed}; from export.cli import main; main()"]
     with subprocess.Popen(
         [*program, "trt", model.name, "--size", "16x16", "--size", "480x320", "--no-cache"],
         cwd=here,

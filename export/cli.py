@@ -2,8 +2,6 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Annotated
 import typer
 
 from export.calibrate_command import calibrate
+from export.case_progress import case_progress
 from export.extra import require_export_extra
 from export.inspect_command import inspect
 from export.quantize_command import quantize
@@ -22,7 +21,7 @@ from export.trt_command import trt
 from granet.console import DebugOption, UsageError, run_app, say
 from granet.errors import ParityError
 from granet.progress import progress_line
-from runtime.parity import CaseParity, budget_for, overridden
+from runtime.parity import budget_for, overridden
 
 app = typer.Typer(
     help="From a PyTorch GraNet to verified models for edge devices.",
@@ -103,7 +102,7 @@ def onnx(
     limits = {"mean_db": mean_db, "min_db": min_db, "share": share, "hard_db": hard_db}
     budget = overridden(GATES[options.precision], **limits)
     say(f"exporting {ckpt} to {path}")
-    with _case_progress("parity") as progress:
+    with case_progress("parity") as progress:
         report = export_onnx(ckpt, path, options, budget, progress)
     say(
         f"{path}: {path.stat().st_size / 1e6:.1f} MB; PSNR to PyTorch {report.mean_db:.1f} dB in the mean, "
@@ -138,7 +137,7 @@ def parity(
 
     overrides = {"mean_db": mean_db, "min_db": min_db, "share": share, "hard_db": hard_db}
     sizes = [parse_size(text) for text in size or []]
-    with _case_progress("parity") as progress:
+    with case_progress("parity") as progress:
         report = check_parity(ckpt, model, images, sizes, backend, device, overrides, progress)
     if as_json:
         sys.stdout.write(json.dumps(report.to_json(), indent=2) + "\n")
@@ -191,20 +190,6 @@ def bench(
 
 for command in (calibrate, quantize, sensitivity, trt, inspect, roofline):
     app.command()(command)
-
-
-@contextmanager
-def _case_progress(title: str) -> Iterator[Callable[[CaseParity], None]]:
-    """Counts the cases of a parity check and names the last."""
-    with progress_line(title) as show:
-        done = 0
-
-        def advance(case: CaseParity) -> None:
-            nonlocal done
-            done += 1
-            show(done, f"{case.name} {case.psnr_db:.1f} dB")
-
-        yield advance
 
 
 def main() -> None:

@@ -1,8 +1,7 @@
 """``granet-export trt``: a checkpoint or an ONNX model to a TensorRT engine and its record."""
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from importlib.util import find_spec
@@ -11,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from export.case_progress import case_progress
 from export.extra import require_export_extra
 from export.size_option import DEFAULT_SIZE, parse_size
 from granet.console import DebugOption, UsageError, say
 from granet.errors import UserError
 from granet.progress import progress_line
-from runtime.parity import CaseParity, ParityReport
+from runtime.parity import ParityReport
 from runtime.parity_cases import Size
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def _from_checkpoint(asked: _Asked, checkpoint: Path) -> Path:
     size = None if several else (*asked.sizes, DEFAULT_SIZE)[0]
     precision = "fp16" if asked.precision == "fp16" else "fp32"
     wanted = Exported(checkpoint, asked.directory, precision, size)  # type: ignore[arg-type]
-    with _cases("parity") as progress:
+    with case_progress("parity") as progress:
         return export_checkpoint(wanted, asked.overwrite, say, progress)
 
 
@@ -216,23 +216,10 @@ def _verifier(checkpoint: Path, images: Path | None, sizes: list[Size]) -> Calla
     def verify(engine: Path) -> ParityReport:
         from export.parity_check import check_parity
 
-        with _cases("parity") as progress:
+        with case_progress("parity") as progress:
             return check_parity(checkpoint, engine, images, sizes, "tensorrt", "cuda", {}, progress)
 
     return verify
-
-
-@contextmanager
-def _cases(title: str) -> Iterator[Callable[[CaseParity], None]]:
-    with progress_line(title) as show:
-        done = 0
-
-        def advance(case: CaseParity) -> None:
-            nonlocal done
-            done += 1
-            show(done, f"{case.name} {case.psnr_db:.1f} dB")
-
-        yield advance
 
 
 def _report(path: Path, made: "MadeEngine", flavour: str, checkpoint: Path | None) -> None:

@@ -2,12 +2,14 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from granet.errors import UserError
+from granet.exif import is_cut_short
 
 Pixels = NDArray[np.uint8]
 
@@ -56,26 +58,37 @@ def read_rgb(path: Path) -> Pixels:
         data = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    decoded = decode(data, path, cv2.IMREAD_COLOR)
+    return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+
+
+def decode(data: bytes, path: Path, flags: int) -> NDArray[Any]:
+    """A picture from the bytes of a file.
+
+    Args:
+        data: the whole file.
+        path: its name, for errors.
+        flags: OpenCV's, as ``cv2.IMREAD_COLOR``.
+
+    Returns:
+        H x W or H x W x C in OpenCV's order, BGR(A).
+
+    Raises:
+        UserError: if it is empty, cut short, damaged, or no picture.
+    """
     if not data:
         raise UserError(f"{path}: is an empty file")
-    if _is_cut_short(data):
+    if is_cut_short(data):
         raise UserError(f"{path}: is cut short: a part of the picture is missing")
     try:
-        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         raise UserError(f"{path}: cannot be decoded: {error.err or error}") from error
     if decoded is None:
         raise UserError(f"{path}: is damaged, or no picture that can be decoded")
-    return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+    return decoded
 
 
 def _is_picture_file(path: Path) -> bool:
     # Hidden files are nobody's pictures: macOS leaves ._1.jpg beside each on a USB stick.
     return path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
-
-
-def _is_cut_short(data: bytes) -> bool:
-    """Whether a JPEG or PNG file lacks its end, which OpenCV fills with gray without an error."""
-    if data.startswith(b"\xff\xd8"):
-        return b"\xff\xd9" not in data[-4096:]
-    return data.startswith(b"\x89PNG") and b"IEND" not in data[-4096:]

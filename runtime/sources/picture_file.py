@@ -1,16 +1,15 @@
 """One picture file -> pixels: gray, 16 bits, transparency and EXIF rotation included."""
 
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from granet.errors import UserError
+from granet.exif import orientation
+from granet.pictures import decode
 from runtime.frame import Colour, Pixels
 from runtime.sources.base import Picture, Say
-from runtime.sources.exif import is_cut_short, orientation
 from runtime.sources.upright import upright
 
 SUFFIXES = frozenset(
@@ -41,7 +40,7 @@ def read_picture(path: Path, colour: Colour, index: int, name: str, say: Say) ->
         data = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    decoded = _decode(data, path)
+    decoded = decode(data, path, cv2.IMREAD_UNCHANGED)
     if decoded.dtype == np.uint16:
         say("pictures of 16 bits a channel are processed and written with 8")
         decoded = cv2.convertScaleAbs(decoded, alpha=_SIXTEEN_TO_EIGHT)
@@ -50,21 +49,6 @@ def read_picture(path: Path, colour: Colour, index: int, name: str, say: Say) ->
     turned = upright(decoded.astype(np.uint8, copy=False), orientation(data))
     pixels, alpha, gray = _channels(turned, colour, path)
     return Picture(pixels, index, name=name, alpha=alpha, gray=gray)
-
-
-def _decode(data: bytes, path: Path) -> NDArray[Any]:
-    """The picture as the file has it: H x W or H x W x C, BGR(A)."""
-    if not data:
-        raise UserError(f"{path}: is an empty file")
-    if is_cut_short(data):
-        raise UserError(f"{path}: is cut short: a part of the picture is missing")
-    try:
-        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error as error:
-        raise UserError(f"{path}: cannot be decoded: {error.err or error}") from error
-    if decoded is None:
-        raise UserError(f"{path}: is damaged, or no picture that can be decoded")
-    return decoded
 
 
 def _channels(decoded: Pixels, colour: Colour, path: Path) -> tuple[Pixels, Pixels | None, bool]:

@@ -163,7 +163,7 @@ def test_a_picture_that_stands_still_says_so_by_itself(page: Page) -> None:
     # Nothing new is written: within a second the stream sends the old picture with a banner on it.
     start = time.monotonic()
     while viewer.next().min() > 150:
-        assert time.monotonic() - start < 10
+        assert time.monotonic() - start < 2
     page.show(200)
     assert page.picture("result").min() > 190
     viewer.close()
@@ -188,8 +188,8 @@ def test_a_viewer_that_takes_nothing_holds_up_nobody(page: Page) -> None:
         page.sink.write(Frame(noise, index), Frame(noise, index))
         longest = max(longest, time.perf_counter() - start)
         assert viewer.next().shape[1] in (64, 640)
-    # Waiting for the viewer that takes nothing would last for ever.
-    assert longest < 3
+    # Encoding one such frame takes longer: whoever looks does that, not the pipeline.
+    assert longest < 0.5
     slow.close()
     viewer.close()
 

@@ -1,6 +1,6 @@
 """Writes a placement into an ONNX graph as explicit QuantizeLinear/DequantizeLinear pairs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,31 +118,20 @@ class _Writer:
         ]
 
     def _pair(self, node: NodeProto, tensor: str) -> list[NodeProto]:
-        nodes, source = [], tensor
-        if node.name in self._placement.concatenations:
-            source = f"{tensor}/concat"
-            repeated = NodeProto()
-            repeated.CopyFrom(node)
-            repeated.name = f"{node.name}/quantised"
-            repeated.input[:] = [_dequantised(part) for part in node.input]
-            repeated.output[:] = [source]
-            nodes.append(repeated)
         scale, zero = self._activation_scale(tensor)
         self._constant(f"{tensor}/scale", scale)
         self._constant(f"{tensor}/zero", zero)
         parameters = [f"{tensor}/scale", f"{tensor}/zero"]
-        nodes.append(
-            helper.make_node("QuantizeLinear", [source, *parameters], [f"{tensor}/q"], f"{tensor}/quantise")
-        )
-        nodes.append(
-            helper.make_node(
-                "DequantizeLinear",
-                [f"{tensor}/q", *parameters],
-                [_dequantised(tensor)],
-                f"{tensor}/dequantise",
-            )
-        )
-        return nodes
+        nodes, source = [], tensor
+        if node.name in self._placement.concatenations:
+            if self._scheme.affine:
+                return [_repeated(node, _steps, _steps(tensor)), _dequantise(tensor, parameters)]
+            source = f"{tensor}/concat"
+            nodes.append(_repeated(node, _dequantised, source))
+        elif self._scheme.affine and node.op_type == "Relu" and zero != 0:
+            source = f"{tensor}/quantised"
+            nodes += _relu_of_steps(node, source, parameters)
+        return [*nodes, _quantise(source, tensor, parameters), _dequantise(tensor, parameters)]
 
     def _activation_scale(self, tensor: str) -> tuple[Array, Array]:
         """Scale and zero-point, both scalars."""
@@ -180,6 +169,45 @@ def _rounded(steps: Array, dtype: Any, largest: float) -> Array:
 
 def _dequantised(tensor: str) -> str:
     return f"{tensor}/dq"
+
+
+def _steps(tensor: str) -> str:
+    return f"{tensor}/q"
+
+
+def _quantise(source: str, tensor: str, parameters: list[str]) -> NodeProto:
+    return helper.make_node("QuantizeLinear", [source, *parameters], [_steps(tensor)], f"{tensor}/quantise")
+
+
+def _dequantise(tensor: str, parameters: list[str]) -> NodeProto:
+    return helper.make_node(
+        "DequantizeLinear", [_steps(tensor), *parameters], [_dequantised(tensor)], f"{tensor}/dequantise"
+    )
+
+
+def _repeated(node: NodeProto, of_part: Callable[[str], str], output: str) -> NodeProto:
+    """The concatenation ``node`` on the quantised or dequantised parts."""
+    repeated = NodeProto()
+    repeated.CopyFrom(node)
+    repeated.name = f"{node.name}/quantised"
+    repeated.input[:] = [of_part(part) for part in node.input]
+    repeated.output[:] = [output]
+    return repeated
+
+
+def _relu_of_steps(relu: NodeProto, output: str, parameters: list[str]) -> list[NodeProto]:
+    """``relu`` behind a Q/DQ pair of the same steps, which changes no number.
+
+    ONNX Runtime computes a convolution in eight bits only where its output is quantised right behind it. It
+    drops a ReLU in between where the zero-point is 0, as rounding to unsigned steps is that ReLU then; of the
+    others it has eight bits of the leaky kind alone.
+    """
+    before = relu.input[0]
+    return [
+        _quantise(before, before, parameters),
+        _dequantise(before, parameters),
+        helper.make_node("LeakyRelu", [_dequantised(before)], [output], f"{relu.name}/quantised", alpha=0.0),
+    ]
 
 
 def _alive(nodes: Iterable[NodeProto], outputs: set[str]) -> list[NodeProto]:

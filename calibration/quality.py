@@ -61,11 +61,13 @@ class QualityReport:
         budget_db: allowed drop in the mean, dB.
         pictures: one by one.
         hard: hard case -> PSNR to the float32 model.
+        least_psnr_db: asked of each picture, to the float32 model.
     """
 
     budget_db: float
     pictures: tuple[PictureQuality, ...]
     hard: dict[str, float]
+    least_psnr_db: float = 0.0
 
     @property
     def has_truth(self) -> bool:
@@ -104,6 +106,9 @@ class QualityReport:
         for name, (mean, _) in self.ssim_drops().items():
             if mean > SSIM * self.budget_db:
                 found.append(f"{name} SSIM drop {mean:.4f}, at most {SSIM * self.budget_db:g} allowed")
+        _, least = self.psnr_db
+        if least < self.least_psnr_db:
+            found.append(f"PSNR to float32 {least:.1f} dB at worst, at least {self.least_psnr_db:g} asked")
         found += [
             f"{name} {value:.1f} dB to float32, at least {HARD_DB:g} asked"
             for name, value in self.hard.items()
@@ -186,7 +191,11 @@ class Judge:
         return float(np.mean(drops)) <= budget_db and max(drops) <= WORST * budget_db
 
     def report(
-        self, model: Simulation, budget_db: float, progress: Progress = lambda name: None
+        self,
+        model: Simulation,
+        budget_db: float,
+        progress: Progress = lambda name: None,
+        least_psnr_db: float = 0.0,
     ) -> QualityReport:
         """Everything, with the rounded pictures by both metrics."""
         pictures = []
@@ -197,7 +206,7 @@ class Judge:
             example.name: _psnr(to_pixels(expected), to_pixels(self._run(model, example, progress)))
             for example, expected in zip(self._hard, self._expected_hard, strict=True)
         }
-        return QualityReport(budget_db, tuple(pictures), hard)
+        return QualityReport(budget_db, tuple(pictures), hard, least_psnr_db)
 
     def _compared(self, number: int, example: Example, levels: Levels) -> PictureQuality:
         expected, found = to_pixels(self._expected[number]), to_pixels(levels)

@@ -30,6 +30,12 @@ from runtime.onnx_file import read_metadata
 
 Progress = Callable[[float, str], None]
 
+BUDGETS_DB = {"int8": 0.1, "fp8": 0.1, "fp16": 0.01}
+"""Drop in PSNR that is allowed in the mean unless the user says another."""
+
+FP16_LEAST_DB = 60.0
+"""PSNR to float32 that float16 has on every picture, unless the user says a budget."""
+
 STEP = 2
 """Layers that are kept in addition when the whole model misses what the search promised."""
 
@@ -188,9 +194,11 @@ class Result:
         }
 
 
-def judged(subject: Subject, kept: Collection[str], budget_db: float, progress: Progress) -> Result:
-    """Makes the model that keeps ``kept`` and measures what it costs."""
+def judged(subject: Subject, kept: Collection[str], budget_db: float | None, progress: Progress) -> Result:
+    """Makes the model that keeps ``kept`` and measures what it costs; no budget is that of the precision."""
     quantiser, judge = subject.quantiser, subject.judge
+    least = FP16_LEAST_DB if budget_db is None and quantiser.precision == "fp16" else 0.0
+    budget_db = BUDGETS_DB[quantiser.precision] if budget_db is None else budget_db
     model = quantiser.make(kept)
     total, done = len(judge.examples) + len(load_hard(subject.metadata)), 0
 
@@ -199,7 +207,7 @@ def judged(subject: Subject, kept: Collection[str], budget_db: float, progress: 
         done += 1
         progress(done / total, name)
 
-    report = judge.report(subject.simulation(model), budget_db, advance)
+    report = judge.report(subject.simulation(model), budget_db, advance, least)
     names = tuple(layer.name for layer in quantiser.layers if layer.name in kept)
     share = sum(subject.counts[name] for name in names) / sum(subject.counts.values())
     return Result(model, names, share, report)
@@ -208,11 +216,11 @@ def judged(subject: Subject, kept: Collection[str], budget_db: float, progress: 
 def meet_budget(
     subject: Subject,
     always: Collection[str],
-    budget_db: float,
+    budget_db: float | None,
     record_path: Path | None,
     progress: Callable[[str, float, str], None],
 ) -> Result:
-    """The quantised model that keeps as few layers as the budget allows.
+    """The quantised model that keeps as few layers as the budget allows; ``None`` is that of the precision.
 
     First with ``always`` and the layers that are not worth it; if that misses, with what the search says,
     and then with a few more while the whole model, rounded and by both metrics, still misses.
@@ -222,7 +230,8 @@ def meet_budget(
     if not result.report.misses() or subject.quantiser.precision == "fp16":
         return result
     record = measured(subject, record_path, lambda share, last: progress("sensitivity", share, last))
-    kept = search(subject, record, always, budget_db, lambda share, last: progress("search", share, last))
+    allowed = result.report.budget_db
+    kept = search(subject, record, always, allowed, lambda share, last: progress("search", share, last))
     more = [name for name in record.order if name not in kept]
     while True:
         result = judged(subject, kept, budget_db, lambda share, last: progress("check", share, last))
@@ -231,7 +240,7 @@ def meet_budget(
         kept, more = kept | set(more[:STEP]), more[STEP:]
 
 
-def quantised_metadata(subject: Subject, result: Result, budget_db: float) -> ModelMetadata:
+def quantised_metadata(subject: Subject, result: Result) -> ModelMetadata:
     """What the quantised file says about itself: where it comes from, and what it keeps."""
     quantiser, table = subject.quantiser, subject.table
     return replace(
@@ -247,6 +256,6 @@ def quantised_metadata(subject: Subject, result: Result, budget_db: float) -> Mo
             "calibrated_on": len(table.images) if table else 0,
             "kept": list(result.kept),
             "arithmetic_kept": round(result.kept_share, 4),
-            "budget_db": budget_db,
+            "budget_db": result.report.budget_db,
         },
     )

@@ -10,13 +10,13 @@ from runtime.manifest import sha256_of, write_manifest
 from runtime.open import open_engine
 
 
-def save_quantised(path: Path, subject: Subject, result: Result, budget_db: float) -> None:
+def save_quantised(path: Path, subject: Subject, result: Result) -> None:
     """Writes ``path`` and its manifest.
 
     Raises:
         UserError: if it cannot be written, or ONNX Runtime cannot load it; nothing is left then.
     """
-    metadata = quantised_metadata(subject, result, budget_db)
+    metadata = quantised_metadata(subject, result)
     with partial_name(path) as partial:
         save_model(result.model, metadata, partial)
         open_engine(partial, "cpu", "onnxruntime").close()

@@ -44,8 +44,13 @@ def quantize(
         Path | None, typer.Option("--output", "-o", help="By default MODEL's name and .int8.onnx, here.")
     ] = None,
     budget_db: Annotated[
-        float, typer.Option("--budget-db", min=0.001, help="Allowed drop in PSNR, in the mean, dB.")
-    ] = 0.1,
+        float | None,
+        typer.Option(
+            "--budget-db",
+            min=0.001,
+            help="Allowed drop in PSNR, in the mean, dB; by default 0.1, and 0.01 for fp16.",
+        ),
+    ] = None,
     data: Annotated[
         str | None, typer.Option(help="Pairs: the drop is measured against their truth. rain800:DIR, ...")
     ] = None,
@@ -99,7 +104,7 @@ def quantize(
         sys.stdout.write(json.dumps(result.to_json(), indent=2) + "\n")
     if report.misses():
         raise ParityError(f"nothing written: {'; '.join(report.misses())} (--budget-db sets another limit)")
-    save_quantised(path, subject, result, budget_db)
+    save_quantised(path, subject, result)
     mean, least = report.psnr_db
     say(
         f"{path}: {path.stat().st_size / 1e6:.1f} MB, {precision.value} for {target.value}; "

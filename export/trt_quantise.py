@@ -33,9 +33,6 @@ DRAWN = 128
 JUDGES = 8
 """Pictures that the drop is measured on; ``granet-export quantize``'s default."""
 
-BUDGET_DB = 0.1
-"""Drop in PSNR that is allowed in the mean; ``granet-export quantize``'s default."""
-
 A_STREET = 16
 """Pictures that are drawn of one street, which takes longer to draw than to look at from elsewhere."""
 
@@ -142,13 +139,13 @@ def quantise_model(
         JUDGES,
         lambda share, last: progress("quantising", share, last),
     )
-    result = meet_budget(subject, (), BUDGET_DB, None, progress)
+    result = meet_budget(subject, (), None, None, progress)
     if result.report.misses():
         raise ParityError(
             f"nothing written: {'; '.join(result.report.misses())} (granet-export quantize --budget-db sets "
             "another limit)"
         )
-    save_quantised(path, subject, result, BUDGET_DB)
+    save_quantised(path, subject, result)
     mean, least = result.report.psnr_db
     layers = len(subject.quantiser.layers)
     say(

@@ -1,10 +1,12 @@
 """The Q/DQ pairs in the file, on the packaged weights: what TensorRT's parser and its fusions ask for."""
 
+from pathlib import Path
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
@@ -13,6 +15,7 @@ from calibration.fp16 import to_half
 from calibration.layers import graph_ops, layers_of
 from calibration.placement import place
 from calibration.qdq import SCHEMES, quantise
+from calibration.simulation import Simulation
 from granet.errors import UserError
 from tests.calibration import sample
 
@@ -112,6 +115,57 @@ def test_for_cpus_activations_after_a_relu_use_all_256_levels() -> None:
     assert low < 0
     assert values["cat_18/scale"] == pytest.approx((high - low) / 255, rel=1e-6)
     assert values["cat_18/zero"] == round(-low / ((high - low) / 255))
+
+
+def optimised(model: onnx.ModelProto, path: Path) -> list[onnx.NodeProto]:
+    """The nodes that ONNX Runtime makes of a model."""
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(path)
+    options.log_severity_level = 4  # it warns that the file is for this machine
+    ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return list(onnx.load(path).graph.node)
+
+
+def test_on_cpus_every_convolution_of_a_dense_block_is_computed_in_eight_bits(tmp_path: Path) -> None:
+    """One that ONNX Runtime takes back to float32 is slower than if it had not been quantised."""
+    nodes = optimised(quantised("uint8", half=False, skip="none"), tmp_path / "optimised.onnx")
+    weights = [node.input[3] for node in nodes if node.op_type == "QLinearConv"]
+    assert len([name for name in weights if ".layers." in name]) == 7 * 4
+
+
+def test_on_cpus_dense_blocks_put_steps_side_by_side() -> None:
+    """No block goes back to float32 to be concatenated, and none is rounded twice."""
+    model = quantised("uint8", half=False)
+    made = producers(model)
+    concatenations = [node for node in model.graph.node if node.name.endswith("/quantised")
+                      and node.op_type == "Concat"]  # fmt: skip
+    assert len(concatenations) == 7 * 3
+    for node in concatenations:
+        assert {made[part].op_type for part in node.input} <= {"QuantizeLinear", "Concat"}
+        after = [user for user in model.graph.node if node.output[0] in user.input]
+        assert {user.op_type for user in after} <= {"DequantizeLinear", "Concat"}
+
+
+def test_the_relu_of_steps_changes_no_number() -> None:
+    """Against the same pair behind the ReLU alone, computed as written."""
+    model = quantised("uint8", half=False)
+    plain = onnx.ModelProto()
+    plain.CopyFrom(model)
+    made = producers(plain)
+    rewired = 0
+    for node in plain.graph.node:
+        source = made.get(node.input[0])
+        if node.op_type == "QuantizeLinear" and source is not None and source.op_type == "LeakyRelu":
+            convolution = made[made[made[source.input[0]].input[0]].input[0]]
+            source.op_type, rewired = "Relu", rewired + 1
+            del source.attribute[:]
+            source.input[0] = convolution.output[0]
+    assert rewired
+    for picture in sample.pictures():
+        np.testing.assert_array_equal(
+            Simulation(model, sample.metadata()).run(picture),
+            Simulation(plain, sample.metadata()).run(picture),
+        )
 
 
 def test_a_tensor_without_a_range_is_named() -> None:

@@ -72,6 +72,13 @@ def test_a_black_result_of_a_hard_case_is_a_miss() -> None:
     assert report.misses() == ["white 0.0 dB to float32, at least 25 asked"]
 
 
+def test_float16_is_asked_for_60_db_on_every_picture() -> None:
+    pictures = (PictureQuality("p", 61.0, 0.0), PictureQuality("q", 59.9, 0.0))
+    report = QualityReport(0.01, pictures, {}, least_psnr_db=60.0)
+    assert report.misses() == ["PSNR to float32 59.9 dB at worst, at least 60 asked"]
+    assert not QualityReport(0.01, pictures, {}).misses()
+
+
 def test_no_pictures_are_refused() -> None:
     with pytest.raises(UserError, match="no pictures"):
         Judge(Shifted(), [])  # type: ignore[arg-type]

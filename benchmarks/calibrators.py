@@ -1,0 +1,97 @@
+"""Which calibrator and how many pictures: what each costs, on pictures with truth.
+
+    python benchmarks/calibrators.py MODEL --data rain800:DIR --judge rain800:DIR --judge rain100l:DIR
+
+MODEL is a float32 export. It is shown each number of pictures of ``--data`` once, and a table made by each
+method from what was seen. The quantised models keep what ``granet-export quantize`` keeps at least, and are
+simulated: the figures are those of no particular machine. A drop is in dB by the metric ``paper``.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import onnx
+
+from calibration.calibrate import calibrate
+from calibration.examples import load_examples
+from calibration.layers import multiplications, too_small
+from calibration.picture_sets import DatasetPictures
+from calibration.quality import Judge, QualityReport
+from calibration.quantiser import Quantiser
+from calibration.simulation import Simulation
+from calibration.table import METHODS
+from export.size_option import parse_size
+from granet.console import say
+from granet.datasets import open_dataset
+from granet.progress import progress_line
+from runtime.machine import this_machine
+from runtime.onnx_file import read_metadata
+
+METRIC = "paper"
+
+
+def main() -> None:
+    """Prints a markdown table for each set of judging pictures."""
+    options = _options()
+    metadata, model = read_metadata(options.model), onnx.load(options.model)
+    reference = Simulation(model, metadata)
+    judges = {}
+    for spec in options.judge:
+        judges[spec] = Judge(reference, load_examples(metadata, spec, None, options.judge_count))
+    reports: dict[tuple[str, str, int], QualityReport] = {}
+    with progress_line("calibrators", total=1.0) as show:
+        for done, count in enumerate(options.counts):
+            found = calibrate(
+                options.model,
+                DatasetPictures(open_dataset(options.data, "train")),
+                count,
+                size=parse_size(options.size) if metadata.height is None else None,
+                say=say,
+                progress=lambda what, n, total, name, done=done: show(
+                    done / len(options.counts), f"{what} {n}: {name}"
+                ),
+            )
+            for method in METHODS:
+                quantiser = Quantiser(model, found.table(method).ranges, options.target)
+                for spec, judge in judges.items():
+                    show(done / len(options.counts), f"{method} of {count} pictures on {spec}")
+                    kept = too_small(multiplications(model, quantiser.layers, judge.examples[0].rainy))
+                    simulated = Simulation(quantiser.make(kept), metadata)
+                    reports[spec, method, count] = judge.report(simulated, budget_db=0.1)
+    print(f"{this_machine('onnxruntime', 'onnx')}; {options.model.name}, int8 for {options.target}\n")
+    for spec, judge in judges.items():
+        print(f"**{spec.partition(':')[0]}**, {len(judge.examples)} pictures\n")
+        _print(reports, spec, options.counts)
+
+
+def _print(reports: dict[tuple[str, str, int], QualityReport], spec: str, counts: Sequence[int]) -> None:
+    print("| method | pictures | PSNR to fp32, mean | worst | drop, mean | worst | SSIM drop |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
+    for method in METHODS:
+        for count in counts:
+            report = reports[spec, method, count]
+            mean, least = report.psnr_db
+            drop, worst = report.drops()[METRIC]
+            ssim, _ = report.ssim_drops()[METRIC]
+            print(
+                f"| {method} | {count} | {mean:.2f} dB | {least:.2f} | "
+                f"{drop:.4f} | {worst:.3f} | {ssim:.5f} |"
+            )
+    print()
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--data", required=True, help="data set to calibrate on")
+    parser.add_argument("--judge", action="append", required=True, help="data set with truth; repeatable")
+    parser.add_argument("--judge-count", type=int, default=16, help="pictures of each, evenly spread")
+    parser.add_argument("--counts", type=int, nargs="+", default=[64, 256, 512])
+    parser.add_argument("--target", choices=["tensorrt", "cpu"], default="tensorrt")
+    parser.add_argument("--size", default="480x320", help="that pictures are cut to for a dynamic model")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

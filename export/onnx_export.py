@@ -4,9 +4,7 @@ The file is written under another name, opened as a user's engine would be, held
 network in PyTorch, and only then given its name and its manifest.
 """
 
-import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -19,14 +17,15 @@ import torch
 from torch import nn
 
 from export.graph import ExportedStages, FramesGraph, TensorGraph
+from export.model_file import partial_path, save_model
 from export.torch_to_onnx import DEFAULT_OPSET, SUPPORTED_OPSETS, translate
 from granet.checkpoint import Checkpoint, load_checkpoint, read_checkpoint
 from granet.errors import ParityError, UserError
 from granet.model import GraNet
 from runtime.fitting import FrameFit
 from runtime.frame import Colour
-from runtime.manifest import manifest_path, sha256_of, write_manifest
-from runtime.metadata import KEY, Layout, ModelMetadata
+from runtime.manifest import sha256_of, write_manifest
+from runtime.metadata import Layout, ModelMetadata
 from runtime.open import open_engine
 from runtime.parity import BUDGETS, CaseParity, ParityBudget, ParityReport, measure_parity
 from runtime.parity_cases import ParityCase, Size, hard_cases, sizes_for, synthetic_rain
@@ -102,8 +101,8 @@ def export_onnx(
     loaded = read_checkpoint(checkpoint)
     model = load_checkpoint(checkpoint)
     metadata = _metadata(checkpoint, loaded, options)
-    with _partial(output) as partial:
-        _save(build_model(model, options), metadata, partial)
+    with partial_path(output) as partial:
+        save_model(build_model(model, options), metadata, partial)
         report = _check_parity(checkpoint, partial, metadata, budget or GATES[options.precision], progress)
         digest = sha256_of(partial)
         partial.replace(output)
@@ -175,43 +174,6 @@ def build_model(model: GraNet, options: ExportOptions) -> onnx.ModelProto:
         example = torch.zeros(batch, 3, height, width)
     dynamic_axes = axes if options.size is None else None
     return translate(graph.eval(), example, dynamic_axes, options.outputs, options.opset)
-
-
-def _save(model: onnx.ModelProto, metadata: ModelMetadata, path: Path) -> None:
-    _strip(model)
-    model.producer_name, model.producer_version = "granet-export", metadata.versions["granet-deploy"]
-    model.metadata_props.add(key=KEY, value=metadata.to_json())
-    try:
-        path.write_bytes(model.SerializeToString(deterministic=True))
-    except OSError as error:
-        raise UserError(f"cannot write {path.parent}: {error.strerror}") from error
-
-
-def _strip(model: onnx.ModelProto) -> None:
-    """Removes the exporter's notes: stack traces with the paths of the machine that exported."""
-    graph = model.graph
-    for item in (
-        model,
-        graph,
-        *graph.node,
-        *graph.value_info,
-        *graph.initializer,
-        *graph.input,
-        *graph.output,
-    ):
-        item.ClearField("metadata_props")
-        item.ClearField("doc_string")
-
-
-@contextmanager
-def _partial(output: Path) -> Iterator[Path]:
-    """A name beside ``output`` for the file while it is unproved; gone at the end, whatever happens."""
-    partial = output.with_name(f".{output.stem}.{os.getpid()}.part.onnx")
-    try:
-        yield partial
-    finally:
-        partial.unlink(missing_ok=True)
-        manifest_path(partial).unlink(missing_ok=True)
 
 
 def _check_parity(

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from export.onnx_export import _partial as partial_name
-from export.onnx_export import _save as save_model
+from export.model_file import partial_path, save_model
 from export.quantisation import Result, Subject, quantised_metadata
 from granet.errors import UserError
 from runtime.manifest import sha256_of, write_manifest
@@ -17,7 +16,7 @@ def save_quantised(path: Path, subject: Subject, result: Result) -> None:
         UserError: if it cannot be written, or ONNX Runtime cannot load it; nothing is left then.
     """
     metadata = quantised_metadata(subject, result)
-    with partial_name(path) as partial:
+    with partial_path(path) as partial:
         save_model(result.model, metadata, partial)
         open_engine(partial, "cpu", "onnxruntime").close()
         digest = sha256_of(partial)

@@ -39,6 +39,7 @@ def sensitivity(
     The output is written after each layer: run again after an interruption, it continues.
     """
     require_export_extra()
+    from export.kept_cost import kept_cost
     from export.quantisation import measured, open_subject, search
     from export.sensitivity_plot import plot_sensitivity
     from export.sensitivity_table import print_sensitivity, sensitivity_json
@@ -57,7 +58,9 @@ def sensitivity(
         )
         record = measured(subject, path, show)
         kept = search(subject, record, subject.spared, budget_db, lambda s, last: show(s, f"search: {last}"))
-    result = sensitivity_json(record, subject.judge, kept, budget_db)
+        show(1.0, "what the kept layers cost")
+        cost = kept_cost(subject, kept)
+    result = sensitivity_json(record, subject.judge, kept, budget_db, cost)
     if as_json:
         sys.stdout.write(json.dumps(result, indent=2) + "\n")
     else:

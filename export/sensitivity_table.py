@@ -9,12 +9,13 @@ from rich.table import Table
 
 from calibration.quality import Judge
 from calibration.sensitivity import Sensitivity
+from export.kept_cost import KeptCost
 
 _WIDTH = 110
 
 
 def sensitivity_json(
-    record: Sensitivity, judge: Judge, kept: Collection[str], budget_db: float
+    record: Sensitivity, judge: Judge, kept: Collection[str], budget_db: float, cost: KeptCost
 ) -> dict[str, Any]:
     """Layers in the order in which they are to be kept; drops are means over the pictures."""
     layers = []
@@ -35,6 +36,7 @@ def sensitivity_json(
         **record.key,
         "budget_db": budget_db,
         "arithmetic_kept": record.share(list(kept)),
+        "slower": cost.to_json(),
         "not_worth_it": sorted(name for name in record.multiplications if name not in record.noise),
         "layers": layers,
     }
@@ -63,3 +65,5 @@ def print_sensitivity(result: dict[str, Any], title: str) -> None:
         f"{len(result['not_worth_it'])} that hold under 1% each: "
         f"{result['arithmetic_kept']:.1%} of the convolutions' arithmetic stays in more bits"
     )
+    slower = result["slower"]
+    out.print(f"the layers kept for the drop make it {slower['times']:.2f} times as slow ({slower['by']})")

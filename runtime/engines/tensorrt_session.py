@@ -190,13 +190,9 @@ class Session:
         return [meta.batch, *sides, 3] if meta.layout == "frames" else [meta.batch, 3, *sides]
 
     def _open_stream(self, name: str) -> None:
-        setattr(self, name, self._cuda.stream())
-        self._stack.callback(self._close_stream, name)
-
-    def _close_stream(self, name: str) -> None:
-        stream = getattr(self, name)
-        setattr(self, name, None)  # pycuda frees it with its last reference, and wants its context then
-        self._cuda.release_stream(stream)
+        stream = self._cuda.stream()
+        setattr(self, name, stream)
+        self._stack.callback(self._cuda.release_stream, stream)
 
     def _bind(self, shape: tuple[int, ...], index: int) -> None:
         """Makes buffers for inputs of ``shape`` in profile ``index``; nothing is in flight."""

@@ -112,7 +112,8 @@ def trt(
             "onnx is not installed, and models are checked with it before a build: pip install onnx"
         )
     from export.trt_build import BuildOptions, check_options
-    from export.trt_make import EngineRequest, check_output, make_engine
+    from export.trt_make import check_output, make_engine
+    from export.trt_request import EngineRequest
     from export.trt_source import one_precision
     from runtime.tensorrt_flavour import find_flavour, parse_capability
 

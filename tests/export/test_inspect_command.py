@@ -10,9 +10,10 @@ import pytest
 from export.cli import app
 from granet.checkpoint import read_checkpoint
 from granet.console import run_app
-from runtime.engine_record import EngineRecord, Profile, write_record
+from runtime.engine_record import EngineRecord, write_record
 from runtime.manifest import manifest_path, sha256_of
 from runtime.onnx_file import read_metadata
+from runtime.profile import Profile
 
 
 def inspected(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:

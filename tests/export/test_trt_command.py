@@ -16,11 +16,12 @@ from export.cli import app
 from export.trt_layers import parse_layers
 from granet.console import run_app
 from runtime.cuda.contract import Gpu
-from runtime.engine_record import Profile, read_record
+from runtime.engine_record import read_record
 from runtime.engine_trust import read_trusted
 from runtime.manifest import manifest_path, read_manifest, sha256_of
 from runtime.packaged import FLOAT32 as MODEL
 from runtime.parity import CaseParity, ParityBudget, ParityReport
+from runtime.profile import Profile
 
 trt = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx has no wheel for this platform")
 

@@ -24,11 +24,15 @@ class EngineRefusedError(UserError):
     Attributes:
         path: of the engine.
         record: what is known of it, from which it is built again.
+        reason: why it is not loaded, without what to do.
     """
 
-    def __init__(self, message: str, path: Path, record: EngineRecord) -> None:
-        super().__init__(message)
+    def __init__(self, path: Path, record: EngineRecord, differences: list[str]) -> None:
         self.path, self.record = path, record
+        self.reason = f"{path}: not loaded: {'; '.join(differences)}"
+        super().__init__(
+            f"{self.reason}: build it on this machine (granet-run --rebuild does): {record.rebuild_command}"
+        )
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,7 @@ class TrustedPlan:
 
     def refuse(self, differences: list[str]) -> EngineRefusedError:
         """The error that says what differs and how to build it again."""
-        message = (
-            f"{self.path}: not loaded: {'; '.join(differences)}: build it on this machine: "
-            f"{self.record.rebuild_command}"
-        )
-        return EngineRefusedError(message, self.path, self.record)
+        return EngineRefusedError(self.path, self.record, differences)
 
 
 def onnx_beside(engine: Path, record: EngineRecord) -> Path:

@@ -49,8 +49,7 @@ def open_or_rebuild(
     try:
         return open_engine(path, device, backend)
     except EngineRefusedError as refused:
-        reason = str(refused).removesuffix(f": {refused.record.rebuild_command}")
-        command = rebuild_command(refused, Device.parse(device), cuda)
+        reason, command = refused.reason, rebuild_command(refused, Device.parse(device), cuda)
     say(f"{reason}: building it again")
     _run(command, path)
     return open_engine(path, device, backend)

@@ -34,7 +34,7 @@ def made_from(model: Path, **changes: Any) -> EngineRecord:
 
 def refused(model: Path, **changes: Any) -> EngineRefusedError:
     made = made_from(model, **changes)
-    return EngineRefusedError("not for this machine", engine_file(model.parent, made), made)
+    return EngineRefusedError(engine_file(model.parent, made), made, ["not for this machine"])
 
 
 def gpu(capability: str = "8.6") -> Any:

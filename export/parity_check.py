@@ -7,6 +7,7 @@ from pathlib import Path
 
 import onnx
 
+from export.graph_interface import interface_difference
 from granet.checkpoint import read_checkpoint
 from granet.console import say
 from granet.errors import ParityError
@@ -76,24 +77,9 @@ def _check_origin(checkpoint: Path, model: Path, metadata: ModelMetadata) -> Non
 
 
 def _check_interface(path: Path, metadata: ModelMetadata) -> None:
-    """Names, then shapes, then types of the graph against what it says of itself."""
-    graph = onnx.load(path, load_external_data=False).graph
-    frames = metadata.layout == "frames"
-    sides = (metadata.height, metadata.width)
-    shape = (metadata.batch, *sides, 3) if frames else (metadata.batch, 3, *sides)
-    kind = onnx.TensorProto.UINT8 if frames else onnx.TensorProto.FLOAT
-    expected = [("rainy", shape, kind), *((name, shape, kind) for name in metadata.outputs)]
-    found = [_described(value) for value in (*graph.input, *graph.output)]
-    for what, index in (("names", 0), ("shapes", 1), ("types", 2)):
-        ours, theirs = [[value[index] for value in values] for values in (expected, found)]
-        if ours != theirs:
-            raise ParityError(f"{path}: {what} of inputs and outputs are {theirs}, not {ours}")
-
-
-def _described(value: onnx.ValueInfoProto) -> tuple[str, tuple[int | None, ...], int]:
-    tensor = value.type.tensor_type
-    shape = tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim)
-    return value.name, shape, tensor.elem_type
+    difference = interface_difference(onnx.load(path, load_external_data=False), metadata)
+    if difference is not None:
+        raise ParityError(f"{path}: {difference}")
 
 
 def _cases(engine: Engine, images: Path | None, asked: Sequence[Size]) -> Iterable[ParityCase]:

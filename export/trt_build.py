@@ -9,7 +9,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from export.trt_progress import Progress, build_in_thread, new_monitor
+from export.trt_layers import layer_precisions
+from export.trt_progress import Progress, interruptible, new_monitor
 from granet.errors import UserError
 from granet.size_rule import SizeRule
 from runtime.metadata import Layout
@@ -53,6 +54,7 @@ class BuiltEngine:
         warnings: of parser and builder, each once, in the order they came.
         timings: the timing cache after the build; ``None`` where there is none.
         dla_layers: layers that run on the DLA core, of how many in the network; ``None`` without DLA.
+        layers: see :func:`export.trt_layers.layer_precisions`.
     """
 
     plan: bytes
@@ -60,6 +62,7 @@ class BuiltEngine:
     warnings: tuple[str, ...]
     timings: bytes | None
     dla_layers: tuple[int, int] | None
+    layers: dict[str, str] | None
 
 
 def profile_of(sizes: list[Size], batch: int, rule: SizeRule) -> Profile:
@@ -108,8 +111,21 @@ def build_engine(
         KeyboardInterrupt: after Ctrl-C, as soon as TensorRT lets go.
         UserError: with TensorRT's own reason, and the name of the node where it gives one.
     """
-    trt = flavour.module
     check_options(flavour, options)
+    monitor = new_monitor(flavour, progress)
+    return interruptible(lambda: _build(flavour, model, source, layout, profile, options, monitor), monitor)
+
+
+def _build(
+    flavour: Flavour,
+    model: bytes,
+    source: str,
+    layout: Layout,
+    profile: Profile,
+    options: BuildOptions,
+    monitor: Any,
+) -> BuiltEngine:
+    trt = flavour.module
     started = monotonic()
     with collected(flavour) as (logger, messages):
         builder = trt.Builder(logger)
@@ -120,18 +136,19 @@ def build_engine(
         _set_shapes(builder, network, config, layout, profile, messages)
         dla_layers = _dla_layers(network, config) if options.dla is not None else None
         timings = _load_timings(flavour, config, options)
-        monitor = new_monitor(flavour, progress)
         config.progress_monitor = monitor
-        plan = build_in_thread(builder, network, config, monitor)
+        plan = builder.build_serialized_network(network, config)
         if plan is None:
             reason = messages.reason("the builder gave no reason: try again with --debug")
             raise UserError(f"{source}: {flavour} cannot build it: {reason}")
+    seconds = monotonic() - started
     return BuiltEngine(
         bytes(plan),
-        monotonic() - started,
+        seconds,
         tuple(dict.fromkeys(plain(message) for message in messages.warnings)),
         bytes(timings.serialize()) if timings is not None else None,
         dla_layers,
+        layer_precisions(flavour, bytes(plan)),
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import onnx
 
+from export.graph_interface import interface_difference
 from export.trt_build import BuildOptions, build_engine, check_options
 from export.trt_cache import EngineCache, cache_key, timing_cache_path
 from export.trt_check import refuse
@@ -69,7 +70,11 @@ def make_engine(
     check_options(flavour, request.options)
     metadata = OnnxModel.open(request.onnx).metadata
     profile = choose_profile(request, metadata)
-    refuse(onnx.load(request.onnx), str(request.onnx), flavour.newest_opset)
+    model = onnx.load(request.onnx)
+    refuse(model, str(request.onnx), flavour.newest_opset)
+    difference = interface_difference(model, metadata)
+    if difference is not None:
+        raise UserError(f"{request.onnx}: is not what it says of itself: {difference}: export it again")
     gpu = gpu_to_build_on(flavour)
     options = _with_timings(request.options, flavour, gpu)
     if options.timing_cache is not None and not options.own_timings:

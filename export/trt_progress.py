@@ -1,43 +1,60 @@
 """A build that can be watched and stopped: how far it is, and Ctrl-C."""
 
 from collections.abc import Callable
-from threading import Thread
-from typing import Any
+from threading import Event, Thread
+from typing import Any, TypeVar
 
 from runtime.tensorrt_flavour import Flavour
 
 Progress = Callable[[float, str], None]
 """Called with the share that is done, 0 to 1, and the name of what is being done."""
 
+T = TypeVar("T")
 
-def build_in_thread(builder: Any, network: Any, config: Any, monitor: Any) -> Any:
-    """The plan or ``None``.
 
-    The build is in a thread of its own because Python sees Ctrl-C in its main thread only, and only
-    while that runs Python: this one waits, and asks the build to stop.
+def interruptible(work: Callable[[], T], monitor: Any) -> T:
+    """What ``work``, which parses and builds, returns.
+
+    It has a thread of its own because Python sees Ctrl-C in its main thread only, and only while that runs
+    Python: this one waits, and asks the build to stop. Within TensorRT, which calls back for every line of
+    its log, a KeyboardInterrupt would be lost.
+
+    Args:
+        work: parses and builds.
+        monitor: of :func:`new_monitor`, which the build was given.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C, as soon as TensorRT lets go.
+        BaseException: what ``work`` or the monitor raised.
     """
-    plans: list[Any] = []
-    faults: list[Exception] = []
+    results: list[T] = []
+    faults: list[BaseException] = []
+    ended = Event()
 
-    def build() -> None:
+    def run() -> None:
         try:
-            plans.append(builder.build_serialized_network(network, config))
-        except Exception as error:  # noqa: BLE001 - raised again in the thread that waits
+            results.append(work())
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
             faults.append(error)
+        finally:
+            ended.set()
 
-    thread = Thread(target=build, name="tensorrt-build", daemon=True)
-    thread.start()
+    thread = Thread(target=run, name="tensorrt-build", daemon=True)
     try:
-        while thread.is_alive():
-            thread.join(0.1)
+        thread.start()
+        while not ended.wait(0.1):
+            pass
     except KeyboardInterrupt:
         monitor.stopped = True
-        thread.join()
+        if thread.ident is None:  # interrupted within start(): it may still come to life
+            ended.wait(0.5)
+        if thread.ident is not None:
+            thread.join()
         raise
     for fault in (monitor.fault, *faults):
         if fault is not None:
             raise fault
-    return plans[0]
+    return results[0]
 
 
 def new_monitor(flavour: Flavour, progress: Progress) -> Any:

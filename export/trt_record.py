@@ -6,7 +6,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from export.trt_build import BuiltEngine
-from export.trt_layers import layer_precisions
 from export.trt_request import EngineRequest
 from export.trt_source import quantisation_of
 from runtime.cuda.contract import Gpu
@@ -49,7 +48,7 @@ def new_record(
         driver=None if gpu is None else driver_version() or gpu.driver,
         gpu=None if gpu is None else gpu.name,
         profiles=(profile,),
-        layers=layer_precisions(flavour, built.plan),
+        layers=built.layers,
         build_seconds=round(built.seconds, 2),
         parity=None,
         parity_reason=NO_GPU if gpu is None else NO_CHECKPOINT,

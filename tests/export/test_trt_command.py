@@ -175,10 +175,41 @@ def test_the_model_made_last_is_taken(
     assert read_record(here / "later.engine").onnx == "later.onnx"
 
 
+def test_a_model_of_another_precision_is_passed_over(
+    from_checkpoint: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the int8 model, made last, when an engine in float32 is asked for."""
+    for name in ("lite.onnx", "lite.onnx.json"):
+        shutil.copy(from_checkpoint / name, here)
+    shutil.copy(from_checkpoint / "lite.onnx", here / "later.onnx")
+    later = json.loads((here / "lite.onnx.json").read_text()) | {"created": "2099-01-01T00:00:00+00:00"}
+    later["metadata"]["precision"] = "fp16"
+    (here / "later.onnx.json").write_text(json.dumps(later))
+    assert "using lite.onnx, the last one made here" in ended(capsys, "--fp32")[2]
+    (here / "lite.onnx.json").unlink()
+    status, _, err = ended(capsys, "--int8")
+    assert status == 1 and "gives an engine in int8" in err
+
+
 def test_without_any_model_it_says_what_to_give(capsys: pytest.CaptureFixture[str]) -> None:
     status, _, err = ended(capsys, "--int8")
     assert status == 1
     assert "granet-export trt best.onnx" in err and "--ckpt best.pt" in err
+
+
+@pytest.mark.parametrize("source", [["--ckpt", str(TRAINED)], []])
+def test_an_engine_that_exists_is_told_before_minutes_of_work(
+    source: list[str], from_checkpoint: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not source:
+        for name in ("lite.onnx", "lite.onnx.json"):
+            shutil.copy(from_checkpoint / name, here)
+    (here / "lite.int8.engine").write_text("precious")
+    before = names(here)
+    status, _, err = ended(capsys, *source, "--int8")
+    assert status == 1 and "lite.int8.engine: exists; add --overwrite" in err
+    assert "exporting" not in err and "calibrating" not in err
+    assert names(here) == before
 
 
 def changed(model: Path) -> None:

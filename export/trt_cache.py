@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -76,7 +77,8 @@ class EngineCache:
                 self._say(f"note: {path} is not used: {why}, and an engine is executable code")
                 return None
             found = read_trusted(path)
-            os.utime(path)
+            with suppress(OSError):  # a cache that can only be read
+                os.utime(path)
         except (UserError, OSError):  # none, or one that was cut short by a full disk: it is built again
             return None
         return found

@@ -124,7 +124,7 @@ def trt(
             "onnx is not installed, and models are checked with it before a build: pip install onnx"
         )
     from export.trt_build import BuildOptions, check_options
-    from export.trt_make import make_engine
+    from export.trt_make import gpu_to_build_on, make_engine
     from export.trt_request import EngineRequest
     from export.trt_source import one_precision
     from runtime.tensorrt_flavour import find_flavour, parse_capability
@@ -144,6 +144,7 @@ def trt(
     )
     chosen = find_flavour(flavour.value)
     check_options(chosen, options)  # before an export of minutes
+    gpu_to_build_on(chosen)
     source = _source(asked)
     path = asked.engine(source)
     request = EngineRequest(source, path, sizes, batch, options, overwrite, not no_cache)
@@ -175,6 +176,7 @@ def _check_calibration(precision: "Precision | None", images: Path | None, table
 
 def _source(asked: _Asked) -> Path:
     """The ONNX model in the precision that is asked for."""
+    from export.trt_request import EngineRequest, choose_profile
     from export.trt_source import QUANTISED, last_made, require_precision
 
     if asked.checkpoint is not None:
@@ -185,8 +187,9 @@ def _source(asked: _Asked) -> Path:
             say(f"using {source}, the last one made here")
         if asked.precision is None:
             return source
-    found = require_precision(source, asked.precision if asked.checkpoint is None else None).precision
-    if asked.precision in QUANTISED and found != asked.precision:
+    metadata = require_precision(source, asked.precision if asked.checkpoint is None else None)
+    if asked.precision in QUANTISED and metadata.precision != asked.precision:
+        choose_profile(EngineRequest(source, source, asked.sizes, asked.batch), metadata)
         return _quantised(asked, source)
     return source
 

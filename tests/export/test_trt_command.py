@@ -239,6 +239,7 @@ MISTAKES: dict[str, tuple[list[str], int, str]] = {
     "images and a table": (["MODEL", "--int8", "--images", ".", "--calibration", "t"], 2, "one of them"),
     "no table": (["MODEL", "--int8", "--calibration", "none.json"], 1, "none.json: there is no such file"),
     "any size": (["MODEL"], 1, "--size 640x480"),
+    "any size, to be calibrated": (["MODEL", "--int8"], 1, "--size 640x480"),
     "too small": (["MODEL", "--size", "8x8"], 1, "at least 16x16"),
     "no size": (["MODEL", "--size", "wide"], 2, "480x320"),
     "another size": (["STATIC", "--size", "64x48"], 1, "computes on 48x32 only, not on 64x48"),

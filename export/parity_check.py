@@ -52,14 +52,14 @@ def check_parity(
     _check_origin(checkpoint, model, metadata)
     if record is None:  # an engine is held against its record when it is loaded
         _check_interface(model, metadata)
-    elif not sizes and images is None:
-        sizes = list(dict.fromkeys(profile.opt[1:] for profile in record.profiles))
+    # An engine takes what is within its profiles, and not the sizes that any other dynamic model is tried at.
+    tuned = list(dict.fromkeys(each.opt[1:] for each in record.profiles)) if record is not None else []
     budget = budget_for(metadata.precision, **overrides)
     with (
         open_engine(model, device, backend) as engine,
         open_engine(checkpoint, "cpu", colour=engine.info.colour) as reference,
     ):
-        return measure_parity(reference, engine, _cases(engine, images, sizes), budget, progress)
+        return measure_parity(reference, engine, _cases(engine, images, sizes, tuned), budget, progress)
 
 
 def _check_origin(checkpoint: Path, model: Path, metadata: ModelMetadata) -> None:
@@ -82,9 +82,12 @@ def _check_interface(path: Path, metadata: ModelMetadata) -> None:
         raise ParityError(f"{path}: {difference}")
 
 
-def _cases(engine: Engine, images: Path | None, asked: Sequence[Size]) -> Iterable[ParityCase]:
+def _cases(
+    engine: Engine, images: Path | None, asked: Sequence[Size], tuned: Sequence[Size]
+) -> Iterable[ParityCase]:
+    """Pictures at their own size where that goes; all else at the sizes asked for or tuned for."""
     fit = engine.info.fit
-    sizes = sizes_for(fit, asked)
+    sizes = sizes_for(fit, asked or tuned)
     hard = chain.from_iterable(hard_cases(size) for size in sizes)
     if images is None:
         return chain(chain.from_iterable(synthetic_rain(size, count=8) for size in sizes), hard)

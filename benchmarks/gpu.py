@@ -9,8 +9,14 @@ the frames a second of
 
 All take uint8 frames in host memory and give such frames back, so that copies count for all. They take turns
 frame by frame, one frame at a time, and the median time counts; frames a second are those of an engine fed by
-as many threads as it takes (an engine of TensorRT overlaps its copies with computing, PyTorch's do not). With
-``--gpu`` the share of the roofline's floor is printed too. What was to be reached stands below the table.
+as many threads as it takes (an engine of TensorRT overlaps its copies with computing, PyTorch's do not). The
+PSNR to eager PyTorch on four drawn pictures tells a fast engine from a wrong one; ``make test-gpu`` measures
+parity. With ``--gpu`` the share of the roofline's floor is printed too. What was to be reached stands below.
+
+Models are exported for any size, and quantised on small drawn pictures, because that is done on the CPU; the
+engines are for ``--size`` alone. With ``--keep DIR`` all of them stay there, and a second run goes on where
+the first one ended. How much of an engine's rate is left from a file is told by ``python
+benchmarks/end_to_end.py DIR/fp16.1280x720.engine --device cuda``.
 
 Without a GPU it says so and ends. ``--device cpu`` times PyTorch alone: it is there to try the script.
 """
@@ -26,6 +32,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from export.cli import app
@@ -38,6 +45,7 @@ from granet.errors import UserError
 from runtime.engine import Engine
 from runtime.frame import Pixels
 from runtime.machine import this_machine
+from runtime.manifest import sha256_of
 from runtime.onnx_file import read_metadata
 from runtime.open import open_engine
 from runtime.parity_cases import Size, synthetic_rain
@@ -51,6 +59,11 @@ TARGETS = [
     ("fp8", "fp16", 1.4),
 ]
 """(engine, what it is held against, times as fast)."""
+
+PRECISIONS = ("fp32", "fp16", "int8", "fp8")
+QUANTISED = ("int8", "fp8")
+SMALL = "480x320"
+"""Pictures that ranges are taken from: they are the same for larger ones."""
 
 
 class CompiledEngine(Engine):
@@ -81,6 +94,7 @@ class Timed:
     engine: Engine
     seconds: list[float] = field(default_factory=list)
     fps: float = 0.0
+    psnr_db: float = 0.0
 
     @property
     def ms(self) -> float:
@@ -94,10 +108,15 @@ def main() -> None:
     parser.add_argument("--ckpt", type=Path, default=CHECKPOINT, help="checkpoint")
     parser.add_argument("--size", default="1280x720", help="frames, WxH")
     parser.add_argument("--frames", type=int, default=200, help="timed, of each")
-    parser.add_argument("--precision", nargs="*", default=["fp32", "fp16", "int8"], help="of the engines")
+    parser.add_argument(
+        "--precision", nargs="*", default=["fp32", "fp16", "int8"], choices=PRECISIONS, help="of the engines"
+    )
     parser.add_argument("--gpu", help="name for the roofline, as in granet-export roofline")
     parser.add_argument("--device", default="cuda", help="cuda, cuda:N, or cpu to try the script")
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="keep models and engines, and use those there"
+    )
     options = parser.parse_args()
     try:
         _run(options)
@@ -107,32 +126,54 @@ def main() -> None:
 
 def _run(options: argparse.Namespace) -> None:
     size = parse_size(options.size)
-    with tempfile.TemporaryDirectory() as directory, ExitStack() as stack:
+    peaks = None if options.gpu is None else find_gpu(options.gpu)
+    with ExitStack() as stack:
+        directory = options.keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        directory.mkdir(parents=True, exist_ok=True)
         eager = stack.enter_context(open_engine(options.ckpt, options.device))
-        timed = [Timed("eager fp32", eager)]
+        timed, models = [Timed("eager fp32", eager)], {}
+        for precision in options.precision if options.device != "cpu" else ():
+            models[precision], path = _build(options.ckpt, precision, options.size, directory)
+            timed.append(Timed(precision, stack.enter_context(open_engine(path, options.device))))
         if not options.no_compile:
-            timed.append(Timed("compiled fp16", CompiledEngine(options.ckpt, eager)))
-        if options.device != "cpu":
-            for precision in options.precision:
-                path = _build(options.ckpt, precision, options.size, Path(directory))
-                timed.append(Timed(precision, stack.enter_context(open_engine(path, options.device))))
+            timed.insert(1, Timed("compiled fp16", CompiledEngine(options.ckpt, eager)))
         _measure(timed, size, options.frames)
-        floors = _floors(timed, options.gpu, size, Path(directory))
+        floors = {}
+        for precision, model in models.items():
+            if peaks is not None:
+                floors[precision] = 1e3 * roofline(model, read_metadata(model), size).floor(peaks)
     _print(timed, options.size, floors)
 
 
-def _build(checkpoint: Path, precision: str, size: str, directory: Path) -> Path:
-    """An engine, built as a user builds it."""
-    path = directory / f"{precision}.engine"
-    arguments = ["trt", "--ckpt", str(checkpoint), f"--{precision}", "--size", size, "-o", str(path)]
-    if run_app(app, arguments) != 0:
-        raise SystemExit(f"no engine in {precision}: the line above says why")
-    return path
+def _build(checkpoint: Path, precision: str, size: str, directory: Path) -> tuple[Path, Path]:
+    """The ONNX model and the engine of a precision, each made unless it is there."""
+    source = directory / ("fp16.onnx" if precision == "fp16" else "fp32.onnx")
+    option = ["--fp16"] if precision == "fp16" else []
+    _make(source, ["onnx", "--ckpt", str(checkpoint), "--dynamic", *option, "-o", str(source)])
+    if read_metadata(source).checkpoint_sha256 != sha256_of(checkpoint):
+        raise UserError(f"{directory}: was made from another checkpoint: name another directory with --keep")
+    model = source
+    if precision in QUANTISED:
+        model = directory / f"fp32.{precision}.onnx"
+        small = directory / f"small.{precision}.engine"
+        _make(model, ["trt", str(source), f"--{precision}", "--size", SMALL, "-o", str(small), "--overwrite"])
+    engine = directory / f"{precision}.{size}.engine"
+    _make(engine, ["trt", str(model), "--size", size, "-o", str(engine)])
+    return model, engine
+
+
+def _make(path: Path, arguments: list[str]) -> None:
+    """Runs a command of ``granet-export`` unless what it makes is there."""
+    if not path.exists() and run_app(app, arguments) != 0:
+        raise SystemExit(f"there is no {path.name}: the line above says why")
 
 
 def _measure(timed: Sequence[Timed], size: Size, frames: int) -> None:
     pictures = [case.frames for case in synthetic_rain(size, count=4)]
+    truth = [timed[0].engine.run(picture) for picture in pictures]
     for one in timed:  # compiling and capturing are not timed
+        results = [one.engine.run(picture) for picture in pictures]
+        one.psnr_db = min(_psnr(*pair) for pair in zip(truth, results, strict=True))
         for picture in pictures:
             one.engine.run(picture)
     for index, picture in zip(range(frames), itertools.cycle(pictures), strict=False):
@@ -142,32 +183,32 @@ def _measure(timed: Sequence[Timed], size: Size, frames: int) -> None:
             one.engine.run(picture)
             one.seconds.append(time.perf_counter() - start)
     for one in timed:
-        with ThreadPoolExecutor(one.engine.concurrency) as pool:
-            start = time.perf_counter()
-            for _ in pool.map(one.engine.run, (pictures[index % 4] for index in range(frames))):
-                pass
-            one.fps = frames / (time.perf_counter() - start)
+        queue = (pictures[index % 4] for index in range(frames))
+        start = time.perf_counter()
+        if one.engine.concurrency == 1:  # in this thread: what torch.compile captured is of its thread alone
+            for picture in queue:
+                one.engine.run(picture)
+        else:
+            with ThreadPoolExecutor(one.engine.concurrency) as pool:
+                for _ in pool.map(one.engine.run, queue):
+                    pass
+        one.fps = frames / (time.perf_counter() - start)
 
 
-def _floors(timed: Sequence[Timed], gpu: str | None, size: Size, directory: Path) -> dict[str, float]:
-    """Milliseconds of the roofline's floor, for each engine whose ONNX model is there."""
-    if gpu is None:
-        return {}
-    found = {}
-    for one in timed:
-        for path in directory.glob(f"*{one.name}*.onnx"):
-            found[one.name] = 1e3 * roofline(path, read_metadata(path), size).floor(find_gpu(gpu))
-    return found
+def _psnr(truth: Pixels, result: Pixels) -> float:
+    """Of uint8 frames, in dB; 100 for equal ones."""
+    mse = float(np.mean((truth.astype(np.float32) - result.astype(np.float32)) ** 2))
+    return min(100.0, 10 * float(np.log10(255**2 / mse))) if mse else 100.0
 
 
 def _print(timed: Sequence[Timed], size: str, floors: dict[str, float]) -> None:
     times = {one.name: one.ms for one in timed}
-    print(f"\n| {size} | ms a frame | frames a second | to eager | share of the floor |")
-    print("|---|---|---|---|---|")
+    print(f"\n| {size} | ms a frame | frames a second | to eager | PSNR to eager, dB | share of the floor |")
+    print("|---|---|---|---|---|---|")
     for one in timed:
         share = f"{floors[one.name] / one.ms:.0%}" if one.name in floors else ""
         ratio = times["eager fp32"] / one.ms
-        print(f"| {one.name} | {one.ms:.3f} | {one.fps:.1f} | {ratio:.2f}x | {share} |")
+        print(f"| {one.name} | {one.ms:.3f} | {one.fps:.1f} | {ratio:.2f}x | {one.psnr_db:.1f} | {share} |")
     print()
     for name, other, target in TARGETS:
         if name in times and other in times:
@@ -176,7 +217,8 @@ def _print(timed: Sequence[Timed], size: str, floors: dict[str, float]) -> None:
             print(f"- {name} engine to {other}: {reached:.2f}x, {target:g}x sought: {verdict}")
     for one in timed:
         print(f"- {one.name}: {one.engine.info.description}")
-    print(f"- on {this_machine('torch')}")
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    print(f"- on {gpu}, {this_machine('torch')}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from calibration.probe import LENGTHS, START, VALUES, Probe, build_probe, is_qua
 from calibration.ranges import Seen
 from granet.errors import UserError
 from runtime.engines.onnx_model import OnnxModel
-from runtime.engines.onnxruntime_engine import ORT_ERRORS
+from runtime.engines.onnxruntime_session import ORT_ERRORS
 from runtime.fitting import FrameFit
 from runtime.frame import Pixels
 

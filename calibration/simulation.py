@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper
 
 from granet.errors import UserError
-from runtime.engines.onnxruntime_engine import ORT_ERRORS
+from runtime.engines.onnxruntime_session import ORT_ERRORS
 from runtime.frame import Colour, Pixels
 from runtime.metadata import ModelMetadata
 

@@ -1,4 +1,4 @@
-"""Peaks of some NVIDIA GPUs, from NVIDIA's data sheets and architecture white papers.
+"""Peaks of some NVIDIA GPUs. Where each figure was read, in November 2026, stands with it.
 
 Dense figures (without structured sparsity), at boost clock, tensor cores except for float32, which is
 computed without TF32 here. Where a GeForce multiplies float16 or float8 twice as fast with a float16
@@ -45,13 +45,22 @@ def _gpu(name: str, gigabytes: float, fp32: float, fp16: float, int8: float, fp8
 
 
 GPUS = {
+    # That of the H100, with faster memory:
+    # huggingface.co/datasets/devidasmishra/ai-inference-hardware-economics-2026
     "h200": _gpu("H200 SXM", 4800, 66.9, 989.4, 1978.9, 1978.9),
+    # glennklockwood.com/garden/processors/h100, from NVIDIA's H100 architecture white paper
     "h100": _gpu("H100 SXM", 3350, 66.9, 989.4, 1978.9, 1978.9),
+    # glennklockwood.com/garden/processors/A100, from NVIDIA's A100 data sheet (1758950-r4)
     "a100": _gpu("A100 SXM 80 GB", 2039, 19.5, 312, 624, None),
+    # Halves of the data sheet's 242 and 485 with sparsity: grokipedia.com/page/NVIDIA_L4_vs_L40S;
+    # float32 and memory: Google Cloud's list of GPUs, in huggingface.co/spaces/Elfsong/gcp_allocator
     "l4": _gpu("L4", 300, 30.3, 121, 242.5, 242.5),
+    # NVIDIA's announcement: geektopia.es, 13 September 2018; memory: sysrqmts.com/en/gpus/nvidia/tesla/t4
     "t4": _gpu("T4", 320, 8.1, 65, 130, None),
+    # waredb.com/processor/nvidia-geforce-rtx-4090
     "rtx4090": _gpu("GeForce RTX 4090", 1008, 82.6, 165.2, 660.6, 330.3),
-    "rtx3090": _gpu("GeForce RTX 3090", 936, 35.6, 71, 284, None),
+    # Int8 is half of 171 with sparsity (MAXN): github.com/NVIDIA/Deep-Learning-Accelerator-SW; float16 is
+    # half of that; float32 and memory: NVIDIA's technical brief of the Jetson AGX Orin series
     "agx-orin": _gpu("Jetson AGX Orin 64 GB", 204.8, 5.3, 42.5, 85, None),
 }
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,9 @@ from granet.console import DebugOption
 
 _WIDTH = 22
 """Columns that a name takes."""
+
+_SHOWN = 6
+"""Things of a list that a person is shown."""
 
 
 def inspect(
@@ -27,8 +31,18 @@ def inspect(
     if as_json:
         sys.stdout.write(json.dumps(facts, indent=2) + "\n")
         return
+    for name, text in _lines(facts):
+        sys.stdout.write(f"{name:<{_WIDTH}}{text}\n")
+
+
+def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """A name and a line for each fact; for one of several parts, a line for each of them."""
     for name, value in facts.items():
-        sys.stdout.write(f"{name:<{_WIDTH}}{_text(value)}\n")
+        if not isinstance(value, dict) or not value:
+            yield name, _text(value)
+            continue
+        for index, (part, item) in enumerate(value.items()):
+            yield (name if index == 0 else ""), f"{part}: {_text(item)}"
 
 
 def _text(value: Any) -> str:
@@ -38,5 +52,8 @@ def _text(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_text(item)}" for name, item in value.items())
     if isinstance(value, list):
-        return ", ".join(map(_text, value))
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+        shown = ", ".join(map(_text, value[:_SHOWN]))
+        return shown if len(value) <= _SHOWN else f"{len(value)}: {shown}, ... (all with --json)"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.6g}" if isinstance(value, float) else value

@@ -157,10 +157,10 @@ def _built(record: EngineRecord) -> Facts:
 
 
 def _parity(report: Facts | None) -> Facts | None:
-    """The figures; the cases one by one are in the manifest."""
+    """The figures; the cases one by one are in the manifest, and what was kept among the quantisation."""
     if report is None:
         return None
-    return {name: value for name, value in report.items() if name not in ("images", "budget")}
+    return {name: value for name, value in report.items() if name not in ("images", "budget", "kept")}
 
 
 def _json(path: Path) -> Facts:

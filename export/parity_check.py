@@ -7,6 +7,7 @@ from pathlib import Path
 
 import onnx
 
+from export.graph_interface import interface_difference
 from granet.checkpoint import read_checkpoint
 from granet.console import say
 from granet.errors import ParityError
@@ -51,14 +52,14 @@ def check_parity(
     _check_origin(checkpoint, model, metadata)
     if record is None:  # an engine is held against its record when it is loaded
         _check_interface(model, metadata)
-    elif not sizes and images is None:
-        sizes = list(dict.fromkeys(profile.opt[1:] for profile in record.profiles))
+    # An engine takes what is within its profiles, and not the sizes that any other dynamic model is tried at.
+    tuned = list(dict.fromkeys(each.opt[1:] for each in record.profiles)) if record is not None else []
     budget = budget_for(metadata.precision, **overrides)
     with (
         open_engine(model, device, backend) as engine,
         open_engine(checkpoint, "cpu", colour=engine.info.colour) as reference,
     ):
-        return measure_parity(reference, engine, _cases(engine, images, sizes), budget, progress)
+        return measure_parity(reference, engine, _cases(engine, images, sizes, tuned), budget, progress)
 
 
 def _check_origin(checkpoint: Path, model: Path, metadata: ModelMetadata) -> None:
@@ -76,29 +77,17 @@ def _check_origin(checkpoint: Path, model: Path, metadata: ModelMetadata) -> Non
 
 
 def _check_interface(path: Path, metadata: ModelMetadata) -> None:
-    """Names, then shapes, then types of the graph against what it says of itself."""
-    graph = onnx.load(path, load_external_data=False).graph
-    frames = metadata.layout == "frames"
-    sides = (metadata.height, metadata.width)
-    shape = (metadata.batch, *sides, 3) if frames else (metadata.batch, 3, *sides)
-    kind = onnx.TensorProto.UINT8 if frames else onnx.TensorProto.FLOAT
-    expected = [("rainy", shape, kind), *((name, shape, kind) for name in metadata.outputs)]
-    found = [_described(value) for value in (*graph.input, *graph.output)]
-    for what, index in (("names", 0), ("shapes", 1), ("types", 2)):
-        ours, theirs = [[value[index] for value in values] for values in (expected, found)]
-        if ours != theirs:
-            raise ParityError(f"{path}: {what} of inputs and outputs are {theirs}, not {ours}")
+    difference = interface_difference(onnx.load(path, load_external_data=False), metadata)
+    if difference is not None:
+        raise ParityError(f"{path}: {difference}")
 
 
-def _described(value: onnx.ValueInfoProto) -> tuple[str, tuple[int | None, ...], int]:
-    tensor = value.type.tensor_type
-    shape = tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim)
-    return value.name, shape, tensor.elem_type
-
-
-def _cases(engine: Engine, images: Path | None, asked: Sequence[Size]) -> Iterable[ParityCase]:
+def _cases(
+    engine: Engine, images: Path | None, asked: Sequence[Size], tuned: Sequence[Size]
+) -> Iterable[ParityCase]:
+    """Pictures at their own size where that goes; all else at the sizes asked for or tuned for."""
     fit = engine.info.fit
-    sizes = sizes_for(fit, asked)
+    sizes = sizes_for(fit, asked or tuned)
     hard = chain.from_iterable(hard_cases(size) for size in sizes)
     if images is None:
         return chain(chain.from_iterable(synthetic_rain(size, count=8) for size in sizes), hard)

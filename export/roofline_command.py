@@ -80,15 +80,9 @@ def _onnx_of(model: Path) -> Path:
     if model.suffix.lower() not in ENGINES:
         return model
     from runtime.engine_record import read_record
-    from runtime.manifest import sha256_of
+    from runtime.engine_trust import onnx_beside
 
-    record = read_record(model)
-    path = model.with_name(record.onnx)
-    if not path.exists():
-        raise UserError(f"{model}: the ONNX model that it was built from, {record.onnx}, is not beside it")
-    if sha256_of(path) != record.onnx_sha256:
-        raise UserError(f"{model}: {path} is not the ONNX model that it was built from")
-    return path
+    return onnx_beside(model, read_record(model))
 
 
 def _times(ms: float | None, bench: Path | None) -> tuple[dict[str, float], tuple[int, int] | None]:

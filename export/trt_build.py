@@ -4,26 +4,23 @@ Networks are strongly typed: precision and Q/DQ are in the ONNX file, the builde
 TF32 is off: a file in float32 gives an engine in float32.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
 from time import monotonic
 from typing import Any
 
+from export.trt_layers import layer_precisions
+from export.trt_progress import Progress, interruptible, new_monitor
 from granet.errors import UserError
 from granet.size_rule import SizeRule
-from runtime.engine_record import Profile, Shape
 from runtime.metadata import Layout
 from runtime.parity_cases import Size
+from runtime.profile import Profile, Shape
 from runtime.tensorrt_flavour import Flavour
 from runtime.tensorrt_log import Messages, collected, plain
 
 MAX_OPTIMISATION_LEVEL = 5
 """TensorRT itself takes any number and lowers it in silence."""
-
-Progress = Callable[[float, str], None]
-"""Called with the share that is done, 0 to 1, and the name of what is being done."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +33,7 @@ class BuildOptions:
         optimisation_level: 0 (fast to build) to 5; TensorRT's default if ``None``.
         dla: DLA core that takes the layers it can; the GPU takes the others. None if ``None``.
         timing_cache: file to read kernel timings from and to add new ones to.
+        own_timings: that file is this program's own: one that does not fit is replaced, not told of.
     """
 
     capabilities: tuple[str, ...] = ()
@@ -43,6 +41,7 @@ class BuildOptions:
     optimisation_level: int | None = None
     dla: int | None = None
     timing_cache: Path | None = None
+    own_timings: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,7 @@ class BuiltEngine:
         warnings: of parser and builder, each once, in the order they came.
         timings: the timing cache after the build; ``None`` where there is none.
         dla_layers: layers that run on the DLA core, of how many in the network; ``None`` without DLA.
+        layers: see :func:`export.trt_layers.layer_precisions`.
     """
 
     plan: bytes
@@ -62,6 +62,7 @@ class BuiltEngine:
     warnings: tuple[str, ...]
     timings: bytes | None
     dla_layers: tuple[int, int] | None
+    layers: dict[str, str] | None
 
 
 def profile_of(sizes: list[Size], batch: int, rule: SizeRule) -> Profile:
@@ -110,8 +111,21 @@ def build_engine(
         KeyboardInterrupt: after Ctrl-C, as soon as TensorRT lets go.
         UserError: with TensorRT's own reason, and the name of the node where it gives one.
     """
-    trt = flavour.module
     check_options(flavour, options)
+    monitor = new_monitor(flavour, progress)
+    return interruptible(lambda: _build(flavour, model, source, layout, profile, options, monitor), monitor)
+
+
+def _build(
+    flavour: Flavour,
+    model: bytes,
+    source: str,
+    layout: Layout,
+    profile: Profile,
+    options: BuildOptions,
+    monitor: Any,
+) -> BuiltEngine:
+    trt = flavour.module
     started = monotonic()
     with collected(flavour) as (logger, messages):
         builder = trt.Builder(logger)
@@ -121,19 +135,20 @@ def build_engine(
         _configure(flavour, builder, config, options)
         _set_shapes(builder, network, config, layout, profile, messages)
         dla_layers = _dla_layers(network, config) if options.dla is not None else None
-        timings = _load_timings(flavour, config, options.timing_cache)
-        monitor = _monitor(flavour, progress)
+        timings = _load_timings(flavour, config, options)
         config.progress_monitor = monitor
-        plan = _build_in_thread(builder, network, config, monitor)
+        plan = builder.build_serialized_network(network, config)
         if plan is None:
             reason = messages.reason("the builder gave no reason: try again with --debug")
             raise UserError(f"{source}: {flavour} cannot build it: {reason}")
+    seconds = monotonic() - started
     return BuiltEngine(
         bytes(plan),
-        monotonic() - started,
+        seconds,
         tuple(dict.fromkeys(plain(message) for message in messages.warnings)),
         bytes(timings.serialize()) if timings is not None else None,
         dla_layers,
+        layer_precisions(flavour, bytes(plan)),
     )
 
 
@@ -219,87 +234,17 @@ def _tensor_shape(shape: Shape, layout: Layout) -> tuple[int, int, int, int]:
     return (n, height, width, 3) if layout == "frames" else (n, 3, height, width)
 
 
-def _load_timings(flavour: Flavour, config: Any, path: Path | None) -> Any:
+def _load_timings(flavour: Flavour, config: Any, options: BuildOptions) -> Any:
     """The config's timing cache; ``None`` where none is asked for."""
+    path = options.timing_cache
     if path is None:
         return None
     try:
         stored = path.read_bytes() if path.exists() else b""
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
-    timings = config.create_timing_cache(stored)
-    if timings is None or not config.set_timing_cache(timings, False):
-        raise UserError(f"{path}: not a timing cache of {flavour} and this GPU: remove it or name another")
-    return timings
-
-
-def _build_in_thread(builder: Any, network: Any, config: Any, monitor: Any) -> Any:
-    """The plan or ``None``.
-
-    The build is in a thread of its own because Python sees Ctrl-C in its main thread only, and only
-    while that runs Python: this one waits, and asks the build to stop.
-    """
-    plans: list[Any] = []
-    faults: list[Exception] = []
-
-    def build() -> None:
-        try:
-            plans.append(builder.build_serialized_network(network, config))
-        except Exception as error:  # noqa: BLE001 - raised again in the thread that waits
-            faults.append(error)
-
-    thread = Thread(target=build, name="tensorrt-build", daemon=True)
-    thread.start()
-    try:
-        while thread.is_alive():
-            thread.join(0.1)
-    except KeyboardInterrupt:
-        monitor.stopped = True
-        thread.join()
-        raise
-    for fault in (monitor.fault, *faults):
-        if fault is not None:
-            raise fault
-    return plans[0]
-
-
-def _monitor(flavour: Flavour, progress: Progress) -> Any:
-    """An ``IProgressMonitor`` that tells the share done and ends the build where it is asked to."""
-    trt = flavour.module
-
-    class Monitor(trt.IProgressMonitor):  # type: ignore[misc, name-defined]
-        """Phases nest: a step of one is a whole run of those within."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.steps: dict[str, int] = {}
-            self.done: dict[str, int] = {}
-            self.share = 0.0
-            self.stopped = False
-            self.fault: BaseException | None = None
-
-        def phase_start(self, phase: str, parent: str | None, steps: int) -> None:
-            self.steps[phase], self.done[phase] = max(steps, 1), 0
-            self.tell(phase)
-
-        def phase_finish(self, phase: str) -> None:
-            self.steps.pop(phase, None)
-            self.done.pop(phase, None)
-
-        def step_complete(self, phase: str, step: int) -> bool:
-            self.done[phase] = step + 1
-            self.tell(phase)
-            return not self.stopped
-
-        def tell(self, phase: str) -> None:
-            share, weight = 0.0, 1.0
-            for name in list(self.steps):
-                share += weight * min(1.0, self.done[name] / self.steps[name])
-                weight /= self.steps[name]
-            self.share = min(1.0, max(self.share, share))  # a phase may end before its step is counted
-            try:
-                progress(self.share, phase)
-            except BaseException as error:  # noqa: BLE001 - must not go through TensorRT's C++
-                self.fault, self.stopped = error, True
-
-    return Monitor()
+    for content in (stored, b"") if options.own_timings else (stored,):
+        timings = config.create_timing_cache(content)
+        if timings is not None and config.set_timing_cache(timings, False):
+            return timings
+    raise UserError(f"{path}: not a timing cache of {flavour} and this GPU: remove it or name another")

@@ -3,15 +3,18 @@
 import hashlib
 import json
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 from export.trt_build import BuildOptions
 from granet.errors import UserError
 from runtime.cuda.contract import Gpu
-from runtime.engine_record import EngineRecord, Profile, record_path, write_record
+from runtime.engine_record import EngineRecord, record_path
 from runtime.engine_trust import TrustedPlan, read_trusted, this_platform
-from runtime.sinks.part_file import PartFile
+from runtime.private_files import beyond, cache_directory, foreign, write_private
+from runtime.profile import Profile
 from runtime.tensorrt_flavour import Flavour
 
 BUILD = 1
@@ -34,7 +37,7 @@ def cache_key(
         gpu: that TensorRT times kernels on, with its driver; ``None`` for TensorRT-RTX, which asks none.
     """
     chosen = asdict(options)
-    del chosen["timing_cache"]
+    del chosen["timing_cache"], chosen["own_timings"]
     ingredients = {
         "build": BUILD,
         "flavour": flavour.name,
@@ -48,12 +51,6 @@ def cache_key(
     return hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()
 
 
-def cache_directory() -> Path:
-    """``$XDG_CACHE_HOME/granet-deploy``, by default in ``~/.cache``; it need not exist."""
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "granet-deploy"
-
-
 def timing_cache_path(flavour: Flavour, gpu: Gpu) -> Path:
     """Where kernel timings of this TensorRT on this GPU are kept unless the user names a file."""
     kind = "".join(letter if letter.isalnum() else "-" for letter in gpu.name)
@@ -61,21 +58,28 @@ def timing_cache_path(flavour: Flavour, gpu: Gpu) -> Path:
 
 
 class EngineCache:
-    """A directory of engines and their records."""
+    """A directory of engines and their records.
 
-    def __init__(self, directory: Path) -> None:
-        """``directory`` is made when something is kept."""
-        self._directory = directory
+    Several processes may use it at once: each writes whole files, and a plan and a record of two builds do
+    not match, so that the engine is built again.
+    """
+
+    def __init__(self, directory: Path, say: Callable[[str], None]) -> None:
+        """``directory`` is made when something is kept; ``say`` is told why it is not used."""
+        self._directory, self._say = directory, say
 
     def find(self, key: str) -> TrustedPlan | None:
         """The engine that was kept under ``key``; ``None`` if none was, or it is not what its record says."""
         path = self._path(key)
-        if not path.exists():
-            return None
         try:
+            why = foreign(path) or foreign(record_path(path))
+            if why is not None:
+                self._say(f"note: {path} is not used: {why}, and an engine is executable code")
+                return None
             found = read_trusted(path)
-            os.utime(path)
-        except (UserError, OSError):  # cut short by a full disk, say: it is built again
+            with suppress(OSError):  # a cache that can only be read
+                os.utime(path)
+        except (UserError, OSError):  # none, or one that was cut short by a full disk: it is built again
             return None
         return found
 
@@ -85,36 +89,12 @@ class EngineCache:
         Raises:
             UserError: if the directory cannot be written.
         """
-        try:
-            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)  # engines are executable code
-        except OSError as error:
-            raise UserError(f"{self._directory}: cannot be made: {error.strerror or error}") from error
         path = self._path(key)
-        write_whole(path, plan)
-        write_record(path, record)
-        self._forget()
+        write_private(path, plan)
+        write_private(record_path(path), record.to_json().encode())
+        for old in beyond(self._directory, "*.engine", KEPT):
+            old.unlink(missing_ok=True)
+            record_path(old).unlink(missing_ok=True)
 
     def _path(self, key: str) -> Path:
         return self._directory / f"{key}.engine"
-
-    def _forget(self) -> None:
-        engines = sorted(self._directory.glob("*.engine"), key=lambda path: path.stat().st_mtime)
-        for path in engines[:-KEPT]:
-            path.unlink(missing_ok=True)
-            record_path(path).unlink(missing_ok=True)
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Writes a file whole or not at all; replaces what is there.
-
-    Raises:
-        UserError: if it cannot be written.
-    """
-    part = PartFile(path)
-    try:
-        part.path.write_bytes(data)
-        part.commit()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        part.discard()

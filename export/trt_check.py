@@ -5,6 +5,7 @@ TensorRT-RTX alike; the tests hold it against a real parser. A model that passes
 the builder and with its own words.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -35,6 +36,7 @@ _OPERATORS = """
 SUPPORTED = frozenset(_OPERATORS.split())
 """Names of the operators that the parser takes."""
 
+_OWN_DOMAINS = ("", "ai.onnx")
 _INTEGER = (TensorProto.INT8,)
 _FLOAT8 = (TensorProto.FLOAT8E4M3FN,)
 _HALF = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
@@ -70,8 +72,10 @@ def check_model(model: onnx.ModelProto, newest_opset: int = 24) -> list[Finding]
         model: with its weights inside.
         newest_opset: the last opset that the TensorRT in question parses.
     """
-    view = _View.of(model)
+    view, contradiction = _View.of(model)
     findings = list(_check_opset(view, newest_opset))
+    if contradiction is not None:
+        findings.append(contradiction)
     for node in view.nodes:
         findings += _check_node(node, view)
     return findings
@@ -100,19 +104,32 @@ class _View:
     shapes: dict[str, list[int | None]]
 
     @classmethod
-    def of(cls, model: onnx.ModelProto) -> "_View":
+    def of(cls, model: onnx.ModelProto) -> tuple["_View", Finding | None]:
+        """And what is wrong with the shapes, if they contradict each other."""
         nodes, constants = [], {}
         for graph in _graphs(model.graph):
             nodes += graph.node
             constants.update({tensor.name: tensor for tensor in graph.initializer})
         for node in nodes:
-            if node.op_type == "Constant" and node.attribute[0].name == "value":
-                constants[node.output[0]] = node.attribute[0].t
-        types, shapes = _values(model)
+            for attribute in node.attribute:
+                if node.op_type == "Constant" and attribute.name == "value":
+                    constants[node.output[0]] = attribute.t
+        try:
+            inferred, contradiction = shape_inference.infer_shapes(model).graph, None
+        except shape_inference.InferenceError as error:  # operators of other domains are told as such
+            inferred, contradiction = model.graph, _contradiction(str(error), nodes)
+        types, shapes = _values(inferred)
         types.update({name: tensor.data_type for name, tensor in constants.items()})
         shapes.update({name: list(tensor.dims) for name, tensor in constants.items()})
         opsets = {item.domain: item.version for item in model.opset_import}
-        return cls(opsets.get("", 0), nodes, constants, types, shapes)
+        return cls(opsets.get("", 0), nodes, constants, types, shapes), contradiction
+
+
+def _contradiction(message: str, nodes: list[onnx.NodeProto]) -> Finding | None:
+    if any(node.domain not in _OWN_DOMAINS for node in nodes):
+        return None
+    text = re.sub(r"\[\w+\] ", "", " ".join(message.split()))
+    return Finding("", f"its shapes do not fit together ({text:.200})", _AGAIN)
 
 
 def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
@@ -124,9 +141,8 @@ def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
                     yield from _graphs(child)
 
 
-def _values(model: onnx.ModelProto) -> tuple[dict[str, int], dict[str, list[int | None]]]:
-    """Element types and shapes of the values, as far as ONNX can infer them."""
-    graph = shape_inference.infer_shapes(model).graph
+def _values(graph: onnx.GraphProto) -> tuple[dict[str, int], dict[str, list[int | None]]]:
+    """Element types and shapes of the values, as far as they are known."""
     types: dict[str, int] = {}
     shapes: dict[str, list[int | None]] = {}
     for value in (*graph.input, *graph.value_info, *graph.output):
@@ -149,7 +165,7 @@ def _check_opset(view: _View, newest: int) -> Iterator[Finding]:
 
 def _check_node(node: onnx.NodeProto, view: _View) -> Iterator[Finding]:
     name = node.name or (node.output[0] if node.output else node.op_type)
-    if node.domain not in ("", "ai.onnx"):
+    if node.domain not in _OWN_DOMAINS:
         yield Finding(name, f"{node.domain}.{node.op_type} is no ONNX operator", _AGAIN)
     elif node.op_type not in SUPPORTED:
         yield Finding(name, f"TensorRT has no operator {node.op_type}", _AGAIN)

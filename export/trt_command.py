@@ -51,6 +51,18 @@ class _Asked:
         """Where files go whose names the user did not choose."""
         return self.output.parent if self.output is not None else Path()
 
+    def engine(self, model: Path) -> Path:
+        """The engine of an ONNX model, which need not be there yet.
+
+        Raises:
+            UserError: if it cannot be written; told before minutes of work.
+        """
+        from export.trt_make import check_output
+
+        path = self.output or Path(f"{model.stem}.engine")
+        check_output(path, (model,), self.overwrite)
+        return path
+
 
 def trt(
     model: Annotated[
@@ -112,7 +124,8 @@ def trt(
             "onnx is not installed, and models are checked with it before a build: pip install onnx"
         )
     from export.trt_build import BuildOptions, check_options
-    from export.trt_make import EngineRequest, check_output, make_engine
+    from export.trt_make import gpu_to_build_on, make_engine
+    from export.trt_request import EngineRequest
     from export.trt_source import one_precision
     from runtime.tensorrt_flavour import find_flavour, parse_capability
 
@@ -131,10 +144,9 @@ def trt(
     )
     chosen = find_flavour(flavour.value)
     check_options(chosen, options)  # before an export of minutes
-    if output is not None:
-        check_output(output, (), overwrite)
+    gpu_to_build_on(chosen)
     source = _source(asked)
-    path = output or Path(f"{source.stem}.engine")
+    path = asked.engine(source)
     request = EngineRequest(source, path, sizes, batch, options, overwrite, not no_cache)
     several = list(sizes) if len(sizes) > 1 else []  # a static engine is compared at its own size
     verify = _verifier(ckpt, images, several) if ckpt is not None else None
@@ -164,36 +176,39 @@ def _check_calibration(precision: "Precision | None", images: Path | None, table
 
 def _source(asked: _Asked) -> Path:
     """The ONNX model in the precision that is asked for."""
+    from export.trt_request import EngineRequest, choose_profile
     from export.trt_source import QUANTISED, last_made, require_precision
 
     if asked.checkpoint is not None:
         source = _from_checkpoint(asked, asked.checkpoint)
     else:
-        source = asked.model or last_made(Path())
+        source = asked.model or last_made(Path(), asked.precision)
         if asked.model is None:
             say(f"using {source}, the last one made here")
         if asked.precision is None:
             return source
-    found = require_precision(source, asked.precision if asked.checkpoint is None else None).precision
-    if asked.precision in QUANTISED and found != asked.precision:
+    metadata = require_precision(source, asked.precision if asked.checkpoint is None else None)
+    if asked.precision in QUANTISED and metadata.precision != asked.precision:
+        choose_profile(EngineRequest(source, source, asked.sizes, asked.batch), metadata)
         return _quantised(asked, source)
     return source
 
 
 def _from_checkpoint(asked: _Asked, checkpoint: Path) -> Path:
-    from export.trt_source import Exported, export_checkpoint
+    from export.trt_source import QUANTISED, Exported, export_checkpoint
 
     require_export_extra()
     several = len(asked.sizes) > 1 or (asked.batch or 1) > 1
     size = None if several else (*asked.sizes, DEFAULT_SIZE)[0]
     precision = "fp16" if asked.precision == "fp16" else "fp32"
     wanted = Exported(checkpoint, asked.directory, precision, size)  # type: ignore[arg-type]
+    quantised = wanted.path.with_suffix(f".{asked.precision}.onnx")
+    asked.engine(quantised if asked.precision in QUANTISED else wanted.path)
     with case_progress("parity") as progress:
         return export_checkpoint(wanted, asked.overwrite, say, progress)
 
 
 def _quantised(asked: _Asked, source: Path) -> Path:
-
     require_export_extra()
     from export.trt_quantise import Quantisation, quantise_model
 
@@ -206,6 +221,7 @@ def _quantised(asked: _Asked, source: Path) -> Path:
         asked.calibration,
         asked.overwrite,
     )
+    asked.engine(wanted.path)
     with progress_line("quantising", total=1.0) as show:
         return quantise_model(wanted, say, lambda stage, share, last: show(share, f"{stage}, {last}"))
 

@@ -19,11 +19,11 @@ QUANTISED = ("int8", "fp8")
 Say = Callable[[str], None]
 
 
-def last_made(directory: Path) -> Path:
-    """The ONNX file in ``directory`` that was made last, as its manifest says.
+def last_made(directory: Path, wanted: Precision | None) -> Path:
+    """The ONNX file in ``directory`` that was made last, as its manifest says, and is or becomes ``wanted``.
 
     Files without a manifest of ours are passed over: a model that comes along by chance must not be
-    taken for the one that is meant.
+    taken for the one that is meant. So is the int8 model of before when fp8 is asked for.
 
     Raises:
         UserError: if there is none.
@@ -31,11 +31,14 @@ def last_made(directory: Path) -> Path:
     made: list[tuple[str, int, Path]] = []
     for path in directory.glob("*.onnx"):
         with suppress(UserError):
-            made.append((read_manifest(manifest_path(path)).created, path.stat().st_mtime_ns, path))
+            manifest = read_manifest(manifest_path(path))
+            if _gives(manifest.metadata.precision, wanted):
+                made.append((manifest.created, path.stat().st_mtime_ns, path))
     if not made:
+        of, option = ("", "") if wanted is None else (f" and gives an engine in {wanted}", f" --{wanted}")
         raise UserError(
-            "there is no ONNX file here that granet-export made: name one (granet-export trt best.onnx), "
-            "or the checkpoint (granet-export trt --ckpt best.pt)"
+            f"there is no ONNX file here that granet-export made{of}: name one (granet-export trt best.onnx"
+            f"{option}), or the checkpoint (granet-export trt --ckpt best.pt{option})"
         )
     return max(made)[2]
 
@@ -48,8 +51,7 @@ def require_precision(path: Path, wanted: Precision | None) -> ModelMetadata:
     """
     metadata = OnnxModel.open(path).metadata
     found = metadata.precision
-    becomes = wanted in QUANTISED and found == "fp32"
-    if wanted is None or found == wanted or becomes:
+    if _gives(found, wanted):
         return metadata
     option = "" if wanted == "fp32" else f" --{wanted}"
     way = (
@@ -59,6 +61,11 @@ def require_precision(path: Path, wanted: Precision | None) -> ModelMetadata:
         else f"{wanted} is made from a model in fp32: granet-export trt MODEL.onnx{option}"
     )
     raise UserError(f"{path}: is {found}, and the precision of an engine is that of its file: {way}")
+
+
+def _gives(found: str, wanted: Precision | None) -> bool:
+    """Whether an engine in ``wanted`` is built from a model in ``found``, which may be quantised for it."""
+    return wanted is None or found == wanted or (wanted in QUANTISED and found == "fp32")
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from runtime.outputs import Outputs, View, open_outputs
 from runtime.packaged import packaged_model
 from runtime.pipeline import Pipeline
 from runtime.progress import progress_bar
+from runtime.rebuild import open_or_rebuild
 from runtime.shared_engine import SharedEngine
 from runtime.sinks.several import SeveralSinks
 from runtime.sinks.video import STDOUT
@@ -129,6 +130,9 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on stdout.")] = False,
     device: Annotated[str, typer.Option(metavar="D", help="auto, cpu, cuda, cuda:N, gpu or npu.")] = "auto",
     backend: Annotated[str, typer.Option(metavar="B", help="auto, onnxruntime, openvino or torch.")] = "auto",
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="An engine that is not for this machine is built again first.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
     debug: DebugOption = False,
 ) -> None:
@@ -172,7 +176,7 @@ def run(
     _run_one(
         wanted,
         frames,
-        lambda: _open_engine(model, device, backend),
+        lambda: _open_engine(model, device, backend, rebuild=rebuild),
         notes,
         skip_dry=skip_dry,
         as_json=as_json,
@@ -284,11 +288,11 @@ def _run_config(config: StreamsConfig) -> None:
         )
 
 
-def _open_engine(model: Path | None, device: str, backend: str) -> Engine:
+def _open_engine(model: Path | None, device: str, backend: str, *, rebuild: bool = False) -> Engine:
     path = model or packaged_model(device, backend)
     if model is None and not path.exists():
         raise UserError(f"the model that comes with the package is missing ({path}); name one with --model")
-    return open_engine(path, device, backend)
+    return open_or_rebuild(path, device, backend, say) if rebuild else open_engine(path, device, backend)
 
 
 def _run(

@@ -16,6 +16,7 @@ from typing import Any
 from granet.errors import UserError
 from runtime.manifest import manifest_path, write_text
 from runtime.metadata import ModelMetadata
+from runtime.profile import Profile, Shape, nearest
 
 FORMAT = 1
 KIND = "tensorrt-engine"
@@ -23,59 +24,8 @@ KIND = "tensorrt-engine"
 
 FLAVOURS = ("tensorrt", "tensorrt-rtx")
 
-Shape = tuple[int, int, int]
-"""(N, H, W): frames of a batch, height and width in pixels."""
-
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CAPABILITY = re.compile(r"[1-9][0-9]?\.[0-9]")
-
-
-@dataclass(frozen=True)
-class Profile:
-    """One optimisation profile: the shapes that an engine takes, and the one it is fastest at.
-
-    Attributes:
-        min: the least of each, (N, H, W).
-        opt: what it was tuned for, (N, H, W).
-        max: the most of each, (N, H, W). A static engine has one profile with all three the same.
-
-    Raises:
-        ValueError: if they are not three positive integers each, in ascending order.
-    """
-
-    min: Shape
-    opt: Shape
-    max: Shape
-
-    def __post_init__(self) -> None:
-        for name in ("min", "opt", "max"):
-            shape = getattr(self, name)
-            fits = isinstance(shape, tuple) and len(shape) == 3 and all(_is_positive(side) for side in shape)
-            _require(fits, name, shape)
-        ordered = all(a <= b <= c for a, b, c in zip(self.min, self.opt, self.max, strict=True))
-        _require(ordered, "min, opt, max", (self.min, self.opt, self.max))
-
-    @classmethod
-    def fixed(cls, n: int, height: int, width: int) -> "Profile":
-        """The profile of a static engine."""
-        return cls((n, height, width), (n, height, width), (n, height, width))
-
-    def takes(self, shape: Shape) -> bool:
-        """Whether a batch of (N, H, W) lies within."""
-        return all(a <= b <= c for a, b, c in zip(self.min, shape, self.max, strict=True))
-
-    @property
-    def is_static(self) -> bool:
-        """Whether it takes one shape only."""
-        return self.min == self.max
-
-    def __str__(self) -> str:
-        """For people, width first: ``640x480`` or ``1 to 4 frames of 16x16 to 1920x1080``."""
-        (n, h, w), (most, tall, wide) = self.min, self.max
-        sides = f"{w}x{h}" if (h, w) == (tall, wide) else f"{w}x{h} to {wide}x{tall}"
-        if n == most:
-            return sides if n == 1 else f"{n} frames of {sides}"
-        return f"{n} to {most} frames of {sides}"
 
 
 @dataclass(frozen=True)
@@ -167,6 +117,23 @@ class EngineRecord:
         """What makes this engine again, for messages."""
         words = ["granet-export", "trt", self.onnx, *self.arguments, "-o", self.file, "--overwrite"]
         return shlex.join(words)
+
+    def profile_for(self, shape: Shape, path: Path) -> int:
+        """The optimisation profile for a batch of (N, H, W): of those that take it, the one tuned nearest.
+
+        Raises:
+            UserError: if none does; the message has the ranges, and ``path`` names the engine.
+        """
+        index = nearest(self.profiles, shape)
+        if index is not None:
+            return index
+        n, height, width = shape
+        what = f"{width}x{height}" if n == 1 else f"{n} frames of {width}x{height}"
+        ranges = " or ".join(str(profile) for profile in self.profiles)
+        raise UserError(
+            f"{path}: was built for {ranges}, not for {what}: build it for that size too: "
+            f"{self.rebuild_command} --size {width}x{height}"
+        )
 
     def to_json(self) -> str:
         """Indented JSON; the same record gives the same bytes."""
@@ -291,10 +258,6 @@ def _is_arguments(value: object) -> bool:
     words = value if isinstance(value, tuple) and _is_texts(value) else (None,)
     cores = [words[index + 1 : index + 2] for index, word in enumerate(words) if word == "--dla"]
     return None not in words and all(core and re.fullmatch(r"\d", str(core[0])) for core in cores)
-
-
-def _is_positive(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _is_duration(value: object) -> bool:

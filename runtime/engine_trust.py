@@ -14,7 +14,25 @@ from pathlib import Path
 from granet.errors import UserError
 from runtime.cuda.contract import Gpu
 from runtime.engine_record import EngineRecord, read_record, record_path
+from runtime.manifest import sha256_of
 from runtime.tensorrt_flavour import Flavour
+
+
+class EngineRefusedError(UserError):
+    """An engine that is not loaded here, and could be built again.
+
+    Attributes:
+        path: of the engine.
+        record: what is known of it, from which it is built again.
+        reason: why it is not loaded, without what to do.
+    """
+
+    def __init__(self, path: Path, record: EngineRecord, differences: list[str]) -> None:
+        self.path, self.record = path, record
+        self.reason = f"{path}: not loaded: {'; '.join(differences)}"
+        super().__init__(
+            f"{self.reason}: build it on this machine (granet-run --rebuild does): {record.rebuild_command}"
+        )
 
 
 @dataclass(frozen=True)
@@ -31,12 +49,23 @@ class TrustedPlan:
     plan: bytes
     record: EngineRecord
 
-    def refuse(self, differences: list[str]) -> UserError:
+    def refuse(self, differences: list[str]) -> EngineRefusedError:
         """The error that says what differs and how to build it again."""
-        return UserError(
-            f"{self.path}: not loaded: {'; '.join(differences)}: build it on this machine: "
-            f"{self.record.rebuild_command}"
-        )
+        return EngineRefusedError(self.path, self.record, differences)
+
+
+def onnx_beside(engine: Path, record: EngineRecord) -> Path:
+    """The ONNX model that an engine was built from.
+
+    Raises:
+        UserError: if it is not beside the engine, or is another than the record says.
+    """
+    path = engine.with_name(record.onnx)
+    if not path.exists():
+        raise UserError(f"{engine}: the ONNX model that it was built from, {record.onnx}, is not beside it")
+    if sha256_of(path) != record.onnx_sha256:
+        raise UserError(f"{engine}: {path} is not the ONNX model that it was built from")
+    return path
 
 
 def this_platform() -> str:
@@ -48,8 +77,8 @@ def read_trusted(path: Path) -> TrustedPlan:
     """Reads an engine and holds it against its record.
 
     Raises:
-        UserError: if there is no record, or it is damaged, or it is of another file (the engine was
-            truncated, changed or replaced).
+        EngineRefusedError: if the engine is not the file of its record (truncated, changed or replaced).
+        UserError: if there is no record, or it is damaged, or one of them cannot be read.
     """
     record = read_record(path)
     try:
@@ -67,7 +96,7 @@ def check_software(trusted: TrustedPlan, flavour: Flavour) -> None:
     """Holds flavour, version and platform against the record.
 
     Raises:
-        UserError: with all that differs.
+        EngineRefusedError: with all that differs.
     """
     record, found = trusted.record, []
     if (flavour.name, flavour.version) != (record.flavour, record.version):
@@ -89,7 +118,7 @@ def check_gpu(trusted: TrustedPlan, gpu: Gpu) -> None:
     see :meth:`runtime.tensorrt_flavour.Flavour.refusal`.
 
     Raises:
-        UserError: if the engine was built for another one.
+        EngineRefusedError: if the engine was built for another one.
     """
     built_for = trusted.record.compute_capabilities
     if built_for and gpu.capability not in built_for:

@@ -5,6 +5,7 @@ uses only names that all three have; what one of them lacks or adds is asked for
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -69,23 +70,30 @@ class Flavour:
         return not self.is_rtx
 
     @property
-    def has_runtime_cache(self) -> bool:
-        """RTX compiles kernels while it runs and can keep them (``IRuntimeCache``)."""
-        return self.is_rtx
-
-    @property
     def captures_graphs(self) -> bool:
         """RTX makes CUDA graphs itself, when a shape's kernels are ready; with TensorRT the caller does."""
         return self.is_rtx
 
-    def execution_context(self, engine: Any, *, graphs: bool) -> Any:
-        """An ``IExecutionContext`` of an ``ICudaEngine``; ``None`` if there is no memory for it."""
+    def execution_context(self, engine: Any, *, graphs: bool, fill: Callable[[Any], None]) -> tuple[Any, Any]:
+        """An ``IExecutionContext`` of an ``ICudaEngine``, and what must outlive it.
+
+        The context is ``None`` if there is no memory for it.
+
+        Args:
+            engine: the engine.
+            graphs: with RTX, launch it as CUDA graphs.
+            fill: with RTX, called with a new ``IRuntimeCache``, which takes the kernels that are compiled.
+        """
         if not self.is_rtx:
-            return engine.create_execution_context()
-        config = engine.create_runtime_config()
+            return engine.create_execution_context(), None
+        runtime_config = engine.create_runtime_config()
         strategies = self.module.CudaGraphStrategy
-        config.cuda_graph_strategy = strategies.WHOLE_GRAPH_CAPTURE if graphs else strategies.DISABLED
-        return engine.create_execution_context(config)
+        strategy = strategies.WHOLE_GRAPH_CAPTURE if graphs else strategies.DISABLED
+        runtime_config.cuda_graph_strategy = strategy
+        kernels = runtime_config.create_runtime_cache()
+        fill(kernels)
+        runtime_config.set_runtime_cache(kernels)
+        return engine.create_execution_context(runtime_config), runtime_config
 
     def refusal(self, runtime: Any, plan: bytes) -> str | None:
         """Why this GPU cannot run a plan, asked before it is loaded; ``None`` if it may, or cannot be asked.

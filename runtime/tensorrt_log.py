@@ -40,7 +40,7 @@ def plain(message: str) -> str:
     text = re.sub(r"\s*In \S+ at \S+\.(?:cpp|h):\d+", "", text)
     text = re.sub(r"^\S*(?:::|\[)\S*:? *(?=Error Code)", "", text)
     text = re.sub(r"Error Code \d+: ", "", text)
-    text = re.sub(r"\[\w+\.cpp:\d+: \w+\] ", "", text)
+    text = re.sub(r"\[\w+\.cpp:+\w+:+ ?\w+\] ", "", text)
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 

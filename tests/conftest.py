@@ -1,5 +1,6 @@
 """Fixtures that several test files share. Prefixes say whose they are: ``engines_...``."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,15 @@ import torch
 from export.onnx_export import ExportOptions, export_onnx
 from granet import GraNet, GraNetConfig, save_checkpoint
 from runtime.parity import ParityBudget
+
+
+@pytest.fixture(scope="session", autouse=True)
+def engines_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Engines and kernels are kept here, and not where the user of this machine keeps them."""
+    path = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(path))
+        yield path
 
 
 @pytest.fixture(scope="session")

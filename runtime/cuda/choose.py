@@ -1,5 +1,6 @@
 """Which package is used for CUDA: pycuda, where it was built, or cuda-bindings."""
 
+import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
 
@@ -42,7 +43,10 @@ def _implementation(name: str) -> Callable[[int], Cuda] | None:
     if name == "pycuda":
         if find_spec("pycuda") is None:
             return None
-        from runtime.cuda.pycuda_memory import PyCuda
+        with warnings.catch_warnings():
+            # Where it cannot be imported it warns of one possible cause and raises with the real one.
+            warnings.simplefilter("ignore")
+            from runtime.cuda.pycuda_memory import PyCuda
 
         return PyCuda
     if find_spec("cuda") is None or find_spec("cuda.bindings") is None:

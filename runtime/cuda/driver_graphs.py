@@ -1,6 +1,6 @@
-"""CUDA graphs through the driver itself: pycuda has streams and memory, but no graphs (2026.1).
+"""What pycuda (2026.1) lacks, through the driver itself: CUDA graphs, and leaving a primary context.
 
-Five calls of the driver API, which is there wherever there is a driver. A stream and a context of
+A few calls of the driver API, which is there wherever there is a driver. A stream and a context of
 pycuda are the driver's own, so that they are used as they are.
 """
 
@@ -18,7 +18,7 @@ _THREAD_LOCAL = 1
 
 
 class DriverGraphs:
-    """Captures, launches and destroys graphs on the current context."""
+    """Captures, launches and destroys graphs on the current context, and leaves it."""
 
     def __init__(self, driver: Any = None) -> None:
         """Finds the driver; ``driver`` is what is called instead of it.
@@ -59,6 +59,17 @@ class DriverGraphs:
     def release(self, graph: int) -> None:
         """Destroys an executable graph."""
         self._call("cuGraphExecDestroy", ctypes.c_void_p(graph))
+
+    def leave(self, context: int) -> None:
+        """Pops ``context`` if it is the one of this thread.
+
+        ``detach`` of pycuda pushes a primary context, releases it and leaves it pushed: whatever uses CUDA
+        in this thread next would work on a context that may be gone.
+        """
+        current = ctypes.c_void_p()
+        self._call("cuCtxGetCurrent", ctypes.byref(current))
+        if current.value == context:
+            self._call("cuCtxPopCurrent_v2", ctypes.byref(current))
 
     def _call(self, name: str, *arguments: Any) -> None:
         code = getattr(self._driver, name)(*arguments)

@@ -1,6 +1,7 @@
 """CUDA through pycuda, on the primary context: that is the one that TensorRT and PyTorch use too."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, cast
 
@@ -26,8 +27,19 @@ _NON_BLOCKING = 1
 """CU_STREAM_NON_BLOCKING, for which pycuda has no name."""
 
 
+@dataclass(eq=False)
+class _Held:
+    """A stream or an event of pycuda, which has no method that frees it: it goes with its last reference.
+
+    That is here, so that it goes when it is released. What else holds on to it, the traceback of an
+    error say, holds this; else it would go in another thread or after the context, which pycuda cannot do.
+    """
+
+    held: Any
+
+
 class PyCuda(Cuda):
-    """See :class:`Cuda`. Streams and events have no method that frees them: pycuda does when they go."""
+    """See :class:`Cuda`."""
 
     def __init__(self, index: int) -> None:
         """Makes the primary context of GPU ``index`` that of this thread.
@@ -54,42 +66,45 @@ class PyCuda(Cuda):
     def stream(self) -> Stream:
         """See :meth:`Cuda.stream`."""
         with _translated("a stream"):
-            return Stream(drv.Stream(_NON_BLOCKING))
+            return Stream(_Held(drv.Stream(_NON_BLOCKING)))
 
     def release_stream(self, stream: Stream) -> None:
-        """It goes with its last reference, which is the caller's."""
+        """See :meth:`Cuda.release_stream`."""
+        cast(_Held, stream).held = None
 
     def handle(self, stream: Stream) -> int:
         """See :meth:`Cuda.handle`."""
-        return int(cast(Any, stream).handle)
+        return int(_held(stream).handle)
 
     def synchronise(self, stream: Stream) -> None:
         """See :meth:`Cuda.synchronise`."""
         with _translated("waiting for a stream"):
-            cast(Any, stream).synchronize()
+            _held(stream).synchronize()
 
     def event(self) -> Event:
         """See :meth:`Cuda.event`."""
         with _translated("an event"):
-            return Event(drv.Event(drv.event_flags.DISABLE_TIMING | drv.event_flags.BLOCKING_SYNC))
+            made = drv.Event(drv.event_flags.DISABLE_TIMING | drv.event_flags.BLOCKING_SYNC)
+        return Event(_Held(made))
 
     def release_event(self, event: Event) -> None:
-        """It goes with its last reference, which is the caller's."""
+        """See :meth:`Cuda.release_event`."""
+        cast(_Held, event).held = None
 
     def record(self, event: Event, stream: Stream) -> None:
         """See :meth:`Cuda.record`."""
         with _translated("recording an event"):
-            cast(Any, event).record(stream)
+            _held(event).record(_held(stream))
 
     def wait(self, stream: Stream, event: Event) -> None:
         """See :meth:`Cuda.wait`."""
         with _translated("waiting for an event"):
-            cast(Any, stream).wait_for_event(event)
+            _held(stream).wait_for_event(_held(event))
 
     def wait_for(self, event: Event) -> None:
         """See :meth:`Cuda.wait_for`."""
         with _translated("waiting for an event"):
-            cast(Any, event).synchronize()
+            _held(event).synchronize()
 
     def memory(self, size: int) -> DeviceMemory:
         """See :meth:`Cuda.memory`."""
@@ -120,18 +135,18 @@ class PyCuda(Cuda):
         """See :meth:`Cuda.copy_in`."""
         size_of(array)
         with _translated("a copy to the device"):
-            drv.memcpy_htod_async(self.address(memory), array, stream)
+            drv.memcpy_htod_async(self.address(memory), array, _held(stream))
 
     def copy_out(self, array: NDArray[Any], memory: DeviceMemory, stream: Stream) -> None:
         """See :meth:`Cuda.copy_out`."""
         size_of(array)
         with _translated("a copy from the device"):
-            drv.memcpy_dtoh_async(array, self.address(memory), stream)
+            drv.memcpy_dtoh_async(array, self.address(memory), _held(stream))
 
     def copy_across(self, target: DeviceMemory, source: DeviceMemory, size: int, stream: Stream) -> None:
         """See :meth:`Cuda.copy_across`."""
         with _translated("a copy on the device"):
-            drv.memcpy_dtod_async(self.address(target), self.address(source), size, stream)
+            drv.memcpy_dtod_async(self.address(target), self.address(source), size, _held(stream))
 
     def capture(self, stream: Stream, work: Callable[[], None]) -> Graph:
         """See :meth:`Cuda.capture`."""
@@ -152,10 +167,21 @@ class PyCuda(Cuda):
         return free
 
     def close(self) -> None:
-        """Pops the context; the last reference to it releases it, as pycuda.autoprimaryctx does."""
+        """Gives the primary context back.
+
+        Its last reference would not: pycuda's destructor calls what releases contexts of its own making
+        (cuCtxDetach), which fails for a primary one, and only prints so.
+        """
+        handle = int(self._context.handle)
         with _translated("leaving the GPU"):
             self._context.pop()
+            self._context.detach()
         self._context = None
+        self._graphs.leave(handle)
+
+
+def _held(thing: Stream | Event) -> Any:
+    return cast(_Held, thing).held
 
 
 def _translated(doing: str) -> Any:

@@ -14,7 +14,8 @@ from runtime.engine_record import as_built
 from runtime.engine_trust import check_software, read_trusted
 from runtime.engines.gpu_thread import GpuThread
 from runtime.engines.onnx_model import OnnxModel
-from runtime.engines.tensorrt_session import SLOTS, Session, Slot, profile_for
+from runtime.engines.tensorrt_buffers import SLOTS, Slot
+from runtime.engines.tensorrt_session import Session
 from runtime.fitting import FittingPlan
 from runtime.frame import Pixels
 from runtime.tensorrt_flavour import Flavour, find_flavour
@@ -39,7 +40,8 @@ class TensorRtEngine(Engine):
         Args:
             path: the engine; its record lies beside it.
             device: which GPU.
-            graphs: launch the network as a CUDA graph, which saves the time of launching every kernel.
+            graphs: launch the network as a CUDA graph, which saves the time of launching every kernel. One
+                that uses a DLA core is never captured.
             cuda: opens CUDA on a GPU.
             flavours: finds TensorRT.
 
@@ -56,9 +58,10 @@ class TensorRtEngine(Engine):
         try:
             flavour = flavours(trusted.record.flavour)
         except UserError as error:
-            raise UserError(f"{path}: {error}") from error
+            raise trusted.refuse([str(error)]) from error
         check_software(trusted, flavour)
         self._record, self._path = trusted.record, path
+        graphs = graphs and trusted.record.dla_core is None  # CUDA captures the GPU's work alone
         self._model = OnnxModel(path, as_built(trusted.record))
         described: list[str] = []
 
@@ -104,7 +107,7 @@ class TensorRtEngine(Engine):
         clipped = [min(max(frames, profile.min[0]), profile.max[0]) for profile in profiles]
         fitting = [n for n, profile in zip(clipped, profiles, strict=True) if profile.takes((n, *sides))]
         n = max(fitting, default=frames)
-        profile = profiles[profile_for(self._record, (n, *sides), self._path)]
+        profile = profiles[self._record.profile_for((n, *sides), self._path)]
         return profile.min[0], profile.max[0]
 
     def close(self) -> None:

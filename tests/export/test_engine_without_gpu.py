@@ -13,7 +13,8 @@ from export.cli import app
 from granet.console import run_app
 from granet.errors import UserError
 from runtime import open_engine
-from runtime.engine_record import write_record
+from runtime.engine_record import record_path, write_record
+from runtime.manifest import sha256_of
 from tests.media import write_picture
 from tests.runtime.engine_files import record
 from tests.runtime.handmade import inverting_file
@@ -84,6 +85,25 @@ def test_granet_run(engine: Path, tmp_path: Path, capfd: pytest.CaptureFixture[s
     assert run_app(runtime.cli.app, arguments) == 1
     assert NO_GPU in one_line(capfd)
     assert not (tmp_path / "clean.png").exists()
+
+
+def test_granet_run_rebuild(
+    engine: Path, plan: bytes, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """For no GPU there is nothing to build: neither the engine nor its record is touched."""
+    model = inverting_file(tmp_path / "best.onnx", layout="tensor", colour="rgb", **SIZE)
+    made = record(
+        "tensorrt-rtx", plan=plan, version="1.3.0.35", compute_capabilities=(), onnx_sha256=sha256_of(model)
+    )
+    before = write_record(engine, made).read_text()
+    picture = tmp_path / "rain.png"
+    write_picture(picture, np.full((48, 64, 3), 100, np.uint8))
+    arguments = ["--input", str(picture), "--no-window", "--model", str(engine)]
+    assert run_app(runtime.cli.app, arguments) == 1
+    assert "built with TensorRT-RTX 1.3.0.35" in one_line(capfd)
+    assert run_app(runtime.cli.app, [*arguments, "--rebuild"]) == 1
+    assert NO_GPU in one_line(capfd)
+    assert record_path(engine).read_text() == before and engine.read_bytes() == plan
 
 
 def test_granet_export_bench(engine: Path, capfd: pytest.CaptureFixture[str]) -> None:

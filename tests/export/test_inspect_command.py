@@ -10,9 +10,10 @@ import pytest
 from export.cli import app
 from granet.checkpoint import read_checkpoint
 from granet.console import run_app
-from runtime.engine_record import EngineRecord, Profile, write_record
+from runtime.engine_record import EngineRecord, write_record
 from runtime.manifest import manifest_path, sha256_of
 from runtime.onnx_file import read_metadata
+from runtime.profile import Profile
 
 
 def inspected(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
@@ -135,9 +136,12 @@ def test_a_calibration_table(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_people_get_a_line_for_each_fact(engines_onnx: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One of several parts gets a line for each, under the same name."""
     lines = inspected(capsys, engines_onnx)[1].splitlines()
     facts = json.loads(inspected(capsys, engines_onnx, "--json")[1])
-    assert [line.split("  ")[0] for line in lines] == list(facts)
+    assert [line[:22].strip() for line in lines if not line.startswith(" ")] == list(facts)
+    assert max(map(len, lines)) < 120
+    assert f"checkpoint            file: {facts['checkpoint']['file']}" in lines
 
 
 @pytest.mark.parametrize(

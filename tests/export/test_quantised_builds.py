@@ -14,7 +14,7 @@ from export.trt_build import BuildOptions, build_engine
 from export.trt_check import check_model
 from granet import GraNet, GraNetConfig
 from granet.errors import UserError
-from runtime.engine_record import Profile
+from runtime.profile import Profile
 from runtime.tensorrt_flavour import find_flavour
 
 pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx has no wheel for this platform")

@@ -9,6 +9,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from export.cli import app
@@ -21,6 +22,7 @@ from granet.errors import UserError
 from runtime.engine_record import write_record
 from runtime.manifest import sha256_of
 from runtime.onnx_file import read_metadata
+from runtime.packaged import FLOAT32
 from tests.runtime.engine_files import record
 from tests.runtime.handmade import METADATA, inverting_file
 
@@ -39,6 +41,38 @@ def test_the_arithmetic_is_what_pytorch_counts(
     line = roofline(engines_onnx, read_metadata(engines_onnx), size, n)
     assert line.flop == counter.get_total_flops() > 1e6
     assert (line.size, line.batch) == (size, n)
+
+
+class Moved(TorchDispatchMode):
+    """Bytes that convolutions and matrix products read and write, but for scores of attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        tensors = [each for each in args[:3] if isinstance(each, torch.Tensor)] + [result]
+        if function._schema.name == "aten::bmm":  # of the three the scores are the largest
+            tensors.sort(key=torch.Tensor.numel)
+            tensors.pop()
+        if function._schema.name in ("aten::convolution", "aten::bmm"):
+            self.bytes += sum(each.numel() * each.element_size() for each in tensors)
+        return result
+
+
+@pytest.mark.parametrize("size", [(320, 480), (1080, 1920)])
+def test_of_the_packaged_network_all_is_what_pytorch_reads_and_writes(size: tuple[int, int]) -> None:
+    network = load_checkpoint(FLOAT32.with_suffix(".safetensors")).eval().to("meta")
+    rainy = torch.zeros(1, 3, *size, device="meta")
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        network(rainy)
+    with torch.no_grad(), Moved() as moved:
+        network(rainy)
+    line = roofline(FLOAT32, read_metadata(FLOAT32), size)
+    frames = 2 * 3 * size[0] * size[1]
+    assert line.bytes == moved.bytes + frames
+    assert line.flop == counter.get_total_flops()
 
 
 def test_weights_are_those_of_the_network(engines_checkpoint: Path, engines_onnx: Path) -> None:

@@ -15,7 +15,7 @@ from export.trt_check import SUPPORTED, check_model
 from granet import GraNet, GraNetConfig
 from granet.errors import UserError
 from granet.size_rule import SizeRule
-from runtime.engine_record import Profile
+from runtime.profile import Profile
 from runtime.tensorrt_flavour import Flavour, find_flavour
 from runtime.tensorrt_log import collected
 from tests.export.quantised import quantised

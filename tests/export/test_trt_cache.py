@@ -1,6 +1,8 @@
 """The engine cache: another key for all that makes another engine, the same for what does not."""
 
+import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,12 +10,14 @@ from typing import Any
 import pytest
 
 from export.trt_build import BuildOptions
-from export.trt_cache import KEPT, EngineCache, cache_directory, cache_key, timing_cache_path
+from export.trt_cache import KEPT, EngineCache, cache_key, timing_cache_path
 from granet.errors import UserError
 from runtime.cuda.contract import Gpu
-from runtime.engine_record import EngineRecord, Profile, record_path
+from runtime.engine_record import EngineRecord, record_path
 from runtime.manifest import sha256_of
 from runtime.metadata import ModelMetadata
+from runtime.private_files import cache_directory
+from runtime.profile import Profile
 from runtime.tensorrt_flavour import Flavour
 
 ORIN = Gpu(0, "Orin", "8.7", "12.6")
@@ -58,7 +62,12 @@ def test_what_makes_no_other_engine_changes_nothing() -> None:
     key = cache_key(**BASE)
     assert cache_key(**BASE) == key
     assert cache_key(**BASE | {"options": BuildOptions(timing_cache=Path("timings.cache"))}) == key
+    assert cache_key(**BASE | {"options": BuildOptions(own_timings=True)}) == key
     assert cache_key(**BASE | {"gpu": replace(ORIN, index=1)}) == key  # another of the same kind
+
+
+def nothing_said(line: str) -> None:
+    raise AssertionError(line)
 
 
 @pytest.fixture
@@ -97,7 +106,7 @@ def record_of(plan: Path) -> EngineRecord:
 
 
 def test_what_was_kept_is_found_again(tmp_path: Path, plan: Path) -> None:
-    cache, record = EngineCache(tmp_path / "engines"), record_of(plan)
+    cache, record = EngineCache(tmp_path / "engines", nothing_said), record_of(plan)
     assert cache.find("k") is None
     cache.keep("k", b"a plan", record)
     found = cache.find("k")
@@ -109,7 +118,7 @@ def test_what_was_kept_is_found_again(tmp_path: Path, plan: Path) -> None:
 
 @pytest.mark.parametrize("harm", ["truncated", "no record"])
 def test_a_damaged_engine_is_built_again(tmp_path: Path, plan: Path, harm: str) -> None:
-    cache = EngineCache(tmp_path / "engines")
+    cache = EngineCache(tmp_path / "engines", nothing_said)
     cache.keep("k", b"a plan", record_of(plan))
     engine = tmp_path / "engines/k.engine"
     if harm == "truncated":
@@ -120,7 +129,7 @@ def test_a_damaged_engine_is_built_again(tmp_path: Path, plan: Path, harm: str) 
 
 
 def test_the_engine_that_was_used_longest_ago_goes(tmp_path: Path, plan: Path) -> None:
-    cache = EngineCache(tmp_path / "engines")
+    cache = EngineCache(tmp_path / "engines", nothing_said)
     for number in range(KEPT):
         cache.keep(str(number), b"a plan", record_of(plan))
         os.utime(tmp_path / f"engines/{number}.engine", (number, number))
@@ -131,10 +140,40 @@ def test_the_engine_that_was_used_longest_ago_goes(tmp_path: Path, plan: Path) -
     assert len(list((tmp_path / "engines").iterdir())) == 2 * KEPT
 
 
+@pytest.mark.parametrize("name", ["k.engine", "k.engine.json", "."])
+def test_an_engine_that_another_user_may_have_put_there_is_not_taken(
+    name: str, tmp_path: Path, plan: Path
+) -> None:
+    told: list[str] = []
+    cache = EngineCache(tmp_path / "engines", told.append)
+    cache.keep("k", b"a plan", record_of(plan))
+    assert cache.find("k") is not None
+    (tmp_path / "engines" / name).chmod(0o777)
+    assert cache.find("k") is None
+    assert len(told) == 1 and "other users can write" in told[0] and "executable code" in told[0]
+
+
+def test_builds_at_the_same_time_leave_one_that_is_whole(tmp_path: Path, plan: Path) -> None:
+    """Of several processes: here threads, each with another plan under the same key."""
+    cache = EngineCache(tmp_path / "engines", nothing_said)
+    plans = [bytes([number]) * 50_000 for number in range(4)]
+
+    def build(made: bytes) -> None:
+        digest = hashlib.sha256(made).hexdigest()
+        for _ in range(10):
+            found = cache.find("k")
+            assert found is None or hashlib.sha256(found.plan).hexdigest() == found.record.sha256
+            cache.keep("k", made, replace(record_of(plan), sha256=digest))
+
+    with ThreadPoolExecutor(len(plans)) as pool:
+        list(pool.map(build, plans))
+    assert sorted(path.name for path in (tmp_path / "engines").iterdir()) == ["k.engine", "k.engine.json"]
+
+
 def test_a_cache_that_cannot_be_written_is_a_users_error(tmp_path: Path, plan: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match="cannot be made"):
-        EngineCache(tmp_path / "file" / "engines").keep("k", b"a plan", record_of(plan))
+        EngineCache(tmp_path / "file" / "engines", nothing_said).keep("k", b"a plan", record_of(plan))
 
 
 def test_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -133,6 +133,26 @@ def test_it_names_the_node_the_fault_and_what_to_do(case: str) -> None:
         refuse(model, "best.onnx")
 
 
+def test_shapes_that_contradict_each_other() -> None:
+    model = conv()
+    model.graph.value_info.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, [4, 9, 3, 3]))
+    (found,) = check_model(model)
+    assert "its shapes do not fit together" in found.what and "(9)" in found.what
+    assert "granet-export onnx" in found.remedy
+
+
+def test_a_domain_that_the_file_does_not_declare() -> None:
+    model = model_of(helper.make_node("Foo", ["x"], ["y"], "foo", domain="com.acme"))
+    (found,) = check_model(model)
+    assert (found.node, found.what) == ("foo", "com.acme.Foo is no ONNX operator")
+
+
+def test_a_constant_without_a_value_is_left_to_the_parser() -> None:
+    model = conv()
+    model.graph.node.add(op_type="Constant", name="none", output=["c"])
+    assert check_model(model) == []
+
+
 @pytest.mark.parametrize(
     "model",
     [

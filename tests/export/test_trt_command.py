@@ -1,82 +1,41 @@
-"""``granet-export trt`` as a user types it: what it makes, what it prints, how it ends."""
+"""``granet-export trt`` as a user types it: what it makes and what it prints."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
-import onnx
 import pytest
 
-from export.cli import app
-from export.trt_layers import parse_layers
-from granet.console import run_app
 from runtime.cuda.contract import Gpu
-from runtime.engine_record import Profile, read_record
+from runtime.engine_record import read_record
 from runtime.engine_trust import read_trusted
-from runtime.manifest import manifest_path, read_manifest, sha256_of
-from runtime.packaged import FLOAT32 as MODEL
+from runtime.manifest import read_manifest, sha256_of
 from runtime.parity import CaseParity, ParityBudget, ParityReport
+from runtime.profile import Profile
+from tests.export.trt_ended import TRAINED, ended, names
 
 trt = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx has no wheel for this platform")
 
 
-@pytest.fixture(scope="module")
-def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """So that tests which need some engine, and not a build, take no seconds."""
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(shared_cache))
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
+def here(trt_folder: Path) -> Path:
+    return trt_folder
+
+
+@pytest.fixture
+def model(trt_model: Path) -> Path:
+    return trt_model
+
+
+@pytest.fixture
+def from_checkpoint(trt_made: Path) -> Path:
+    return trt_made
 
 
 @pytest.fixture
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "own"))
     return tmp_path / "own"
-
-
-@pytest.fixture
-def model(engines_onnx: Path, here: Path) -> Path:
-    """A dynamic fp32 model with its manifest, in the working directory."""
-    for path in (engines_onnx, manifest_path(engines_onnx)):
-        shutil.copy(path, here)
-    return here / engines_onnx.name
-
-
-TRAINED = MODEL.with_suffix(".safetensors").resolve()
-
-
-@pytest.fixture(scope="module")
-def from_checkpoint(shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with what ``granet-export trt --ckpt`` makes of a checkpoint."""
-    folder = tmp_path_factory.mktemp("chain")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(shared_cache))
-        patch.chdir(folder)
-        assert run_app(app, ["trt", "--ckpt", str(TRAINED), "--size", "45x32"]) == 0
-    return folder
-
-
-def ended(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
-    capsys.readouterr()
-    status = run_app(app, ["trt", *map(str, arguments)])
-    out, err = capsys.readouterr()
-    return status, out, err
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
 
 
 def test_from_a_checkpoint_it_does_the_whole_chain(from_checkpoint: Path) -> None:
@@ -175,127 +134,20 @@ def test_the_model_made_last_is_taken(
     assert read_record(here / "later.engine").onnx == "later.onnx"
 
 
-def test_without_any_model_it_says_what_to_give(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_of_another_precision_is_passed_over(
+    from_checkpoint: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the int8 model, made last, when an engine in float32 is asked for."""
+    for name in ("lite.onnx", "lite.onnx.json"):
+        shutil.copy(from_checkpoint / name, here)
+    shutil.copy(from_checkpoint / "lite.onnx", here / "later.onnx")
+    later = json.loads((here / "lite.onnx.json").read_text()) | {"created": "2099-01-01T00:00:00+00:00"}
+    later["metadata"]["precision"] = "fp16"
+    (here / "later.onnx.json").write_text(json.dumps(later))
+    assert "using lite.onnx, the last one made here" in ended(capsys, "--fp32")[2]
+    (here / "lite.onnx.json").unlink()
     status, _, err = ended(capsys, "--int8")
-    assert status == 1
-    assert "granet-export trt best.onnx" in err and "--ckpt best.pt" in err
-
-
-def changed(model: Path) -> None:
-    """The model with another constant, and the manifest of before."""
-    loaded = onnx.load(model)
-    loaded.producer_name = "someone else"
-    model.write_bytes(loaded.SerializeToString())
-
-
-def with_unpool(model: Path) -> None:
-    """An operator in our own file that TensorRT has not; no manifest."""
-    loaded = onnx.load(model)
-    loaded.graph.node.add(op_type="MaxUnpool", name="unpool", input=["rainy"], output=["spare"])
-    model.write_bytes(loaded.SerializeToString())
-    manifest_path(model).unlink()
-
-
-MISTAKES: dict[str, tuple[list[str], int, str]] = {
-    "no such file": (["none.onnx"], 1, "none.onnx: cannot be read"),
-    "not a model": (["words.onnx"], 1, "words.onnx: not an ONNX file"),
-    "not ours": (["foreign.onnx"], 1, "not one that granet-export made"),
-    "no checkpoint": (["--ckpt", "none.pt"], 1, "none.pt"),
-    "two sources": (["MODEL", "--ckpt", "CKPT"], 2, "built from one of them"),
-    "two precisions": (["MODEL", "--fp16", "--int8"], 2, "give one of them"),
-    "precision is in the file": (["MODEL", "--size", "48x32", "--fp16"], 1, "granet-export onnx --fp16"),
-    "images for no quantisation": (["MODEL", "--images", "."], 2, "add one of them"),
-    "images and a table": (["MODEL", "--int8", "--images", ".", "--calibration", "t"], 2, "one of them"),
-    "no table": (["MODEL", "--int8", "--calibration", "none.json"], 1, "none.json: there is no such file"),
-    "any size": (["MODEL"], 1, "--size 640x480"),
-    "too small": (["MODEL", "--size", "8x8"], 1, "at least 16x16"),
-    "no size": (["MODEL", "--size", "wide"], 2, "480x320"),
-    "another size": (["STATIC", "--size", "64x48"], 1, "computes on 48x32 only, not on 64x48"),
-    "another batch": (["STATIC", "--batch", "2"], 1, "1 frame at a time, not on 2"),
-    "exists": (["STATIC", "-o", "exists.engine"], 1, "--overwrite"),
-    "no directory": (["STATIC", "-o", "no/such/a.engine"], 1, "there is no directory"),
-    "a directory": (["STATIC", "-o", "folder.engine"], 1, "is a directory"),
-    "another ending": (["STATIC", "-o", "a.onnx"], 1, "ends in .engine"),
-    "wrong capability": (["STATIC", "--compute-capability", "9.0"], 1, "it does for 7.5, 8.0"),
-    "no capability": (["STATIC", "--compute-capability", "ampere"], 1, "write it as in 8.6"),
-    "no DLA": (["STATIC", "--dla", "0"], 1, "does not use DLA"),
-    "no timing cache": (["STATIC", "--timing-cache", "t"], 1, "--timing-cache"),
-    "no such flavour": (["STATIC", "--flavour", "tensorflow"], 2, "tensorflow"),
-    "level": (["STATIC", "--optimisation-level", "9"], 2, "optimisation-level"),
-    "not for Turing": (["STATIC", "--compute-capability", "7.5"], 1, "FP32 GEMM is not supported"),
-}
-
-
-@pytest.mark.parametrize("case", MISTAKES)
-def test_a_mistake_is_one_line_and_leaves_nothing(
-    case: str,
-    model: Path,
-    from_checkpoint: Path,
-    here: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    arguments, status, says = MISTAKES[case]
-    (here / "words.onnx").write_text("a model, honestly\n")
-    onnx.save(onnx.helper.make_model(onnx.helper.make_graph([], "g", [], [])), here / "foreign.onnx")
-    (here / "exists.engine").write_text("precious")
-    (here / "folder.engine").mkdir()
-    before = names(here)
-    stands_for = {
-        "MODEL": model,
-        "CKPT": TRAINED,
-        "STATIC": from_checkpoint / "lite.onnx",
-    }
-    found, out, err = ended(capsys, *(stands_for.get(argument, argument) for argument in arguments))
-    errors = [line for line in err.splitlines() if line.startswith("error: ")]
-    assert (found, out) == (status, "")
-    assert len(errors) == 1 and says in errors[0]
-    assert "NoneType" not in err and "Traceback" not in err
-    assert names(here) == before
-    assert (here / "exists.engine").read_text() == "precious"
-
-
-@pytest.mark.parametrize(
-    ("harm", "says"),
-    [
-        (changed, "was changed after its manifest"),
-        (with_unpool, "node unpool: TensorRT has no operator MaxUnpool"),
-    ],
-)
-def test_a_model_that_is_not_to_be_built_is_refused(
-    harm: Any, says: str, model: Path, here: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    harm(model)
-    status, _, err = ended(capsys, model, "--size", "48x32")
-    assert status == 1
-    assert says in err
-    assert not (here / "small.engine").exists()
-
-
-def test_where_no_tensorrt_is_installed(
-    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("runtime.tensorrt_flavour.find_spec", lambda name: None)
-    status, _, err = ended(capsys, model, "--size", "48x32")
-    assert status == 1
-    assert "no TensorRT is installed" in err and "pip install tensorrt-rtx" in err
-
-
-def test_tensorrt_without_a_gpu_says_where_to_build(
-    model: Path, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """TensorRT itself builds on a GPU only; here it is RTX's module under its name."""
-    from granet.errors import UserError
-    from runtime.tensorrt_flavour import Flavour
-
-    def no_gpu() -> None:
-        raise UserError("no driver")
-
-    monkeypatch.setattr("runtime.tensorrt_flavour.find_flavour", lambda _: Flavour("tensorrt", "10.3.0", trt))
-    monkeypatch.setattr("export.trt_make.open_cuda", no_gpu)
-    status, _, err = ended(capsys, model, "--size", "48x32")
-    assert status == 1
-    assert "--flavour tensorrt-rtx" in err
-    assert names(here) == ["small.onnx", "small.onnx.json"]
+    assert status == 1 and "gives an engine in int8" in err
 
 
 class OnGpu:
@@ -348,45 +200,3 @@ def test_an_engine_that_misses_parity_is_not_left(
     assert not (here / "new.engine").exists()
     assert (here / "lite.engine").read_bytes() == before
     assert [name for name in names(here) if "part" in name] == []
-
-
-def test_ctrl_c_ends_a_build_and_leaves_nothing(model: Path, here: Path) -> None:
-    root = Path(__file__).parents[2]
-    # A shell's background jobs, and what they start, ignore SIGINT unless they say otherwise.
-    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    program = [sys.executable, "-c", f"{heed}; from export.cli import main; main()"]
-    with subprocess.Popen(
-        [*program, "trt", model.name, "--size", "16x16", "--size", "480x320", "--no-cache"],
-        cwd=here,
-        env=os.environ | {"PYTHONPATH": str(root)},
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stderr is not None
-        told = ""
-        while "building" not in told:
-            line = process.stderr.readline()
-            assert line, told
-            told += line
-        process.send_signal(signal.SIGINT)
-        rest = process.stderr.read()
-    assert process.returncode == 130
-    assert rest.splitlines()[-1] == "interrupted"
-    assert names(here) == ["small.onnx", "small.onnx.json"]
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (
-            '{"Layers": [{"Name": "conv1", "Outputs": [{"Name": "a", "Format/Datatype": "Half"}]}, '
-            '{"Name": "cast", "Outputs": [{"Format/Datatype": "Float"}, {"Format/Datatype": "Int8"}]}]}',
-            {"conv1": "Half", "cast": "Float, Int8"},
-        ),
-        ('{"Layers": ["conv1", "cast"]}', None),  # names only
-        ("", None),
-        ("[]", None),
-    ],
-)
-def test_what_the_inspector_says_of_layers(text: str, expected: dict[str, str] | None) -> None:
-    assert parse_layers(text) == expected

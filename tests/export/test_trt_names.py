@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 NAMES = {path.stem: json.loads(path.read_text())["names"] for path in (ROOT / "tests/trt_api").glob("*.json")}
 FLAVOUR = "runtime/tensorrt_flavour.py"
+KERNELS = "runtime/engines/rtx_kernels.py"  # what RTX compiles and keeps; the others do not
 
 # What variables hold in the files that use TensorRT: (file, last part of the variable) or the part alone.
 CLASSES = {
@@ -29,7 +30,8 @@ CLASSES = {
     "runtime": "Runtime",
     "_engine": "ICudaEngine",
     "engine": "ICudaEngine",
-    "_context": "IExecutionContext",
+    "context": "IExecutionContext",
+    "runtime_config": "IRuntimeConfig",
     "strategies": "CudaGraphStrategy",
 }
 ELSEWHERE = {("export/trt_build.py", "shapes"), ("export/trt_build.py", "first")}
@@ -45,7 +47,11 @@ RTX_ONLY = {
     ("EngineValidity", "INVALID"),
     ("IBuilderConfig", "num_compute_capabilities"),
     ("IBuilderConfig", "set_compute_capability"),
+    ("IRuntimeCache", "deserialize"),
+    ("IRuntimeCache", "serialize"),
+    ("IRuntimeConfig", "create_runtime_cache"),
     ("IRuntimeConfig", "cuda_graph_strategy"),
+    ("IRuntimeConfig", "set_runtime_cache"),
     ("Runtime", "get_engine_validity"),
 }
 
@@ -66,15 +72,15 @@ def names_used(source: str, file: str) -> Iterator[tuple[str, str]]:
         start = next((i + 1 for i, part in enumerate(chain[:-1]) if part in ("trt", "module")), None)
         if start is not None:
             yield chain[start], chain[start + 1] if len(chain) > start + 1 else ""
-        elif len(chain) >= 2 and (owner := class_of(chain[-2], file, chain)):
+        elif len(chain) >= 2 and (owner := class_of(chain[-2], file)):
             yield owner, chain[-1]
 
 
-def class_of(variable: str, file: str, chain: list[str]) -> str | None:
+def class_of(variable: str, file: str) -> str | None:
     if variable in ("shapes", "first") and (file, variable) not in ELSEWHERE:
         return None
-    if file == FLAVOUR and variable == "config" and chain[-1] == "cuda_graph_strategy":
-        return "IRuntimeConfig"
+    if file == KERNELS:
+        return "IRuntimeCache" if variable in ("cache", "_cache") else None
     return CLASSES.get(variable)
 
 
@@ -82,14 +88,14 @@ def files_that_use_tensorrt() -> list[str]:
     folders = [ROOT / "runtime", ROOT / "export", ROOT / "calibration"]
     files = [path for folder in folders for path in folder.rglob("*.py")]
     uses = [path for path in files if ".module" in (text := path.read_text()) and "tensorrt_flavour" in text]
-    return [FLAVOUR, *sorted(path.relative_to(ROOT).as_posix() for path in uses)]
+    return [FLAVOUR, KERNELS, *sorted(path.relative_to(ROOT).as_posix() for path in uses)]
 
 
 @pytest.mark.parametrize("file", files_that_use_tensorrt())
 def test_every_name_is_in_each_flavour(file: str) -> None:
     used = set(names_used((ROOT / file).read_text(), file)) - {("__version__", "")}
     assert used
-    if file == FLAVOUR:
+    if file in (FLAVOUR, KERNELS):
         assert not {use for use in used & RTX_ONLY if not has("tensorrt-rtx", *use)}
         used -= RTX_ONLY
     missing = {flavour: {use for use in used if not has(flavour, *use)} for flavour in NAMES}
@@ -101,11 +107,14 @@ def has(flavour: str, name: str, member: str) -> bool:
     return name in names and (not member or member in names[name])
 
 
-def test_the_builder_is_among_the_files_and_its_names_are_seen() -> None:
-    file = "export/trt_build.py"
-    assert file in files_that_use_tensorrt()
-    used = set(names_used((ROOT / file).read_text(), file))
+def test_those_that_build_and_run_are_among_the_files_and_their_names_are_seen() -> None:
+    used = set()
+    for file in ("export/trt_build.py", "export/trt_progress.py", "runtime/engines/tensorrt_session.py"):
+        assert file in files_that_use_tensorrt()
+        used |= set(names_used((ROOT / file).read_text(), file))
     assert {
+        ("IExecutionContext", "execute_async_v3"),
+        ("IExecutionContext", "set_tensor_address"),
         ("BuilderFlag", "TF32"),
         ("Builder", "build_serialized_network"),
         ("IBuilderConfig", "builder_optimization_level"),

@@ -5,8 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from runtime.engine_record import EngineRecord, Profile, write_record
+from runtime.engine_record import EngineRecord, write_record
 from runtime.engine_trust import this_platform
+from runtime.profile import Profile
 from tests.runtime.fake_tensorrt import VERSIONS
 from tests.runtime.handmade import METADATA
 

@@ -17,6 +17,11 @@ class Calls(list[tuple[Any, ...]]):
     fails = ""
     devices = 1
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.current: list[int] = []
+        """The contexts of the thread, the last one on top."""
+
     @property
     def names(self) -> list[str]:
         return [call[0] for call in self]
@@ -78,7 +83,9 @@ def fake_pycuda(calls: Calls) -> types.ModuleType:  # noqa: C901 - many small th
         pass
 
     def called(name: str, *arguments: Any) -> None:
-        calls.append((name, *arguments))
+        # Written down, a stream or an event would never go.
+        things = (Stream, Event)
+        calls.append((name, *(type(each) if isinstance(each, things) else each for each in arguments)))
         if name == calls.fails:
             raise Error(f"{name} failed: out of memory")
 
@@ -87,6 +94,9 @@ def fake_pycuda(calls: Calls) -> types.ModuleType:  # noqa: C901 - many small th
 
         def __init__(self, flags: int) -> None:
             called("Stream", flags)
+
+        def __del__(self) -> None:
+            calls.append(("Stream gone",))
 
         def synchronize(self) -> None:
             called("Stream.synchronize")
@@ -97,6 +107,9 @@ def fake_pycuda(calls: Calls) -> types.ModuleType:  # noqa: C901 - many small th
     class Event:
         def __init__(self, flags: int) -> None:
             called("Event", flags)
+
+        def __del__(self) -> None:
+            calls.append(("Event gone",))
 
         def record(self, stream: Any) -> None:
             called("Event.record", stream)
@@ -116,11 +129,27 @@ def fake_pycuda(calls: Calls) -> types.ModuleType:  # noqa: C901 - many small th
             called("PagelockedHostAllocation.free")
 
     class Context:
+        """As pycuda's: what it detaches it pushes, and what is not detached it cannot give back."""
+
+        handle = 0xC1
+        retained = True
+
         def push(self) -> None:
             called("push")
+            calls.current.append(self.handle)
 
         def pop(self) -> None:
             called("pop")
+            calls.current.pop()
+
+        def detach(self) -> None:
+            called("detach")
+            calls.current.append(self.handle)
+            self.retained = False
+
+        def __del__(self) -> None:
+            if self.retained:
+                calls.append(("PyCUDA WARNING: a clean-up operation failed",))
 
     class Device:
         def __init__(self, index: int) -> None:
@@ -178,6 +207,10 @@ class FakeDriver:
         def called(*arguments: Any) -> int:
             values = [getattr(argument, "value", argument) for argument in arguments]
             self._calls.append((name, *values))
+            if name == "cuCtxGetCurrent":
+                arguments[0]._obj.value = self._calls.current[-1] if self._calls.current else None
+            if name == "cuCtxPopCurrent_v2":
+                arguments[0]._obj.value = self._calls.current.pop()
             if name == "cuGetErrorString":
                 arguments[1]._obj.value = b"out of memory"
             if name == "cuStreamEndCapture":

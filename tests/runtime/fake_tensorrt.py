@@ -26,7 +26,9 @@ class FakeTensorRt:
         self.given: bytes | None = None
         self.dla_core = -1
         self.broken: str | None = None
-        """What fails: ``deserialise``, ``context``, ``enqueue``, ``invalid``, ``profiles``, ``shape``."""
+        """What fails: ``deserialise``, ``context``, ``enqueue``, ``capture``, ``invalid``, ``profiles``, or
+        ``shape``."""
+        self.compiled = b"kernels of this GPU"
         self.logger: Any = None
         self.flavour = Flavour(name, VERSIONS[name], self._module())
 
@@ -116,13 +118,46 @@ class _Engine(_Noted):
         return list(self.shape)
 
     def create_runtime_config(self) -> Any:
-        return types.SimpleNamespace(cuda_graph_strategy=None)
+        return _Config(self._fake)
 
     def create_execution_context(self, config: Any = None) -> "_Context | None":
         assert (config is not None) == (self._fake.name == "tensorrt-rtx")
         if config is not None:
             self._fake.events.append(f"graphs {config.cuda_graph_strategy}")
+            assert config.cache is not None
         return None if self._fake.broken == "context" else _Context(self._fake, self)
+
+
+class _Config:
+    """An ``IRuntimeConfig``."""
+
+    def __init__(self, fake: FakeTensorRt) -> None:
+        self._fake = fake
+        self.cuda_graph_strategy: str | None = None
+        self.cache: _Kernels | None = None
+
+    def create_runtime_cache(self) -> "_Kernels":
+        return _Kernels(self._fake)
+
+    def set_runtime_cache(self, cache: "_Kernels") -> bool:
+        self.cache = cache
+        return True
+
+
+class _Kernels(_Noted):
+    """An ``IRuntimeCache``: what it compiled is told by :attr:`FakeTensorRt.compiled`."""
+
+    def __init__(self, fake: FakeTensorRt) -> None:
+        super().__init__(fake, "kernels")
+
+    def deserialize(self, blob: bytes) -> bool:
+        assert self._fake.cuda is not None and not self._fake.cuda.closed
+        fits = bytes(blob).startswith(b"kernels of this GPU")
+        self._fake.events.append("kernels read" if fits else "kernels refused")
+        return fits
+
+    def serialize(self) -> bytes:
+        return self._fake.compiled
 
 
 class _Context(_Noted):
@@ -163,6 +198,9 @@ class _Context(_Noted):
             self._fake.logger.log(1, "IExecutionContext::enqueueV3: Error Code 1: Cuda Runtime (out of luck)")
             return False
         capturing = any(getattr(x, "capturing", None) is not None for x in cuda.alive.values())
+        if capturing and self._fake.broken == "capture":
+            self._fake.logger.log(1, "operation not permitted when stream is capturing")
+            return False
         # TensorRT: after the shape changed, run once before capturing, so that nothing deferred is captured.
         assert not capturing or self._warm == tuple(self._shape), "captured without a run before"
         self._warm = tuple(self._shape)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from granet.errors import UserError
-from runtime.engine_record import EngineRecord, Profile, as_built, read_record, record_path, write_record
+from runtime.engine_record import EngineRecord, as_built, read_record, record_path, write_record
+from runtime.profile import Profile
 from tests.runtime.engine_files import engine_file, record
 
 DYNAMIC = {"height": None, "width": None, "batch": None}

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 
@@ -254,66 +253,6 @@ def test_a_checkpoint_runs_in_the_colour_order_that_is_asked_for(
 
 class TestDevices:
     """A device that is not there is an error that says what is missing, and never another device."""
-
-    @pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="has CUDA")
-    def test_onnxruntime_without_cuda_names_the_package(self, tmp_path: Path) -> None:
-        with pytest.raises(UserError, match="granet-deploy\\[gpu\\]"):
-            open_engine(inverting_file(tmp_path / "m.onnx"), "cuda", "onnxruntime")
-
-    @pytest.fixture
-    def broken_cuda(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """As onnxruntime-gpu without a driver: the provider is listed, the session is on the CPU."""
-        if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-            pytest.skip("has CUDA")
-        listed = ["CUDAExecutionProvider", "CPUExecutionProvider"]
-        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: listed)
-
-    @pytest.mark.usefixtures("broken_cuda")
-    @pytest.mark.filterwarnings("ignore:Specified provider")
-    def test_a_cpu_session_is_not_taken_for_cuda(self, tmp_path: Path) -> None:
-        path = inverting_file(tmp_path / "m.onnx")
-        with pytest.raises(UserError, match="could not start CUDA") as caught:
-            open_engine(path, "cuda:1", "onnxruntime")
-        assert "cuda:1" in str(caught.value) and "driver" in str(caught.value)
-
-    @pytest.mark.skipif(
-        "TensorrtExecutionProvider" in onnxruntime.get_available_providers(), reason="has TensorRT"
-    )
-    @pytest.mark.parametrize("device", ["auto", "cuda"])
-    def test_onnxruntime_without_tensorrt_names_the_package(self, tmp_path: Path, device: str) -> None:
-        with pytest.raises(UserError, match=r"has no TensorRT.*granet-deploy\[gpu\]"):
-            open_engine(inverting_file(tmp_path / "m.onnx"), device, "onnxruntime-tensorrt")
-
-    @pytest.mark.filterwarnings("ignore:Specified provider")
-    @pytest.mark.parametrize("device", ["auto", "cuda:1"])
-    def test_neither_a_cpu_nor_a_cuda_session_is_taken_for_tensorrt(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str
-    ) -> None:
-        """As onnxruntime-gpu without libnvinfer: listed, and quietly left out of the session."""
-        if "TensorrtExecutionProvider" in onnxruntime.get_available_providers():
-            pytest.skip("has TensorRT")
-        listed = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
-        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: listed)
-        path = inverting_file(tmp_path / "m.onnx")
-        with pytest.raises(UserError, match="could not start TensorRT") as caught:
-            open_engine(path, device, "onnxruntime-tensorrt")
-        assert "libnvinfer 10" in str(caught.value) and "--backend onnxruntime" in str(caught.value)
-
-    @pytest.mark.parametrize("device", ["cpu", "gpu", "npu"])
-    def test_tensorrt_is_not_on_other_devices(self, tmp_path: Path, device: str) -> None:
-        with pytest.raises(UserError, match="TensorRT runs on NVIDIA GPUs"):
-            open_engine(inverting_file(tmp_path / "m.onnx"), device, "onnxruntime-tensorrt")
-
-    @pytest.mark.usefixtures("broken_cuda")
-    @pytest.mark.filterwarnings("ignore:Specified provider")
-    def test_auto_takes_what_works_and_says_which(self, tmp_path: Path) -> None:
-        with open_engine(inverting_file(tmp_path / "m.onnx"), "auto", "onnxruntime") as engine:
-            assert engine.info.device == "cpu" and " on cpu: " in engine.info.description
-
-    def test_a_cuda_failure_while_running_is_not_retried_on_the_cpu(self, tmp_path: Path) -> None:
-        """ONNX Runtime's own fallback prints to stdout and goes on on the CPU."""
-        with open_engine(inverting_file(tmp_path / "m.onnx"), "cpu", "onnxruntime") as engine:
-            assert not engine._session._enable_fallback  # type: ignore[attr-defined]
 
     @pytest.mark.parametrize("kind", ["gpu", "npu"])
     def test_openvino_without_the_device_lists_those_it_has(self, tmp_path: Path, kind: str) -> None:

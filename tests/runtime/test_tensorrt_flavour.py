@@ -76,6 +76,7 @@ def test_compute_capabilities_are_written_in_one_way() -> None:
             "Myelin (Cannot compile operation 'node_MatMul_62' for Turing.)",
         ),
         ("words\n  on two lines", "words on two lines"),
+        ("it failed [checkMacros.cpp::catchCudaError::250] Cuda Runtime", "it failed Cuda Runtime"),
         ("In x at y there is no file", "In x at y there is no file"),
     ],
 )

@@ -1,0 +1,189 @@
+"""``--rebuild``: what is built again, from what and for which GPU; and what is told where that cannot be."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from granet.console import Interrupted
+from granet.errors import UserError
+from runtime import rebuild
+from runtime.device import Device
+from runtime.engine_record import EngineRecord, read_record, write_record
+from runtime.engine_trust import EngineRefusedError, read_trusted
+from runtime.manifest import sha256_of
+from runtime.rebuild import open_or_rebuild, rebuild_command
+from tests.runtime.engine_files import engine_file, record
+from tests.runtime.fake_cuda import FakeCuda
+from tests.runtime.handmade import inverting_model, save
+
+CUDA = Device.parse("cuda")
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """With the outputs that it says it has, and no other: it is really built from."""
+    made = inverting_model(layout="tensor", colour="rgb", height=48, width=64, batch=1)
+    mask, *outputs = made.graph.output
+    del made.graph.output[:]
+    made.graph.output.extend(outputs)
+    made.graph.node.remove(next(node for node in made.graph.node if mask.name in node.output))
+    return save(made, tmp_path / "best.onnx")
+
+
+def made_from(model: Path, **changes: Any) -> EngineRecord:
+    meta = {"layout": "tensor", "colour": "rgb"}
+    return record("tensorrt-rtx", meta=meta, onnx_sha256=sha256_of(model), **changes)
+
+
+def refused(model: Path, **changes: Any) -> EngineRefusedError:
+    made = made_from(model, **changes)
+    return EngineRefusedError(engine_file(model.parent, made), made, ["not for this machine"])
+
+
+def gpu(capability: str = "8.6") -> Any:
+    return lambda index: FakeCuda(index, capability=capability)
+
+
+class TestCommand:
+    def test_is_the_one_of_before_with_the_paths_of_now(self, model: Path) -> None:
+        arguments = ("--size", "64x48", "--workspace", "2", "--optimisation-level", "1")
+        _, *words = rebuild_command(refused(model, arguments=arguments), CUDA, gpu())
+        engine = str(model.parent / "best.engine")
+        assert words == ["trt", str(model), *arguments, "-o", engine, "--overwrite"]
+
+    @pytest.mark.parametrize(
+        ("before", "capability", "after"),
+        [
+            ((), "8.9", []),  # TensorRT-RTX's default serves many
+            (("8.6",), "8.9", ["8.9"]),
+            (("8.6", "8.9"), "12.0", ["12.0"]),
+            (("8.6", "8.9"), "8.9", ["8.6", "8.9"]),
+        ],
+    )
+    def test_builds_for_the_gpu_that_is_here(
+        self, before: tuple[str, ...], capability: str, after: list[str], model: Path
+    ) -> None:
+        arguments = ["--size", "64x48", *(word for name in before for word in ("--compute-capability", name))]
+        words = rebuild_command(refused(model, arguments=tuple(arguments)), CUDA, gpu(capability))
+        assert [words[i + 1] for i, word in enumerate(words) if word == "--compute-capability"] == after
+        assert words[words.index("--size") + 1] == "64x48"
+
+    def test_runs_what_is_installed_beside_this_python(self, model: Path) -> None:
+        program = Path(rebuild_command(refused(model), CUDA, gpu())[0])
+        assert program.is_absolute() and program.name.startswith("granet-export")
+
+    def test_the_gpu_is_let_go_of(self, model: Path) -> None:
+        opened: list[FakeCuda] = []
+
+        def open_fake(index: int) -> FakeCuda:
+            opened.append(FakeCuda(index))
+            return opened[0]
+
+        rebuild_command(refused(model), Device.parse("cuda:2"), open_fake)
+        assert opened[0].gpu.index == 2
+        opened[0].check_no_leaks()
+
+
+class TestWhatIsMissing:
+    def test_the_model(self, model: Path) -> None:
+        error = refused(model)
+        model.unlink()
+        with pytest.raises(UserError, match=r"best\.onnx, is not beside it, so it cannot be built again"):
+            rebuild_command(error, CUDA, gpu())
+
+    def test_the_model_is_another(self, model: Path) -> None:
+        error = refused(model)
+        model.write_bytes(model.read_bytes() + b"\x3a\x00")
+        with pytest.raises(UserError, match="is not the ONNX model that it was built from"):
+            rebuild_command(error, CUDA, gpu())
+
+    def test_the_gpu(self, model: Path) -> None:
+        def none(index: int) -> FakeCuda:
+            raise UserError("no NVIDIA GPU can be used here (no driver)")
+
+        with pytest.raises(UserError, match="no NVIDIA GPU can be used here"):
+            rebuild_command(refused(model), CUDA, none)
+
+    @pytest.mark.parametrize(
+        ("package", "says"),
+        [("onnx", "onnx is not installed: pip install onnx"), ("granet-export", "install granet-deploy")],
+    )
+    def test_what_builds(self, package: str, says: str, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An edge box has only what runs a model."""
+        if package == "onnx":
+            monkeypatch.setattr(rebuild, "find_spec", lambda name: None)
+        else:
+            monkeypatch.setattr(rebuild.sysconfig, "get_path", lambda name: str(model.parent))
+            monkeypatch.setenv("PATH", str(model.parent))
+        with pytest.raises(UserError, match=says) as caught:
+            rebuild_command(refused(model), CUDA, gpu())
+        assert "best.engine: cannot be built again here" in str(caught.value)
+
+    def test_a_record(self, model: Path) -> None:
+        """Without one nobody knows what it was built from."""
+        path = model.with_suffix(".engine")
+        path.write_bytes(b"a plan")
+        with pytest.raises(UserError, match="has no record"):
+            open_or_rebuild(path, "auto", "auto", print, gpu())
+
+    def test_an_engine(self, model: Path) -> None:
+        with pytest.raises(UserError, match=r"--rebuild is for engines \(\.engine\)"):
+            open_or_rebuild(model, "auto", "auto", print, gpu())
+
+
+class TestBuilding:
+    @staticmethod
+    def by(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+        """A builder that does what ``script`` says, in Python."""
+        monkeypatch.setattr(rebuild, "_builder", lambda engine: [sys.executable, "-c", script])
+
+    @pytest.fixture
+    def engine(self, model: Path) -> Path:
+        return engine_file(model.parent, made_from(model, version="1.3.0.35"))
+
+    def test_fails(
+        self, engine: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        self.by(monkeypatch, "import sys; sys.exit('error: why')")
+        before = engine.read_bytes()
+        with pytest.raises(UserError, match="was not built again: the line above says why"):
+            open_or_rebuild(engine, "auto", "auto", lambda line: None, gpu())
+        assert capfd.readouterr().err == "error: why\n"
+        assert engine.read_bytes() == before
+
+    def test_is_interrupted(self, engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The builder gets one SIGINT, cleans up and ends, and then so does granet-run."""
+        cleaned = engine.parent / "cleaned"
+        script = (
+            "import os, pathlib, signal, sys, time\n"
+            "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+            "try:\n"
+            "    os.kill(os.getppid(), signal.SIGINT)\n"
+            "    time.sleep(60)\n"
+            "except KeyboardInterrupt:\n"
+            f"    pathlib.Path({str(cleaned)!r}).touch()\n"
+            "    sys.exit(130)\n"
+        )
+        self.by(monkeypatch, script)
+        with pytest.raises(Interrupted):
+            open_or_rebuild(engine, "auto", "auto", lambda line: None, gpu())
+        assert cleaned.exists()
+
+    def test_for_real(self, engine: Path) -> None:
+        """By granet-export and TensorRT-RTX, as far as it goes without a GPU: the new engine is trusted."""
+        trt = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx has no wheel for this platform")
+        cuda = pytest.importorskip("cuda.bindings.runtime", reason="no cuda-bindings here")
+        if cuda.cudaGetDeviceCount()[1]:
+            pytest.skip("has a GPU: tests/gpu rebuilds an engine there")
+        write_record(engine, replace(read_record(engine), arguments=("--optimisation-level", "0")))
+        told: list[str] = []
+        with pytest.raises(UserError, match="no NVIDIA GPU can be used here"):
+            open_or_rebuild(engine, "auto", "auto", told.append, gpu())
+        (line,) = told
+        assert "built with TensorRT-RTX 1.3.0.35" in line and line.endswith(": building it again")
+        made = read_trusted(engine).record
+        assert made.version == trt.__version__ and made.onnx == "best.onnx"
+        assert made.arguments == ("--optimisation-level", "0")

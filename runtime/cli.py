@@ -308,7 +308,12 @@ def _run(
             announce=say,
             progress=progress,
         )
-        with on_interrupt(pipeline.stop) as interruption:
+
+        def stop() -> None:
+            pipeline.stop()
+            sink.release()
+
+        with on_interrupt(stop) as interruption:
             summary = pipeline.run()
     say(("interrupted; " if interruption.happened else "") + str(summary))
     if as_json:
@@ -327,7 +332,8 @@ def _describe(info: StreamInfo) -> str:
     if info.rate is not None:
         facts.append(f"{float(info.rate):.5g} fps")
     if info.frames is not None:
-        facts.append(f"{info.frames} {'frames' if info.kind == 'video' else 'pictures'}")
+        unit = "frame" if info.kind == "video" else "picture"
+        facts.append(f"{info.frames} {unit}{'' if info.frames == 1 else 's'}")
     return f"{info.name} ({', '.join(facts)})" if facts else info.name
 
 

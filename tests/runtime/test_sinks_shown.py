@@ -39,6 +39,7 @@ class Screen:
             "namedWindow": lambda *a: None,
             "resizeWindow": lambda *a: None,
             "createTrackbar": lambda *a: None,
+            "setMouseCallback": lambda *a: None,
             "destroyAllWindows": lambda: None,
             "getWindowProperty": lambda *a: 1.0,
             "getTrackbarPos": lambda *a: self.place,
@@ -83,7 +84,52 @@ def test_the_slider_has_the_input_on_its_left(monkeypatch: pytest.MonkeyPatch) -
         sink.write(gray(10), gray(90))
         shown = screen.shown[-1]
         assert shown.shape == (48, 64, 3)
-        assert (shown[:, : max(0, columns - 1)] == 90).all() and (shown[:, columns + 1 :] == 10).all()
+        assert (shown[:, : max(0, columns - 2)] == 90).all() and (shown[:, columns + 2 :] == 10).all()
+
+
+def test_the_slider_moves_a_picture_that_stands_still_and_keeps_its_banner(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    screen, clock = Screen(monkeypatch), Clock()
+    health = Health("cam", clock=clock)
+    sink = WindowSink(INFO, health, slider=True)
+    sink.start("bgr")
+    health.enter("live")
+    sink.write(gray(10), gray(90))
+    health.frame_out(0.01)
+    sink.idle()
+    assert len(screen.shown) == 1
+    screen.place = 0
+    sink.idle()
+    assert len(screen.shown) == 2 and (screen.shown[1][:8, 4:] == 10).all()
+    clock.now, screen.place = 1.5, 1000
+    sink.idle()
+    assert (screen.shown[2][:8, :60] == 90).all() and screen.shown[2][24].max() > 100
+
+
+def test_a_window_that_was_closed_while_a_frame_waits_is_not_opened_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    screen, info = Screen(monkeypatch), StreamInfo("clip", "video", live=False)
+    sink = WindowSink(info)
+    sink.start("bgr")
+    sink.write(gray(10, 0))
+
+    def closed(*arguments: object) -> float:
+        raise cv2.error("NULL guiReceiver")
+
+    monkeypatch.setattr(cv2, "getWindowProperty", closed)
+    sink.write(gray(20, 250))
+    assert not sink.wants_more and len(screen.shown) == 1
+
+
+def test_what_is_released_waits_for_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    Screen(monkeypatch)
+    sink = WindowSink(StreamInfo("photos", "pictures", live=False))
+    sink.start("bgr")
+    sink.write(gray(10))
+    sink.release()
+    sink.finish()
 
 
 def test_q_closes_the_window(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,7 +90,8 @@ def run(
         typer.Option(
             metavar="V",
             help="result; compare: input left, result right; slider: the same in one picture, in a window; "
-            "mask: the rain, painted over the input.",
+            "mask: the rain, painted over the input: the rain mask of a model exported with --stages, less "
+            "its median over the frame, else input minus result.",
         ),
     ] = "result",
     compare: Annotated[bool, typer.Option("--compare", help="The same as --show compare.")] = False,

@@ -75,7 +75,11 @@ class Browser:
     def resize(self, width: int, height: int) -> None:
         """Gives the page another size, in CSS pixels."""
         self._call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
         )
 
     def screenshot(self) -> bytes:

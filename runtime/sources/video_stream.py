@@ -51,7 +51,7 @@ def orientation_of(frame: av.VideoFrame, say: Say) -> int:
         side_data = cast("Mapping[str, Buffer]", frame.side_data)
         matrix = bytes(side_data["DISPLAYMATRIX"])
     except ValueError:
-        # PyAV 18 has no name for all that FFmpeg knows, EXIF of a JPEG for one, and then tells the angle only.
+        # PyAV 18 has no name for all that FFmpeg knows, as EXIF of a JPEG, and then tells the angle only.
         return _TURNED.get(round(frame.rotation), UPRIGHT)
     except KeyError:
         return UPRIGHT

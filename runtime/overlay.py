@@ -33,7 +33,7 @@ def without_offset(mask: Pixels) -> Pixels:
     half = mask.shape[0] * mask.shape[1] / 2
     counts = (np.cumsum(cv2.calcHist([mask], [channel], None, [256], [0, 256])) for channel in range(3))
     medians = [int(np.searchsorted(below, half)) for below in counts]
-    return np.asarray(cv2.subtract(mask, (*medians, 0)), np.uint8)
+    return np.asarray(cv2.subtract(mask, np.array([*medians, 0], np.float64)), np.uint8)
 
 
 def paint_rain(before: Pixels, rain: Pixels, colour: Colour) -> Pixels:

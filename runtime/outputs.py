@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from granet.console import UsageError
+from granet.credentials import mask
 from runtime.address_variables import expanded
 from runtime.health import Health
 from runtime.sinks.base import Sink
@@ -55,8 +57,7 @@ def open_outputs(
     Raises:
         UserError: if one is refused; nothing was written then.
     """
-    if len(set(wanted.destinations)) < len(wanted.destinations):
-        raise UsageError("--output: the same destination twice")
+    _refuse_repeated(wanted.destinations)
     health, sinks = source.health, list[Sink]()
     try:
         if wanted.serve is not None:
@@ -70,6 +71,17 @@ def open_outputs(
             sink.abort()
         raise
     return SeveralSinks(sinks, live=source.info.live, health=health, say=say, beat=beat)
+
+
+def _refuse_repeated(destinations: tuple[str, ...]) -> None:
+    """The same file under two names would be written by two sinks, and the last one would win."""
+    seen = set()
+    for text in destinations:
+        # Addresses, devices and the like are no paths, but as paths they still are what they are.
+        place = Path(text).absolute().resolve()
+        if place in seen:
+            raise UsageError(f"--output {mask(text)}: the same destination twice")
+        seen.add(place)
 
 
 def _open(text: str | None, wanted: Outputs, source: Source, health: Health, notes: Say, say: Say) -> Sink:

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,7 @@ class WindowSink(Sink):
         health: of the stream; ``None`` if nothing can stand still.
         slider: input left of a slider and result right of it, in one picture, instead of side by side;
             the picture itself can be dragged as well.
+        clock: seconds that only go forward.
 
     Raises:
         UserError: if there is no screen.
@@ -52,12 +55,19 @@ class WindowSink(Sink):
     shows = True
     main_thread = True
 
-    def __init__(self, info: StreamInfo, health: Health | None = None, *, slider: bool = False) -> None:
+    def __init__(
+        self,
+        info: StreamInfo,
+        health: Health | None = None,
+        *,
+        slider: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.name = "a window"
         self.wants_before = slider
         self._info, self._health, self._slider = info, health, slider
         self._side_by_side, self._cut = SideBySide(), CutPicture()
-        self._pace = Pace(live=info.live)
+        self._pace = Pace(live=info.live, clock=clock)
         self._newest: tuple[Pixels, Pixels | None] | None = None
         self._drawn: tuple[str | None, int] = (None, 0)
         """Banner and place of the slider in what is on the screen."""

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Literal
 
 from granet.console import UsageError
-from granet.credentials import mask
 from runtime.address_variables import expanded
 from runtime.health import Health
 from runtime.sinks.base import Sink
@@ -57,7 +56,8 @@ def open_outputs(
     Raises:
         UserError: if one is refused; nothing was written then.
     """
-    _refuse_repeated(wanted.destinations)
+    if len({_place(text) for text in wanted.destinations}) < len(wanted.destinations):
+        raise UsageError("--output: the same destination twice")
     health, sinks = source.health, list[Sink]()
     try:
         if wanted.serve is not None:
@@ -73,15 +73,12 @@ def open_outputs(
     return SeveralSinks(sinks, live=source.info.live, health=health, say=say, beat=beat)
 
 
-def _refuse_repeated(destinations: tuple[str, ...]) -> None:
-    """The same file under two names would be written by two sinks, and the last one would win."""
-    seen = set()
-    for text in destinations:
-        # Addresses, devices and the like are no paths, but as paths they still are what they are.
-        place = Path(text).absolute().resolve()
-        if place in seen:
-            raise UsageError(f"--output {mask(text)}: the same destination twice")
-        seen.add(place)
+def _place(text: str) -> Path:
+    """The same for every name of a file, which two sinks would write, and the last of them would win.
+
+    Addresses, devices and the like are no paths, but as paths they differ where they differ.
+    """
+    return Path(text).absolute().resolve()
 
 
 def _open(text: str | None, wanted: Outputs, source: Source, health: Health, notes: Say, say: Say) -> Sink:

@@ -91,7 +91,8 @@ def run(
         typer.Option(
             metavar="V",
             help="result; compare: input left, result right; slider: the same in one picture, in a window; "
-            "mask: the rain, painted over the input.",
+            "mask: the rain, painted over the input: the rain mask of a model exported with --stages, less "
+            "its median over the frame, else input minus result.",
         ),
     ] = "result",
     compare: Annotated[bool, typer.Option("--compare", help="The same as --show compare.")] = False,
@@ -312,7 +313,12 @@ def _run(
             announce=say,
             progress=progress,
         )
-        with on_interrupt(pipeline.stop) as interruption:
+
+        def stop() -> None:
+            pipeline.stop()
+            sink.release()
+
+        with on_interrupt(stop) as interruption:
             summary = pipeline.run()
     say(("interrupted; " if interruption.happened else "") + str(summary))
     if as_json:
@@ -331,7 +337,8 @@ def _describe(info: StreamInfo) -> str:
     if info.rate is not None:
         facts.append(f"{float(info.rate):.5g} fps")
     if info.frames is not None:
-        facts.append(f"{info.frames} {'frames' if info.kind == 'video' else 'pictures'}")
+        unit = "frame" if info.kind == "video" else "picture"
+        facts.append(f"{info.frames} {unit}{'' if info.frames == 1 else 's'}")
     return f"{info.name} ({', '.join(facts)})" if facts else info.name
 
 

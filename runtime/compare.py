@@ -1,4 +1,4 @@
-"""Input and result side by side: what goes where, the divider and the labels."""
+"""Input and result against each other, side by side or in one picture: what goes where, and the labels."""
 
 from dataclasses import dataclass
 
@@ -87,6 +87,44 @@ class SideBySide:
         for label in self._labels:
             rows, columns = label.pixels.shape[:2]
             self._canvas[label.top : label.top + rows, label.left : label.left + columns] = label.pixels
+        return self._canvas
+
+
+class CutPicture:
+    """Draws the input left of a column and the result right of it, as a slider shows them.
+
+    Its picture is drawn over by the next one.
+    """
+
+    def __init__(self) -> None:
+        self._canvas: Pixels = np.empty((0, 0, 3), np.uint8)
+        self._labels: list[Label] = []
+
+    def join(self, before: Pixels, after: Pixels, cut: int) -> Pixels:
+        """One picture of two, with a white line between them.
+
+        Args:
+            before: uint8 H x W x 3.
+            after: uint8 H x W x 3, in the same colour order.
+            cut: columns of the input, 0 to W.
+
+        Returns:
+            uint8 H x W x 3, valid until the next call. A side that is too narrow has no label.
+        """
+        if self._canvas.shape != after.shape:
+            self._canvas = np.empty_like(after)
+            self._labels = labels(*after.shape[:2])
+        width = after.shape[1]
+        self._canvas[:, :cut] = before[:, :cut]
+        self._canvas[:, cut:] = after[:, cut:]
+        self._canvas[:, max(0, cut - DIVIDER // 2) : cut + DIVIDER // 2] = _WHITE
+        for label, room in zip(self._labels, (cut, width - cut), strict=False):
+            rows, columns = label.pixels.shape[:2]
+            margin = self._labels[0].left
+            if room < columns + 2 * margin:
+                continue
+            left = margin if label is self._labels[0] else width - margin - columns
+            self._canvas[label.top : label.top + rows, left : left + columns] = label.pixels
         return self._canvas
 
 

@@ -1,18 +1,21 @@
 """The rain instead of the picture: an engine whose result is the removed rain, painted over the input."""
 
+import numpy as np
+
 from granet.errors import UserError
 from runtime.engine import Engine, EngineInfo
 from runtime.fitting import FittingPlan
 from runtime.frame import Pixels
-from runtime.overlay import paint_rain, removed_rain
+from runtime.overlay import paint_rain, removed_rain, without_offset
 from runtime.sources.base import Say
 
 
 class MaskView(Engine):
     """Paints the rain in orange over a dark grey input.
 
-    A model exported with ``--stages`` gives the coarse stage's rain mask itself. Of any other the view
-    is what the whole network took away, max(0, input - result), and that is told.
+    A model exported with ``--stages`` gives the coarse stage's rain mask itself, of which what exceeds its
+    median over the frame is shown, see :func:`runtime.overlay.without_offset`. Of any other the view is what
+    the whole network took away, max(0, input - result). It is told which.
 
     Args:
         engine: computes the rain.
@@ -22,7 +25,9 @@ class MaskView(Engine):
     def __init__(self, engine: Engine, say: Say) -> None:
         self.info: EngineInfo = engine.info
         self._engine = engine
-        if not engine.has_mask:
+        if engine.has_mask:
+            say("shown is the coarse stage's rain mask, less its median over the frame")
+        else:
             say(
                 "this model gives no rain mask (granet-export onnx --stages makes one that does): "
                 "shown is what was removed, input minus result"
@@ -31,7 +36,7 @@ class MaskView(Engine):
     def run(self, frames: Pixels) -> Pixels:
         """uint8 N x H x W x 3 -> the view of it, same shape; see :meth:`Engine.run`."""
         if self._engine.has_mask:
-            rain = self._engine.run_with_mask(frames)[1]
+            rain = np.stack([without_offset(mask) for mask in self._engine.run_with_mask(frames)[1]])
         else:
             rain = removed_rain(frames, self._engine.run(frames))
         view = frames.copy()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from granet.console import UsageError
@@ -55,7 +56,7 @@ def open_outputs(
     Raises:
         UserError: if one is refused; nothing was written then.
     """
-    if len(set(wanted.destinations)) < len(wanted.destinations):
+    if len({_place(text) for text in wanted.destinations}) < len(wanted.destinations):
         raise UsageError("--output: the same destination twice")
     health, sinks = source.health, list[Sink]()
     try:
@@ -70,6 +71,14 @@ def open_outputs(
             sink.abort()
         raise
     return SeveralSinks(sinks, live=source.info.live, health=health, say=say, beat=beat)
+
+
+def _place(text: str) -> Path:
+    """The same for every name of a file, which two sinks would write, and the last of them would win.
+
+    Addresses, devices and the like are no paths, but as paths they differ where they differ.
+    """
+    return Path(text).absolute().resolve()
 
 
 def _open(text: str | None, wanted: Outputs, source: Source, health: Health, notes: Say, say: Say) -> Sink:

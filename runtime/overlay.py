@@ -17,6 +17,25 @@ def removed_rain(before: Pixels, after: Pixels) -> Pixels:
     return np.asarray(cv2.subtract(before, after), np.uint8)
 
 
+def without_offset(mask: Pixels) -> Pixels:
+    """A network's rain mask less its median over the frame, channel by channel.
+
+    Nothing in training ties the coarse stage's mask to zero where it is dry: the fine stage undoes a constant
+    colour as well. The packaged weights learned one of 17, 3 and 12 levels of red, green and blue, which
+    would veil every picture. Rain that covers more than half of a frame loses what is common to all of it.
+
+    Args:
+        mask: uint8 H x W x 3, grey levels.
+
+    Returns:
+        uint8 H x W x 3, new; 0 where the mask is at its median or below.
+    """
+    half = mask.shape[0] * mask.shape[1] / 2
+    counts = (np.cumsum(cv2.calcHist([mask], [channel], None, [256], [0, 256])) for channel in range(3))
+    medians = [int(np.searchsorted(below, half)) for below in counts]
+    return np.asarray(cv2.subtract(mask, np.array([*medians, 0], np.float64)), np.uint8)
+
+
 def paint_rain(before: Pixels, rain: Pixels, colour: Colour) -> Pixels:
     """A darkened grey picture with rain in orange.
 

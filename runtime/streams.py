@@ -69,6 +69,7 @@ class Streams:
             while thread.is_alive():
                 self._beat()
                 thread.join(_LOOK)
+        self._say(str(self._engine))
 
     def _guarded(self, stream: StreamConfig) -> None:
         try:

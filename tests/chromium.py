@@ -72,6 +72,16 @@ class Browser:
             assert time.monotonic() < deadline, f"{expression} never became true"
             time.sleep(0.1)
 
+    def resize(self, width: int, height: int) -> None:
+        """Gives the page another size, in CSS pixels."""
+        self._call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
+
     def screenshot(self) -> bytes:
         """The page as PNG."""
         return base64.b64decode(self._call("Page.captureScreenshot")["data"])

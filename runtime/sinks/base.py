@@ -54,6 +54,9 @@ class Sink(ABC):
     def idle(self) -> None:  # noqa: B027 - only a window has something to do
         """Called several times a second while there is no frame."""
 
+    def release(self) -> None:  # noqa: B027 - only a window waits for a person
+        """Lets :meth:`finish` wait for nobody; may be called from a signal handler."""
+
     def finish(self) -> None:  # noqa: B027 - not all have something to finish
         """Completes what was written and gives it its name. Nothing written leaves nothing.
 

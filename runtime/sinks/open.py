@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from granet.console import UsageError
 from granet.credentials import mask
@@ -63,7 +64,13 @@ def open_sink(
         if os.isatty(1) or sys.stdout is None:
             raise UsageError("--output -: stdout is a terminal; redirect it to a file or a program")
         return VideoSink(text, info, say, overwrite=overwrite)
+    if not text:
+        raise UsageError("--output: is empty; give a file, a directory or an address (--help lists them)")
     if is_push(text):
+        if not urlsplit(text).hostname:
+            raise UsageError(
+                f"--output {mask(text)}: has no host; write rtsp://HOST/PATH or rtmp://HOST/APP/KEY"
+            )
         return PushSink(text, info, say, health=health)
     kind, _, device = text.partition(":")
     if kind == VIRTUAL_CAMERA:
@@ -84,6 +91,8 @@ def _open_path(
     if path.suffix.lower() in CONTAINERS:
         if info.live:
             return RecordingSink(text, info, say, overwrite=overwrite, health=health)
+        if "%" in text:
+            say(f"{text}: % stands for the time in recordings of live sources only, here for itself")
         return VideoSink(text, info, say, overwrite=overwrite)
     if is_picture(path):
         if info.frames != 1 and limit != 1:

@@ -48,13 +48,15 @@ class PartFile:
     Args:
         final: the name it shall have.
         visible: without the dot in front, for what is worth finding after a kill.
+        overwrite: whether a file that has that name by then may be replaced.
 
     Attributes:
         path: of the unfinished file.
     """
 
-    def __init__(self, final: Path, *, visible: bool = False) -> None:
-        self._final = final
+    def __init__(self, final: Path, *, visible: bool = False, overwrite: bool = True) -> None:
+        self._final, self._overwrite = final, overwrite
+        self._kept = False
         dot = "" if visible else "."
         number = ""
         while True:
@@ -72,14 +74,20 @@ class PartFile:
         """Gives the file its name.
 
         Raises:
-            UserError: if that fails.
+            UserError: if that fails, or if another program made a file of that name meanwhile; then both
+                are kept.
         """
+        if not self._overwrite and self._final.exists():
+            self._kept = True
+            raise UserError(f"{self._final}: was made by another program meanwhile; ours is {self.path}")
         try:
             self.path.replace(self._final)
         except OSError as error:
             raise UserError(f"{self._final}: cannot be written: {error.strerror}") from error
 
     def discard(self) -> None:
-        """Removes the file, if it is there."""
+        """Removes the file, if it is there and has not been told of as kept."""
+        if self._kept:
+            return
         with suppress(OSError):
             self.path.unlink(missing_ok=True)

@@ -27,6 +27,7 @@ class PictureSink(Sink):
         self.name = str(path)
         self._path = path
         self._say = say
+        self._overwrite = overwrite
         self._part: PartFile | None = None
         check_file(path, info.paths, overwrite=overwrite)
 
@@ -35,7 +36,7 @@ class PictureSink(Sink):
         if self._part is not None:
             raise UserError(f"{self._path}: is one picture and the input has more; write to a directory")
         data = PictureEncoder(self._colour, self._say)(self._path.suffix, frame, before)
-        self._part = PartFile(self._path)
+        self._part = PartFile(self._path, overwrite=self._overwrite)
         write_file(self._part.path, data, self.name)
 
     def finish(self) -> None:

@@ -86,6 +86,10 @@ class PushSink(Sink):
                     frame,
                     compare=before is not None,
                 )
+            if self._live and not self._connection.ready():
+                # What waits for a server would be shown as late as it took to be there, and stay so.
+                self._health.drop("sink")
+                return
             self._connection.write(frame, before)
         except (UserError, OSError) as error:
             if not self._live:

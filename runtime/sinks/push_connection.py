@@ -18,6 +18,9 @@ from runtime.sources.base import Say, StreamInfo
 SILENCE = 5.0
 """Seconds that a server may take nothing before it counts as lost."""
 
+OPENING = 15.0
+"""Seconds until the first picture must have been sent; a process is started for it, and a TLS connection."""
+
 _FAREWELL = 0.3
 """Seconds that the end of a stream may take."""
 
@@ -36,6 +39,9 @@ _KIND = VideoContainer(FORMAT, encoder_options=_X264, muxer_options={"flush_pack
 class PushConnection:
     """Opens at once; whether the server is there is known when :attr:`sending` becomes true, or by an error.
 
+    Attributes:
+        sending: the first picture was sent.
+
     Args:
         url: where to; it is not put on a command line.
         name: of it, for people.
@@ -51,6 +57,8 @@ class PushConnection:
     ) -> None:
         self._name = name
         self.sending = False
+        self._opened = time.monotonic()
+        self._begun = False
         self._read, self._write = os.pipe()
         self._process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("push_process.py"))],
@@ -73,22 +81,41 @@ class PushConnection:
             self.kill()
             raise
 
+    def ready(self) -> bool:
+        """Whether the next frame will be sent now; after the first it would wait for the server in a pipe.
+
+        Raises:
+            UserError: if the server is not there, or takes nothing within :data:`OPENING` seconds.
+        """
+        self._listen()
+        if self.sending or not self._begun:
+            return True
+        if self._process.poll() is not None or time.monotonic() - self._opened > OPENING:
+            raise UserError(f"{self._name}: {self._reason(OPENING)}")
+        return False
+
     def write(self, frame: Frame, before: Frame | None) -> None:
         """Encodes and sends a frame.
 
         Raises:
             UserError: if the server is lost, or has taken nothing for :data:`SILENCE` seconds.
         """
-        assert self._writer is not None and self._process.stdout is not None
+        assert self._writer is not None
+        self._begun = True
         deadline = threading.Timer(SILENCE, self._process.kill)
         deadline.daemon = True
         deadline.start()
         try:
             self._writer.write(frame, before)
         except (UserError, OSError) as error:
-            raise UserError(f"{self._name}: {self._reason()}") from error
+            raise UserError(f"{self._name}: {self._reason(SILENCE)}") from error
         finally:
             deadline.cancel()
+        self._listen()
+
+    def _listen(self) -> None:
+        """The process says so once the first picture is sent."""
+        assert self._process.stdout is not None
         self.sending = self.sending or bool(self._process.stdout.read())
 
     def finish(self) -> None:
@@ -130,7 +157,7 @@ class PushConnection:
 
         return int(struct.unpack("i", fcntl.ioctl(self._write, termios.FIONREAD, bytes(4)))[0])
 
-    def _reason(self) -> str:
+    def _reason(self, waited: float) -> str:
         self._process.kill()
         _, told = self._process.communicate()
-        return f"cannot be written to: {told.decode(errors='replace') or f'took nothing for {SILENCE:g} s'}"
+        return f"cannot be written to: {told.decode(errors='replace') or f'took nothing for {waited:g} s'}"

@@ -14,6 +14,8 @@ URL = "GRANET_PUSH_URL"
 FORMAT = "nut"
 """The container on stdin: it delays nothing and keeps every time base."""
 
+# All that is to be known is in the header; FFmpeg would wait for more pictures to be sure of it.
+_AT_ONCE = {"probesize": "32", "analyzeduration": "0"}
 _MUXERS = {"rtsp": "rtsp", "rtsps": "rtsp", "rtmp": "flv", "rtmps": "flv"}
 _OPTIONS = {"rtsp": {"rtsp_transport": "tcp"}, "flv": {"flvflags": "no_duration_filesize"}}
 
@@ -24,15 +26,17 @@ def main() -> int:
     muxer = _MUXERS[url.split(":")[0].lower()]
     try:
         with (
-            av.open("pipe:0", format=FORMAT) as source,
+            av.open("pipe:0", format=FORMAT, options=_AT_ONCE) as source,
             av.open(url, "w", format=muxer, container_options=_OPTIONS[muxer]) as target,
         ):
             video = source.streams.video[0]
             stream = target.add_stream_from_template(video)
             sent = False
             for packet in source.demux(video):
-                if packet.dts is None:
+                if packet.pts is None:
                     continue
+                # What is encoded without delay has no pictures out of order; FFmpeg would have to guess.
+                packet.dts = packet.pts
                 packet.stream = stream
                 target.mux(packet)
                 if not sent:

@@ -88,8 +88,15 @@ class SeveralSinks(Sink):
             sink.idle()
         self._look()
 
+    def release(self) -> None:
+        """See :meth:`Sink.release`."""
+        for sink in [*self._here]:
+            sink.release()
+
     def finish(self) -> None:
         """Finishes all; a sink that does not within :data:`FINISH` is left behind, and that is told.
+
+        What is looked at comes last: a picture may stay on the screen, and what is written is done then.
 
         Raises:
             UserError: if a sink fails now and the source is a file.
@@ -97,7 +104,7 @@ class SeveralSinks(Sink):
         deadline = self._clock() + FINISH
         for worker in self._workers:
             worker.finish()
-        for sink in self._here:
+        for sink in sorted(self._here, key=lambda sink: sink.shows):
             sink.finish()
         for worker in self._workers:
             if not worker.join(max(0.0, deadline - self._clock())):

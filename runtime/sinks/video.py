@@ -41,6 +41,7 @@ class VideoSink(Sink):
             self._kind = self._kind.for_live()
         self._info = info
         self._say = say
+        self._overwrite = overwrite
         self._part: PartFile | None = None
         self._writer: VideoWriter | None = None
 
@@ -88,7 +89,7 @@ class VideoSink(Sink):
 
     def _open(self, first: Frame, *, compare: bool) -> VideoWriter:
         if self._path is not None:
-            self._part = PartFile(self._path, visible=self._info.live)
+            self._part = PartFile(self._path, visible=self._info.live, overwrite=self._overwrite)
         target = "pipe:1" if self._part is None else f"file:{self._part.path}"
         return VideoWriter(
             target, self.name, self._kind, self._info, self._colour, self._say, first, compare=compare

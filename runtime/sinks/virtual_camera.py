@@ -1,5 +1,6 @@
 """A camera of this machine that other programs can open, made by pyvirtualcam."""
 
+import time
 from fractions import Fraction
 from importlib import import_module
 from typing import Any
@@ -53,8 +54,7 @@ class VirtualCameraSink(Sink):
         if self._camera is None:
             self._camera = self._open(pixels.shape[0], pixels.shape[1])
         self._picture, self._banner = fitted(pixels, (self._camera.height, self._camera.width)), None
-        while self._pace.ahead(frame) > 0:
-            self._camera.sleep_until_next_frame()
+        time.sleep(max(0.0, self._pace.ahead(frame)))
         self._camera.send(self._picture)
 
     def idle(self) -> None:
@@ -88,4 +88,4 @@ class VirtualCameraSink(Sink):
         except RuntimeError as error:
             # It joins the reasons of all of its backends; on Linux that is v4l2loopback's.
             reason = " ".join(str(error).split())
-            raise UserError(f"{self.name}: a virtual camera cannot be opened: {reason}") from error
+            raise UserError(f"{self.name}: cannot be opened: {reason}") from error

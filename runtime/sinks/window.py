@@ -3,12 +3,16 @@
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 from granet.errors import UserError
-from runtime.compare import SideBySide
+from runtime.compare import CutPicture, SideBySide
 from runtime.frame import Colour, Frame, Pixels
 from runtime.health import Health
 from runtime.sinks.banner import draw_banner
@@ -20,10 +24,15 @@ _TITLE = "granet-run: q or Esc closes"
 _CLOSING_KEYS = {27, ord("q"), ord("Q")}
 _SLIDER = "input | result"
 _STEPS = 1000
+_SLIDER_HEIGHT = 24
+"""Pixels that the slider takes from the window."""
+
 _HINT = "add --output to write the result, or --no-window to only measure"
-# Qt does not fail without a screen that answers: it ends the process. So another process tries first.
-_PROBE = "import cv2; cv2.namedWindow('granet-run probe'); cv2.destroyAllWindows()"
+# Qt does not fail without a screen that answers: it ends the process or waits for ever. So another process
+# tries first, with the libraries loaded in the same order, on which it depends (see runtime/__init__.py).
+_PROBE = "import {modules}; cv2.namedWindow('granet-run probe'); cv2.destroyAllWindows()"
 _PROBE_SECONDS = 20
+_FONTS = (Path("/usr/share/fonts"), Path("/usr/local/share/fonts"))
 
 
 class WindowSink(Sink):
@@ -35,7 +44,9 @@ class WindowSink(Sink):
     Args:
         info: of the source.
         health: of the stream; ``None`` if nothing can stand still.
-        slider: input left of a slider and result right of it, in one picture, instead of side by side.
+        slider: input left of a slider and result right of it, in one picture, instead of side by side;
+            the picture itself can be dragged as well.
+        clock: seconds that only go forward.
 
     Raises:
         UserError: if there is no screen.
@@ -44,51 +55,61 @@ class WindowSink(Sink):
     shows = True
     main_thread = True
 
-    def __init__(self, info: StreamInfo, health: Health | None = None, *, slider: bool = False) -> None:
+    def __init__(
+        self,
+        info: StreamInfo,
+        health: Health | None = None,
+        *,
+        slider: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.name = "a window"
         self.wants_before = slider
         self._info, self._health, self._slider = info, health, slider
-        self._side_by_side = SideBySide()
-        self._pace = Pace(live=info.live)
-        self._shown = False
-        self._picture: Pixels | None = None
-        self._banner: str | None = None
+        self._side_by_side, self._cut = SideBySide(), CutPicture()
+        self._pace = Pace(live=info.live, clock=clock)
+        self._newest: tuple[Pixels, Pixels | None] | None = None
+        self._drawn: tuple[str | None, int] = (None, 0)
+        """Banner and place of the slider in what is on the screen."""
+        self._released = False
         _check_screen()
 
     def start(self, colour: Colour) -> None:
         """Opens the window."""
         super().start(colour)
+        _find_fonts()
         try:
-            cv2.namedWindow(_TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+            cv2.namedWindow(_TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
         except cv2.error as error:
             raise UserError(f"a window cannot be opened with this OpenCV; {_HINT}") from error
         if self._slider:
             cv2.createTrackbar(_SLIDER, _TITLE, _STEPS // 2, _STEPS, lambda place: None)
+            cv2.setMouseCallback(_TITLE, self._drag)
 
     def write(self, frame: Frame, before: Frame | None = None) -> None:
         """Shows a frame when it is due."""
-        pixels = frame.pixels if before is None else self._joined(before.pixels, frame.pixels)
-        if self._colour == "rgb":
-            pixels = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), np.uint8)
         self._wait_until_due(frame)
-        if not self._shown:
-            cv2.resizeWindow(_TITLE, *_window_size(*pixels.shape[:2]))
-        cv2.imshow(_TITLE, pixels)
-        self._shown, self._picture, self._banner = True, pixels, None
+        if not self.wants_more:
+            return
+        first = self._newest is None
+        self._newest = (frame.pixels, None if before is None else before.pixels)
+        self._draw(None, resize=first)
         self._take_key(1)
 
     def idle(self) -> None:
-        """Takes keys, notices a closed window, and says it on the picture if that stands still."""
-        banner = None if self._health is None else self._health.banner()
-        if banner is not None and banner != self._banner and self._picture is not None:
-            self._banner = banner
-            cv2.imshow(_TITLE, draw_banner(self._picture, banner))
+        """Takes keys, follows the slider, and says it on the picture if that stands still."""
+        self._refresh()
         self._take_key(1)
+
+    def release(self) -> None:
+        """See :meth:`Sink.release`."""
+        self._released = True
 
     def finish(self) -> None:
         """Leaves pictures on the screen until a key is pressed; closes the window."""
-        while self._shown and self._info.kind == "pictures" and self.wants_more and self._take_key(50) < 0:
-            pass
+        stays = self._newest is not None and self._info.kind == "pictures"
+        while stays and self.wants_more and not self._released and self._take_key(50) < 0:
+            self._refresh()
         self.abort()
 
     def abort(self) -> None:
@@ -97,21 +118,56 @@ class WindowSink(Sink):
 
     def _take_key(self, milliseconds: int) -> int:
         key = cv2.waitKey(milliseconds)
-        closed = self._shown and cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) < 1
-        if closed or (key >= 0 and key & 0xFF in _CLOSING_KEYS):
+        if not self._is_open() or (key >= 0 and key & 0xFF in _CLOSING_KEYS):
             self.wants_more = False
         return key
 
-    def _joined(self, before: Pixels, after: Pixels) -> Pixels:
+    def _is_open(self) -> bool:
+        if self._newest is None:
+            return True
+        try:
+            return cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) >= 1
+        except cv2.error:
+            # With its only window Qt ends, and then there is nothing that could be asked.
+            return False
+
+    def _refresh(self) -> None:
+        """Draws the newest picture anew if the slider has moved or the banner is another."""
+        if self._newest is None or not self.wants_more:
+            return
+        # A new picture takes the banner away, and nothing else does.
+        banner = (None if self._health is None else self._health.banner()) or self._drawn[0]
+        if (banner, self._place()) != self._drawn:
+            self._draw(banner)
+
+    def _draw(self, banner: str | None, *, resize: bool = False) -> None:
+        assert self._newest is not None
+        self._drawn = (banner, self._place())
+        pixels = self._joined(*self._newest)
+        if self._colour == "rgb":
+            pixels = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), np.uint8)
+        if resize:
+            width, height = _window_size(*pixels.shape[:2])
+            cv2.resizeWindow(_TITLE, width, height + (_SLIDER_HEIGHT if self._slider else 0))
+        cv2.imshow(_TITLE, pixels if banner is None else draw_banner(pixels, banner))
+
+    def _joined(self, after: Pixels, before: Pixels | None) -> Pixels:
+        if before is None:
+            return after
         if not self._slider:
             return self._side_by_side.join(before, after)
-        cut = after.shape[1] * cv2.getTrackbarPos(_SLIDER, _TITLE) // _STEPS
-        joined = np.hstack([before[:, :cut], after[:, cut:]])
-        joined[:, max(0, cut - 1) : cut + 1] = 255
-        return joined
+        return self._cut.join(before, after, after.shape[1] * self._drawn[1] // _STEPS)
+
+    def _place(self) -> int:
+        return cv2.getTrackbarPos(_SLIDER, _TITLE) if self._slider else 0
+
+    def _drag(self, event: int, x: int, y: int, flags: int, parameter: Any) -> None:
+        if flags & cv2.EVENT_FLAG_LBUTTON and self._newest is not None:
+            cv2.setTrackbarPos(_SLIDER, _TITLE, min(_STEPS, max(0, _STEPS * x // self._newest[0].shape[1])))
 
     def _wait_until_due(self, frame: Frame) -> None:
         while self.wants_more and (ahead := self._pace.ahead(frame)) > 0:
+            self._refresh()
             self._take_key(max(1, min(50, int(ahead * 1000))))
 
 
@@ -121,16 +177,31 @@ def _window_size(height: int, width: int) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
+def _find_fonts() -> None:
+    """OpenCV's Qt looks for fonts in a folder of its own that does not exist: the slider had no text."""
+    if Path(os.environ.get("QT_QPA_FONTDIR", ".")).is_dir():
+        return
+    found = next((path for root in _FONTS for path in sorted(root.rglob("*.ttf"))), None)
+    if found is not None:
+        os.environ["QT_QPA_FONTDIR"] = str(found.parent)
+
+
 def _check_screen() -> None:
     if not sys.platform.startswith("linux"):
         return
     if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise UserError(f"there is no screen to open a window on; {_HINT}")
+    modules = ", ".join(name for name in sys.modules if name in ("av", "cv2"))
     try:
         probe = subprocess.run(
-            [sys.executable, "-c", _PROBE], capture_output=True, check=False, timeout=_PROBE_SECONDS
+            [sys.executable, "-c", _PROBE.format(modules=modules)],
+            capture_output=True,
+            check=False,
+            timeout=_PROBE_SECONDS,
         )
     except subprocess.TimeoutExpired:
         raise UserError(f"the screen does not answer; {_HINT}") from None
+    if b"not implemented" in probe.stderr:
+        raise UserError(f"this OpenCV has no windows (opencv-python has, its headless twin not); {_HINT}")
     if probe.returncode != 0:
         raise UserError(f"a window cannot be opened on this screen; {_HINT}")

@@ -20,6 +20,9 @@ from runtime.sources.url import Address
 
 _RGB_MATRIX = 0
 _SIDEWAYS = (5, 6, 7, 8)
+_TURNED = {90: 8, -90: 6, 180: 3, -180: 3}
+"""Degrees against the clock, by which a frame is to be turned -> EXIF orientation."""
+
 _LIVE_FORMATS = {"mpjpeg", "rtsp", "sdp"}
 _BROADCAST_FORMATS = {"mpegts", "flv"}
 """Files too, but then the server says how long they are."""
@@ -43,10 +46,13 @@ def video_stream(container: InputContainer, name: str) -> VideoStream:
 
 def orientation_of(frame: av.VideoFrame, say: Say) -> int:
     """EXIF orientation of what the display matrix of ``frame`` says; 1 without one."""
-    # PyAV's annotation makes the container a dictionary of one key; it has every kind of side data.
-    side_data = cast("Mapping[str, Buffer]", frame.side_data)
     try:
+        # PyAV's annotation makes the container a dictionary of one key; it has every kind of side data.
+        side_data = cast("Mapping[str, Buffer]", frame.side_data)
         matrix = bytes(side_data["DISPLAYMATRIX"])
+    except ValueError:
+        # PyAV 18 has no name for all that FFmpeg knows, as EXIF of a JPEG, and then tells the angle only.
+        return _TURNED.get(round(frame.rotation), UPRIGHT)
     except KeyError:
         return UPRIGHT
     orientation = orientation_of_display_matrix(matrix)

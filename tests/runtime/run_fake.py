@@ -8,7 +8,8 @@ from tests.runtime.fakes import FakeEngine
 
 
 def open_fake(*arguments: object) -> Engine:
-    return FakeEngine(seconds=float(os.environ.get("FAKE_SECONDS", "0")))
+    seconds = float(os.environ.get("FAKE_SECONDS", "0"))
+    return FakeEngine(invert="FAKE_INVERT" in os.environ, seconds=seconds)
 
 
 runtime.cli.open_engine = open_fake  # type: ignore[assignment]

@@ -22,9 +22,9 @@ _PIXEL = """(() => {{ const c = document.getElementById("canvas");
 class Camera:
     """Shows frames of a rising brightness, ten a second: result grey and rising, input blue."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.health = Health("front door")
-        self.sink = PageSink(("127.0.0.1", 0), self.health, print)
+        self.sink = PageSink(("127.0.0.1", port), self.health, print)
         self.sink.start("bgr")
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -125,3 +125,37 @@ def test_a_browser_is_told_when_the_picture_or_the_server_stops(camera: Camera, 
     browser.wait_for('document.getElementById("lost").hidden === false')
     assert browser.value('document.getElementById("state").textContent') in ("no connection", "live")
     browser.wait_for('document.getElementById("state").textContent === "no connection"')
+
+
+def test_a_page_finds_a_server_that_was_started_again(camera: Camera, browser: Browser) -> None:
+    url = camera.sink.name
+    browser.open(url)
+    browser.wait_for('document.getElementById("canvas").width === 320')
+    camera.close()
+    browser.wait_for('document.getElementById("lost").hidden === false')
+    again = Camera(int(url.rsplit(":", 1)[1].strip("/")))
+    try:
+        browser.wait_for('document.getElementById("lost").hidden')
+        first = pixel(browser, 0.5, 0.3)
+        browser.wait_for(f"Math.abs({_PIXEL.format(x=0.5, y=0.3)}[0] - {first[0]}) > 3")
+        browser.wait_for('document.getElementById("state").textContent === "live"')
+    finally:
+        again.close()
+
+
+def test_the_page_fits_a_phone_and_a_screen(camera: Camera, browser: Browser) -> None:
+    for width, height, size in ((390, 844, (320, 364)), (844, 390, (644, 180)), (1280, 800, (644, 180))):
+        browser.resize(width, height)
+        browser.open("about:blank")
+        browser.open(camera.sink.name + "#compare")
+        # Upright, input and result are one above the other.
+        browser.wait_for(f"document.getElementById('canvas').width === {size[0]}")
+        browser.wait_for(f"document.getElementById('canvas').height === {size[1]}")
+        box = browser.value("document.getElementById('canvas').getBoundingClientRect().toJSON()")
+        page = browser.value("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]")
+        assert page == [width, height]
+        room = browser.value("document.querySelector('main').getBoundingClientRect().toJSON()")
+        # The whole picture is seen, in its proportions, and one of its sides has all the room there is.
+        assert box["width"] / box["height"] == pytest.approx(size[0] / size[1], rel=0.02)
+        fills = max(box["width"] / room["width"], box["height"] / room["height"])
+        assert fills == pytest.approx(1, abs=0.02)

@@ -92,8 +92,8 @@ def test_a_camera_is_recorded_with_its_times(
     status, out, err = invoke("--camera", "0", "--output", "out.mkv", "--max-frames", "20", "--json")
     assert status == 0 and "camera 0 (30x20, 29.97 fps) -> out.mkv" in err
     after = read_clip(tmp_path / "out.mkv")
-    # The camera does not wait while the encoder starts.
-    assert 10 < len(after.times) <= 20 and 0.1 < float(after.times[-1]) < 2
+    # The camera does not wait while the encoder starts: what comes meanwhile is dropped, and the times tell.
+    assert 2 < len(after.times) <= 20 and float(after.times[-1]) > 0.1
     assert json.loads(out)["frames_out"] == 20
 
 
@@ -121,6 +121,9 @@ def make_inputs(directory: Path) -> None:
         ("--input in.mp4 --output out.png", 2, "--max-frames 1"),
         ("--input pictures --output out.png", 2, "give a directory"),
         ("--input in.mp4 --output a.mp4 --output a.mp4", 2, "same destination twice"),
+        ("--input in.mp4 --output a.mp4 --output ./a.mp4", 2, "same destination twice"),
+        ("--input in.mp4 --output=", 2, "--output: is empty"),
+        ("--input in.mp4 --output rtsp:///path", 2, "has no host"),
         ("--input in.mp4 --output a.mp4 --output there.mp4", 1, "--overwrite"),
         ("--input in.mp4 --serve nonsense", 2, "nonsense: not an address to listen on"),
         ("--input in.mp4 --metrics :99999", 2, "not an address"),

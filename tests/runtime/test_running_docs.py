@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -137,6 +138,20 @@ def test_the_service(
     assert heard[0] == b"READY=1" and heard.count(b"WATCHDOG=1") >= 3
     assert opened[0][0] == "rtsp://viewer:secret@192.0.2.7/stream1"
     assert len(list(tmp_path.glob("20*.mkv"))) == 1
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze on this machine")
+def test_systemd_understands_the_unit(tmp_path: Path) -> None:
+    # It wants to see the program where the unit says it is.
+    unit = recipe("A service with a watchdog").replace("ExecStart=granet-run", f"ExecStart={sys.executable}")
+    (tmp_path / "granet.service").write_text(unit)
+    told = subprocess.run(
+        ["systemd-analyze", "verify", "--recursive-errors=no", str(tmp_path / "granet.service")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert told.returncode == 0 and "granet.service:" not in told.stderr, told.stderr
 
 
 def test_every_recipe_says_whether_it_was_run() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -146,7 +147,6 @@ def test_the_figures_are_live_and_have_no_credentials(page: Page) -> None:
         page.show(level)
     page.health.drop("engine")
     page.health.count("reconnect")
-    time.sleep(0.25)
     state = json.loads(page.get("/state.json")[2])
     assert (state["state"], state["frames"], state["dropped"], state["reconnects"]) == ("live", 10, 1, 1)
     assert state["fps"] > 0 and state["latency_ms"] == pytest.approx(30) and state["latency_p99_ms"] == 40
@@ -156,14 +156,15 @@ def test_the_figures_are_live_and_have_no_credentials(page: Page) -> None:
 
 
 def test_a_picture_that_stands_still_says_so_by_itself(page: Page) -> None:
+    # So that a page hears of it within its second and a half.
+    assert page_server._AGAIN < 1
     page.show(200)
     viewer = Viewer(page)
     assert viewer.next().min() > 190
     page.clock.now += 3
-    # Nothing new is written: within a second the stream sends the old picture with a banner on it.
-    start = time.monotonic()
-    while viewer.next().min() > 150:
-        assert time.monotonic() - start < 2
+    # Nothing new is written: the stream sends the old picture with a banner on it, next or, if that was on
+    # its way, the time after.
+    assert viewer.next().min() < 150 or viewer.next().min() < 150
     page.show(200)
     assert page.picture("result").min() > 190
     viewer.close()
@@ -174,7 +175,15 @@ def test_before_the_first_picture_there_is_one_that_says_so(page: Page) -> None:
     assert page.picture("pair").shape == (360, 1280, 3)
 
 
-def test_a_viewer_that_takes_nothing_holds_up_nobody(page: Page) -> None:
+def test_a_viewer_that_takes_nothing_holds_up_nobody(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoding: set[int] = set()
+    encode = cv2.imencode
+
+    def encode_and_tell(*arguments: Any) -> Any:
+        encoding.add(threading.get_ident())
+        return encode(*arguments)
+
+    monkeypatch.setattr("runtime.sinks.page_pictures.cv2.imencode", encode_and_tell)
     page.show(0)
     slow = socket.create_connection(("127.0.0.1", page.port))
     slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
@@ -182,14 +191,12 @@ def test_a_viewer_that_takes_nothing_holds_up_nobody(page: Page) -> None:
     viewer = Viewer(page)
     viewer.next()
     noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
-    longest = 0.0
     for index in range(30):
-        start = time.perf_counter()
         page.sink.write(Frame(noise, index), Frame(noise, index))
-        longest = max(longest, time.perf_counter() - start)
+        # The other viewer has it, however much the slow one has not taken: 30 of them fill its buffers.
         assert viewer.next().shape[1] in (64, 640)
-    # Encoding one such frame takes longer: whoever looks does that, not the pipeline.
-    assert longest < 0.5
+    # Whoever looks encodes, not the pipeline.
+    assert encoding and threading.get_ident() not in encoding
     slow.close()
     viewer.close()
 

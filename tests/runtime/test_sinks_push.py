@@ -89,29 +89,32 @@ def test_a_server_gets_the_picture_and_gets_it_again_after_it_was_away(
     assert health.snapshot().events["sink_fault"] >= 2
 
 
+@pytest.mark.parametrize("live", [True, False])
 @pytest.mark.parametrize("protocol", ["rtsp", "rtmp"])
 def test_a_server_that_takes_the_connection_and_says_nothing_stops_nobody_else(
-    protocol: str, monkeypatch: pytest.MonkeyPatch
+    protocol: str, live: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(push_connection, "SILENCE", 0.5)
+    monkeypatch.setattr(push_connection, "OPENING", 0.5)
     said: list[str] = []
+    health = Health("cam")
     with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))
         mute.listen()
-        sink = PushSink(
-            f"{protocol}://127.0.0.1:{mute.getsockname()[1]}/live/cam",
-            INFO,
-            said.append,
-            health=Health("cam"),
-        )
+        url = f"{protocol}://127.0.0.1:{mute.getsockname()[1]}/live/cam"
+        sink = PushSink(url, dataclasses.replace(INFO, live=live), said.append, health=health)
         sink.start("bgr")
         noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
 
         def push_all() -> None:
-            for index in range(100_000):
+            for index in itertools.count():
                 if said:
                     return
-                sink.write(Frame(np.roll(noise, 7 * index), index, index * 3600, BASE))
+                try:
+                    sink.write(Frame(np.roll(noise, 7 * index), index, index * 900, BASE))
+                except UserError as error:
+                    said.append(str(error))
+                time.sleep(0.005)
 
         pusher = threading.Thread(target=push_all)
         pusher.start()
@@ -120,9 +123,12 @@ def test_a_server_that_takes_the_connection_and_says_nothing_stops_nobody_else(
             time.sleep(0.01)
             turns += 1
         sink.abort()
-    assert said[0].endswith("took nothing for 0.5 s; trying again until the server is back")
+    rest = "; trying again until the server is back" if live else ""
+    assert said[0].endswith(f"took nothing for 0.5 s{rest}")
     # This thread ran all the while that the other one waited.
     assert turns > 10
+    # Nothing old is kept for a server that is not there yet.
+    assert (health.snapshot().dropped["sink"] > 5) is live
 
 
 def test_a_file_that_cannot_be_pushed_is_an_error() -> None:

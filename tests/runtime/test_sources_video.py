@@ -8,6 +8,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -17,9 +18,22 @@ from runtime.sources.base import DecodedFrame
 from runtime.sources.clock import Clock
 from runtime.sources.cut_short import missing_bytes
 from runtime.sources.open import open_source
+from runtime.sources.upright import upright
 from runtime.sources.url import is_url, parse_url
 from runtime.sources.video import VideoSource
-from tests.media import BARS, BASE, MAKES_BT2020, RATE, UNEVEN, colour_bars, make_clip, number_of, steps
+from tests.media import (
+    BARS,
+    BASE,
+    MAKES_BT2020,
+    RATE,
+    UNEVEN,
+    colour_bars,
+    make_clip,
+    number_of,
+    numbered,
+    steps,
+    with_exif_orientation,
+)
 
 
 def test_every_frame_comes_with_its_time(tmp_path: Path) -> None:
@@ -72,6 +86,20 @@ def test_frames_are_turned_upright(tmp_path: Path, rotation: int) -> None:
     corner = {90: (height - 4, 4), 180: (height - 4, width - 4), -90: (4, width - 4)}[rotation]
     assert frame.pixels[corner].min() > 200
     assert (height, width) == ((48, 64) if rotation == 180 else (64, 48))
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_frames_of_motion_jpeg_with_exif_are_read_and_turned_upright(
+    tmp_path: Path, orientation: int
+) -> None:
+    picture = with_exif_orientation(cv2.imencode(".jpg", numbered(3))[1].tobytes(), orientation)
+    (tmp_path / "a.mjpeg").write_bytes(picture * 3)
+    with VideoSource(str(tmp_path / "a.mjpeg"), print) as source:
+        frames = [frame.pixels for frame in source.frames("bgr")]
+        size = source.info.size
+    expected = upright(numbered(3), orientation)
+    assert len(frames) == 3 and size == expected.shape[:2]
+    assert np.abs(frames[0].astype(int) - expected).mean() < 8
 
 
 def test_sound_comes_along_as_it_is(tmp_path: Path) -> None:

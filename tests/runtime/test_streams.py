@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 import runtime.cli as cli
 from granet.console import run_app
 from granet.errors import UserError
+from runtime import shared_engine
 from runtime.frame import Colour, Frame, Pixels
 from runtime.shared_engine import SharedEngine
 from runtime.sources.base import Source, StreamInfo
@@ -19,6 +21,7 @@ from runtime.streams import Streams
 from runtime.streams_config import StreamConfig, StreamsConfig, read_streams_config
 from tests.media import make_clip, number_of, read_clip
 from tests.runtime.fakes import FakeEngine
+from tests.runtime.watching import wait_for
 
 
 class Picky(FakeEngine):
@@ -57,6 +60,47 @@ def test_what_waits_together_is_one_batch_and_everyone_gets_their_own() -> None:
     # The first went alone, or with some; those that came meanwhile went together.
     assert sum(size * count for size, count in shared.batches.items()) == 5
     assert max(shared.batches) >= 2
+
+
+def test_streams_that_keep_coming_are_one_batch_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Longer than any machine needs to hand a result on.
+    monkeypatch.setattr(shared_engine, "GATHER", 1e6)
+    monkeypatch.setattr(shared_engine, "MOST_GATHER", 20.0)
+    shared = SharedEngine(FakeEngine(invert=True, seconds=0.005))
+    done = [0, 0]
+
+    def keep_coming(number: int) -> None:
+        stream, frame = shared.stream(), np.full((1, 20, 24, 3), number, np.uint8)
+        with suppress(UserError):  # the engine is closed
+            while True:
+                assert np.array_equal(stream.run(frame), 255 - frame)
+                done[number] += 1
+
+    threads = [threading.Thread(target=keep_coming, args=(number,)) for number in (0, 1)]
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: min(done) >= 20)
+    shared.close()
+    for thread in threads:
+        thread.join()
+    # The first of them may have come before the other.
+    assert set(shared.batches) <= {1, 2} and shared.batches[1] <= 1 and shared.batches[2] >= 19
+    assert f"{shared.batches[2]} of 2" in str(shared)
+
+
+def test_a_stream_that_stays_away_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_engine, "GATHER", 1e6)
+    monkeypatch.setattr(shared_engine, "MOST_GATHER", 1.0)
+    shared = SharedEngine(FakeEngine(seconds=0.001))
+    frame = np.full((1, 20, 24, 3), 5, np.uint8)
+    stays, leaves = shared.stream(), shared.stream()
+    leaves.run(frame)
+    start = time.monotonic()
+    for _ in range(20):
+        stays.run(frame)
+    shared.close()
+    # Twenty times would be twenty seconds.
+    assert time.monotonic() - start < 10
 
 
 def test_one_streams_bad_frame_and_other_sizes_do_not_spoil_a_batch() -> None:

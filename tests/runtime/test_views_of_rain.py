@@ -12,6 +12,7 @@ from runtime.engine import Engine
 from runtime.frame import Pixels
 from runtime.mask_view import MaskView
 from runtime.open import open_engine
+from runtime.overlay import without_offset
 from runtime.rain_measure import rain_strength
 from tests.runtime.fakes import FakeEngine
 from tests.runtime.handmade import inverting_file
@@ -58,9 +59,25 @@ def test_a_model_without_stages_shows_what_it_removed_and_says_so(tmp_path: Path
     assert len(said) == 1 and "input minus result" in said[0] and "--stages" in said[0]
     said.clear()
     path = inverting_file(tmp_path / "m.onnx", outputs=["derained", "mask", "coarse"])
+    # In the handmade graph the mask is the input: a veil of 90 levels, and a streak that is 100 brighter.
+    frames[:] = 90
+    frames[:, :, 7] = 190
     with MaskView(open_engine(path, "cpu", "onnxruntime"), said.append) as view:
-        assert view.run(np.zeros((1, 32, 32, 3), np.uint8)).max() == 0
-    assert said == []
+        painted = view.run(frames)
+    assert painted[0, 5, 7].tolist() == [32, 160, 255]
+    assert np.ptp(painted[0, :, 8:].astype(int)) == 0 and painted[0, 0, 9, 0] == painted[0, 0, 9, 2]
+    assert len(said) == 1 and "rain mask, less its median" in said[0]
+
+
+def test_the_offset_of_a_mask_is_its_median_in_each_channel() -> None:
+    mask = np.random.default_rng(3).integers(0, 60, (33, 41, 3), np.uint8) + np.array([12, 3, 17], np.uint8)
+    lower = [np.sort(mask[..., channel].ravel())[(33 * 41 - 1) // 2] for channel in range(3)]
+    assert np.array_equal(without_offset(mask), np.maximum(0, mask.astype(int) - lower))
+    # Few streaks: nothing else is left.
+    streaks = np.full((32, 32, 3), (12, 3, 17), np.uint8)
+    streaks[:, ::8] += 50
+    left = without_offset(streaks)
+    assert (left[:, ::8] == 50).all() and left.sum() == 50 * 3 * 32 * 4
 
 
 def test_one_rainy_frame_is_enough_and_only_seconds_of_calm_end_it() -> None:

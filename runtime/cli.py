@@ -1,10 +1,11 @@
 """``granet-run``: removes rain from pictures, videos, cameras and streams."""
 
 import json
+import os
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -333,7 +334,13 @@ def _describe(info: StreamInfo) -> str:
 
 def main() -> None:
     """Entry point of ``granet-run``."""
-    sys.exit(run_app(app))
+    status = run_app(app)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    # Not sys.exit: all that was begun is finished, and unloading the libraries takes seconds on a busy
+    # machine, and may crash under a thread that is still in one of their reads.
+    os._exit(status)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,8 @@ _LOOK = 0.25
 _OPENS_AT_ONCE = 1.0
 """Seconds in which a camera that is there is usually opened."""
 
-_CLOSE_PATIENCE = 1.0
+_CLOSE_PATIENCE = 0.2
+"""Seconds that closing waits for a connection, which then ends by itself when its read returns."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from runtime.sources.upright import UPRIGHT, upright
 from runtime.sources.url import SILENCE, TIMEOUT, Address
 from runtime.sources.video_stream import coding_of, describe, is_live, orientation_of, video_stream
 
-_CLOSE_PATIENCE = 1.0
+_CLOSE_PATIENCE = 0.2
 """Seconds that :meth:`VideoSource.close` waits for a read to return."""
 
 _WITH_DURATION = {"matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "avi"}

@@ -143,6 +143,8 @@ class Pipeline:
             # What waits for room is not read yet, and so is not lost by a stop.
             while self._read.wait_for_room() and (frame := next(frames, None)) is not None:
                 self.health.frame_in()
+                if not self._live:
+                    self.health.enter("live")
                 if not self._read.put(_Work(frame, time.perf_counter())):
                     self.health.drop("engine")
                     return
@@ -263,6 +265,7 @@ class Pipeline:
         if self._live:
             # A camera that is away would be waited for. A file is not closed under its reader.
             self._source.close()
+        self.health.enter("ended")
         deadline = time.monotonic() + _JOIN
         for thread in threads:
             if thread.ident is not None:

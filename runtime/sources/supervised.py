@@ -18,6 +18,7 @@ from fractions import Fraction
 import cv2
 import numpy as np
 
+from granet.credentials import mask
 from granet.errors import UserError
 from runtime.frame import Colour, Frame
 from runtime.health import Health
@@ -54,6 +55,7 @@ class LiveOptions:
             tried again even if it cannot be opened at first.
         backoff: makes the waits between attempts.
         announce: is told each change of state, and why an attempt failed: one line each.
+        waiting: called again and again while the first frame is awaited.
     """
 
     stalled_after: float = 2.5
@@ -63,6 +65,7 @@ class LiveOptions:
     live: bool = False
     backoff: Callable[[], Backoff] = Backoff
     announce: Say = field(default=lambda message: None)
+    waiting: Callable[[], None] = field(default=lambda: None)
 
 
 class SupervisedSource(Source):
@@ -95,6 +98,7 @@ class SupervisedSource(Source):
         cancelled: threading.Event | None = None,
     ) -> None:
         self._options = options or LiveOptions()
+        self._name = mask(name)
         self.health = health or Health(name, say=self._options.announce)
         self._open_once, self._reachable = open_once, reachable
         self._cancelled = cancelled or threading.Event()
@@ -137,17 +141,18 @@ class SupervisedSource(Source):
     def _wait_for_first(self) -> None:
         try:
             while not self._inbox.wait(self._patience()):
+                self._options.waiting()
                 if self._cancelled.is_set():
-                    raise UserError(f"{self.health.name}: was not waited for any longer")
+                    raise UserError(f"{self._name}: was not waited for any longer")
                 if not self._supervise():
-                    raise UserError(f"{self.health.name}: ended before its first frame")
+                    raise UserError(f"{self._name}: ended before its first frame")
         except BaseException:
             self.close()
             raise
         connection = self._connection
         assert connection is not None and connection.info is not None
         self._first_info = connection.info
-        self.info = _live_info(connection.info, self.health.name)
+        self.info = _live_info(connection.info, self._name)
 
     def _patience(self) -> float:
         """Seconds until the connection is worth a look although nothing happened."""
@@ -213,7 +218,7 @@ class SupervisedSource(Source):
         if connection.info is not None:
             self._backoff.lived(self._inbox.last_at - connection.started_at)
         self._retry_at = now + self._backoff.wait()
-        reason = str(error).removeprefix(f"{self.health.name}: ")
+        reason = str(error).removeprefix(f"{self._name}: ")
         if self.health.snapshot().state == "connecting":
             self.health.enter("connecting", reason)
             self._tell(f"{reason}; trying again until it answers")
@@ -255,14 +260,14 @@ class SupervisedSource(Source):
         """Once for every outage."""
         if reason not in self._reasons:
             self._reasons.add(reason)
-            self._options.announce(f"{self.health.name}: {reason}")
+            self._options.announce(f"{self._name}: {reason}")
 
     def _given_up(self) -> UserError:
         snapshot = self.health.snapshot()
         self.health.enter("ended", "given up")
         why = f" ({snapshot.detail})" if snapshot.detail else ""
         return UserError(
-            f"{self.health.name}: given up after {self._options.give_up_after:g} s without a frame{why}"
+            f"{self._name}: given up after {self._options.give_up_after:g} s without a frame{why}"
         )
 
 

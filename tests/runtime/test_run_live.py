@@ -12,7 +12,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 
 from tests.media import number_of, numbered, read_clip
+from tests.runtime.fault_server import Fake, RtspCamera
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,12 +66,11 @@ def free_port() -> int:
 
 
 class Run:
-    """A process that records and serves the camera."""
+    """A process that records and serves a source."""
 
-    def __init__(self, camera: int, directory: Path, *more: str) -> None:
+    def __init__(self, source: str, directory: Path, *more: str) -> None:
         self.port = free_port()
         self.err = (directory / "stderr").open("w+b")
-        source = f"http://viewer:${{CAMERA_PASSWORD}}@127.0.0.1:{camera}/cam.mjpg"
         self.process = subprocess.Popen(
             [
                 sys.executable, "-m", "tests.runtime.run_fake", "--model", "fake.onnx", "--input", source,
@@ -81,35 +81,66 @@ class Run:
             stderr=self.err,
         )  # fmt: skip
 
-    def get(self, path: str) -> bytes:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{path}", timeout=10) as answer:
+    def get(self, path: str, port: int | None = None) -> bytes:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port or self.port}/{path}", timeout=10) as answer:
             return bytes(answer.read())
 
-    def wait_for_frames(self, count: int) -> dict[str, object]:
+    def wait_for(self, condition: Callable[[dict[str, object]], bool]) -> dict[str, object]:
+        """What the page says of the run, once that is as ``condition`` wants it."""
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.told()
-            try:
+            with contextlib.suppress(urllib.error.URLError, OSError):
                 state: dict[str, object] = json.loads(self.get("state.json"))
-            except (urllib.error.URLError, OSError):
-                state = {}
-            if int(state.get("frames", 0)) >= count:  # type: ignore[call-overload]
-                return state
+                if condition(state):
+                    return state
             time.sleep(0.05)
         raise AssertionError(self.told())
+
+    def wait_for_frames(self, count: int) -> dict[str, object]:
+        return self.wait_for(lambda state: int(state["frames"]) >= count)  # type: ignore[call-overload]
 
     def told(self) -> str:
         self.err.seek(0)
         return self.err.read().decode()
 
 
+@contextlib.contextmanager
+def running(source: str, directory: Path, *more: str) -> Iterator[Run]:
+    started = Run(source, directory, *more)
+    try:
+        yield started
+    finally:
+        started.process.kill()
+        started.process.wait(20)
+        started.err.close()
+
+
 @pytest.fixture
 def run(camera: int, tmp_path: Path) -> Iterator[Run]:
-    started = Run(camera, tmp_path)
-    yield started
-    started.process.kill()
-    started.process.wait(20)
-    started.err.close()
+    with running(f"http://viewer:${{CAMERA_PASSWORD}}@127.0.0.1:{camera}/cam.mjpg", tmp_path) as started:
+        yield started
+
+
+def test_a_camera_that_is_away_at_first_is_told_of_by_page_and_metrics(tmp_path: Path) -> None:
+    port = free_port()
+    with RtspCamera(Fake(mode="refuse")) as camera, running(
+        camera.url(user="me:${CAMERA_PASSWORD}"), tmp_path, "--metrics", f":{port}"
+    ) as run:  # fmt: skip
+        run.wait_for(lambda state: state["state"] == "connecting" and bool(state["detail"]))
+        name = f'granet_state{{state="connecting",stream="rtsp://***@127.0.0.1:{camera.port}/cam"}} 1.0'
+        assert name in run.get("metrics", port).decode()
+        assert b"<html" in run.get("")
+        camera.fake.mode = "serve"
+        run.wait_for_frames(5)
+        assert 'state="live",stream="rtsp://***@' in run.get("metrics", port).decode()
+        run.process.send_signal(signal.SIGTERM)
+        assert run.process.wait(20) == 130
+        lines = run.told().splitlines()
+    # Before the camera was there.
+    assert [line.split(":")[0] for line in lines[:2]] == ["metrics", "page"]
+    assert "trying again until it answers" in lines[2]
+    assert (tmp_path / "out.mkv").exists()
 
 
 def test_a_stream_is_shown_and_recorded_until_sigterm(run: Run, tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def resident_bytes() -> int:
 class _MallocInfo(ctypes.Structure):
     """``struct mallinfo2`` of glibc's ``malloc.h``."""
 
-    _fields_ = [  # noqa: RUF012 - ctypes reads it
+    _fields_ = [
         (name, ctypes.c_size_t)
         for name in (
             "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks",

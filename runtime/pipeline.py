@@ -199,6 +199,8 @@ class Pipeline:
                 self._sink.idle()
                 continue
             if work is None:
+                # What came after the last frame.
+                self._sink.write_sound(self._source.sound())
                 return
             self._sink.write(work.frame, work.before)
             self._sink.write_sound(self._source.sound())

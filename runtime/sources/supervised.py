@@ -23,9 +23,17 @@ from granet.errors import UserError
 from runtime.frame import Colour, Frame
 from runtime.health import Health
 from runtime.sources.backoff import Backoff
-from runtime.sources.base import DecodedFrame, Say, Source, StreamInfo, WrongSettingsError
+from runtime.sources.base import (
+    DecodedFrame,
+    Say,
+    SoundPacket,
+    Source,
+    StreamInfo,
+    WrongSettingsError,
+)
 from runtime.sources.connection import Arrival, Connection, Inbox
 from runtime.sources.live_clock import TIME_BASE, LiveClock
+from runtime.sources.live_sound import LiveSound
 from runtime.sources.probe import ReturnWatch
 from runtime.sources.url import SILENCE, TIMEOUT
 
@@ -129,6 +137,10 @@ class SupervisedSource(Source):
             elif not self._supervise():
                 return
 
+    def sound(self) -> list[SoundPacket]:
+        """See :meth:`Source.sound`; it has the times of the frames."""
+        return self._sound.take()
+
     def close(self) -> None:
         """Leaves the connection; a read that hangs is left to the end of the process."""
         self._inbox.close()
@@ -152,6 +164,9 @@ class SupervisedSource(Source):
         connection = self._connection
         assert connection is not None and connection.info is not None
         self._first_info = connection.info
+        self._sound = LiveSound(
+            connection.info.sound, lambda what: self._options.announce(f"{self._name}: {what}")
+        )
         self.info = _live_info(connection.info, self._name)
 
     def _patience(self) -> float:
@@ -243,6 +258,8 @@ class SupervisedSource(Source):
             pixels = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
         time_base = frame.time_base or Fraction(1)
         pts = self._clock.time_of(None if frame.pts is None else frame.pts * time_base, arrival.at)
+        if frame.pts is not None:
+            self._sound.add(arrival.sound, arrival.info.sound, self._clock.offset, pts * TIME_BASE)
         stamped = replace(frame, pixels=pixels, index=arrival.index, pts=pts, time_base=TIME_BASE)
         if isinstance(stamped, DecodedFrame):
             # A comparison copies it, and the output has the colours of the first connection.
@@ -272,10 +289,5 @@ class SupervisedSource(Source):
 
 
 def _live_info(info: StreamInfo, name: str) -> StreamInfo:
-    """``info`` of the first connection, without what does not outlive it."""
-    count = len(info.sound)
-    sound = f"{count} audio stream{'s' if count > 1 else ''} of a live source" if count else ""
-    left_behind = ", ".join(text for text in (info.left_behind, sound) if text)
-    return replace(
-        info, name=name, live=True, frames=None, time_base=TIME_BASE, sound=(), left_behind=left_behind
-    )
+    """``info`` of the first connection, as that of all."""
+    return replace(info, name=name, live=True, frames=None, time_base=TIME_BASE)

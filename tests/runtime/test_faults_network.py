@@ -121,10 +121,11 @@ def test_a_camera_that_never_comes_is_given_up_if_asked_to(mode: str) -> None:
         assert "401" in str(error.value)
 
 
+@SEEDS
 @SERVERS
-def test_a_camera_that_comes_back_ends_the_wait_between_attempts(server: type, path: str) -> None:
+def test_a_camera_that_comes_back_ends_the_wait_between_attempts(server: type, path: str, seed: int) -> None:
     with server() as camera, watch(camera, path, backoff=patient_backoff) as watcher:
-        watcher.wait_for_frames()
+        watcher.wait_for_frames(random.Random(seed).randrange(2, 8))
         camera.fake.mode = "refuse"
         watcher.wait_for_state("reconnecting")
         before = camera.fake.connections
@@ -193,9 +194,10 @@ def test_another_size_and_rate_in_the_stream_pass(server: type, path: str, seed:
         assert watcher.source.info.size == (48, 64)
 
 
-def test_another_codec_passes() -> None:
+@SEEDS
+def test_another_codec_passes(seed: int) -> None:
     with RtspCamera() as camera, watch(camera) as watcher:
-        watcher.wait_for_frames()
+        watcher.wait_for_frames(random.Random(seed).randrange(2, 20))
         camera.fake.codec = "mpeg4"
         wait_for(lambda: watcher.source.health.snapshot().events["reconnect"] >= 1)
         watcher.wait_for_frames(20)
@@ -226,10 +228,12 @@ def test_timestamps_go_forward_whatever_the_camera_says(kind: str, seed: int) ->
         assert watcher.source.health.snapshot().events["reconnect"] == 0
 
 
-def test_a_step_of_the_wall_clock_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@SEEDS
+def test_a_step_of_the_wall_clock_changes_nothing(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    rng = random.Random(seed)
     with RtspCamera() as camera, watch(camera) as watcher:
-        watcher.wait_for_frames()
-        for wall in (4e9, 0.0):
+        watcher.wait_for_frames(rng.randrange(2, 8))
+        for wall in (4e9, 0.0, rng.uniform(0, 4e9)):
             monkeypatch.setattr("time.time", lambda wall=wall: wall)
             watcher.wait_for_frames()
         snapshot = watcher.source.health.snapshot()

@@ -54,11 +54,13 @@ class CameraSource(CaptureSource):
         problem = None if path is None else problem_of(path)
         if problem is not None:
             raise (WrongSettingsError if problem.for_ever else UserError)(f"{name}: {problem.text}")
+        opened = _identity(path)
         super().__init__(
             name,
             lambda: _open(camera, wanted),
-            "is not there, or is not ours to use",
+            "cannot be used with OpenCV",
             lambda capture, first: _check(name, capture, first, wanted),
+            lambda: _identity(path) != opened,
         )
 
 
@@ -67,6 +69,15 @@ def device_path(camera: int | str) -> Path | None:
     if not sys.platform.startswith("linux"):
         return None
     return Path(f"{_DEVICE}{camera}" if isinstance(camera, int) else camera)
+
+
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    """Tells a device from another in its place: the file of a camera that comes back is a new one."""
+    try:
+        status = None if path is None else path.stat()
+    except OSError:
+        return None
+    return None if status is None else (status.st_dev, status.st_ino)
 
 
 def _open(camera: int | str, wanted: CameraOptions) -> cv2.VideoCapture:

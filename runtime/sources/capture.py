@@ -31,6 +31,7 @@ class CaptureSource(Source):
         make: opens the capture; OpenCV and its drivers are silenced while it runs.
         missing: what to say if it does not open.
         check: called with the opened capture and its first frame; raises what is wrong with them.
+        gone: whether what was opened is there no more; asked when a read fails.
 
     Raises:
         UserError: if it does not open, or gives no frame.
@@ -42,8 +43,9 @@ class CaptureSource(Source):
         make: Callable[[], cv2.VideoCapture],
         missing: str,
         check: Callable[[cv2.VideoCapture, Pixels], None] = lambda capture, first: None,
+        gone: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._name = name
+        self._name, self._gone = name, gone
         self._busy = threading.Lock()
         with quiet():
             self._capture = make()
@@ -55,7 +57,7 @@ class CaptureSource(Source):
                 raise UserError(f"{name}: {silent if opened else missing}")
             check(self._capture, first)
         except UserError:
-            self._capture.release()
+            self.close()
             raise
         self._first: Pixels | None = first
         rate = self._capture.get(cv2.CAP_PROP_FPS)
@@ -94,6 +96,8 @@ class CaptureSource(Source):
             pixels = self._read()
             if pixels is not None:
                 return pixels
+            if self._gone():
+                raise UserError(f"{self._name}: was unplugged")
             time.sleep(_PAUSE)
         raise UserError(f"{self._name}: has given no frame for {PATIENCE:g} s")
 
@@ -109,8 +113,10 @@ class CaptureSource(Source):
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silences OpenCV and the drivers below it, which write to stderr past Python."""
-    level = cv2.utils.logging.getLogLevel()
+    """Silences the drivers below OpenCV, which write to stderr past Python, and from now on OpenCV itself.
+
+    A camera that is unplugged makes it warn while it is read and when it is given back, too.
+    """
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     kept, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, 2)
@@ -120,4 +126,3 @@ def quiet() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(sink)
-        cv2.utils.logging.setLogLevel(level)

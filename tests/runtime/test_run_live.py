@@ -69,16 +69,18 @@ def free_port() -> int:
 class Run:
     """A process that records and serves a source."""
 
-    def __init__(self, source: str, directory: Path, *more: str) -> None:
+    def __init__(
+        self, source: str, directory: Path, *more: str, option: str = "--input", **environment: str
+    ) -> None:
         self.port = free_port()
         self.err = (directory / "stderr").open("w+b")
         self.process = subprocess.Popen(
             [
-                sys.executable, "-m", "tests.runtime.run_fake", "--model", "fake.onnx", "--input", source,
+                sys.executable, "-m", "tests.runtime.run_fake", "--model", "fake.onnx", option, source,
                 "--live", "--serve", f":{self.port}", "--output", "out.mkv", *more,
             ],
             cwd=directory,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "CAMERA_PASSWORD": "s3cret"},
+            env={**os.environ, "PYTHONPATH": str(ROOT), "CAMERA_PASSWORD": "s3cret", **environment},
             stderr=self.err,
             stdout=subprocess.PIPE,
         )  # fmt: skip
@@ -112,8 +114,10 @@ class Run:
 
 
 @contextlib.contextmanager
-def running(source: str, directory: Path, *more: str) -> Iterator[Run]:
-    started = Run(source, directory, *more)
+def running(
+    source: str, directory: Path, *more: str, option: str = "--input", **environment: str
+) -> Iterator[Run]:
+    started = Run(source, directory, *more, option=option, **environment)
     try:
         yield started
     finally:

@@ -28,6 +28,7 @@ class FrameQueue(Generic[T]):
         self._discarded = False
         self._waiting = 0
         self._wanted = 0
+        self._promised = False
         self._dropping = dropping
         self.dropped = 0
         """Items that gave way to newer ones, or to the end; only counted if the newest are kept."""
@@ -41,7 +42,7 @@ class FrameQueue(Generic[T]):
             Whether it was taken: ``False`` once the queue is closed.
         """
         with self._changed:
-            if self._closed:
+            if self._closed and not self._promised:
                 return False
             while self._newest and len(self._items) >= self._size:
                 self._items.popleft()
@@ -49,16 +50,28 @@ class FrameQueue(Generic[T]):
             self._waiting += 1
             self._changed.wait_for(lambda: len(self._items) < max(1, self._size) or self._discarded)
             self._waiting -= 1
+            self._promised = False
             if not self._discarded:
                 self._items.append(item)
             self._changed.notify_all()
             return not self._discarded
 
     def wait_for_room(self) -> bool:
-        """Waits until an item would be taken at once; ``False`` once the queue is closed."""
+        """Waits until an item would be taken at once; ``False`` once the queue is closed.
+
+        After ``True``, an item is awaited: even if the queue is closed meanwhile, it is still taken. If none
+        comes, :meth:`withdraw` must be called. That does not hold where the newest are kept.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._newest or self._has_room() or self._closed)
+            self._promised = not self._closed and not self._newest
             return not self._closed
+
+    def withdraw(self) -> None:
+        """The item that :meth:`wait_for_room` was called for does not come."""
+        with self._changed:
+            self._promised = False
+            self._changed.notify_all()
 
     def resize(self, size: int) -> None:
         """Lets ``size`` items wait from now on; those that do already are kept.
@@ -115,4 +128,4 @@ class FrameQueue(Generic[T]):
         return len(self._items) < (self._size or min(1, self._wanted))
 
     def _is_done(self) -> bool:
-        return self._closed and (self._discarded or not self._waiting)
+        return self._closed and (self._discarded or not (self._waiting or self._promised))

@@ -154,6 +154,8 @@ class Pipeline:
         except UserError:
             self._source_failed = True
             raise
+        finally:
+            self._read.withdraw()
 
     def _inferring(self) -> None:
         """The second thread: queue -> engine -> queue.

@@ -1,7 +1,9 @@
 """What cameras and networks do, done by servers on the loopback, with several seeds each."""
 
+import os
 import random
 import threading
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from runtime.sources.open import open_source
 from runtime.sources.probe import server_probe
 from tests.media import make_clip, number_of
 from tests.runtime.fault_server import PASSWORD, Fake, HttpCamera, RtspCamera
-from tests.runtime.watching import Watcher, impatient, wait_for
+from tests.runtime.watching import PATIENCE, Watcher, impatient, wait_for
 
 SEEDS = pytest.mark.parametrize("seed", [0, 1, 2])
 SERVERS = pytest.mark.parametrize(("server", "path"), [(RtspCamera, "cam"), (HttpCamera, "mjpeg")])
@@ -278,6 +280,34 @@ def test_a_playlist_cannot_open_local_files(tmp_path: Path, prefix: str) -> None
         with pytest.raises(UserError) as error:
             open_source(camera.url("live.m3u8"), print)
         assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '#EXT-X-KEY:METHOD=AES-128,URI="{}"\n#EXTINF:1.0,\nsegment0.ts',
+        '#EXT-X-MAP:URI="{}"\n#EXTINF:1.0,\nsegment0.ts',
+        "#EXT-X-STREAM-INF:BANDWIDTH=1000\n{}",
+        "#EXTINF:1.0,\n{}",
+        "#EXTINF:1.0,\nsubfile,,start,0,end,9,,:{}",
+        "#EXTINF:1.0,\nconcat:{}|{}",
+    ],
+)
+def test_nothing_that_a_playlist_names_is_opened_on_the_disk(tmp_path: Path, line: str) -> None:
+    """Who opens a pipe that nobody writes to is stuck there."""
+    os.mkfifo(tmp_path / "pipe")
+    with HttpCamera() as camera:
+        head = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n"
+        camera.playlist = head + line.replace("{}", f"file://{tmp_path}/pipe") + "\n#EXT-X-ENDLIST\n"
+
+        def open_it() -> None:
+            with suppress(UserError), open_source(camera.url("live.m3u8"), print) as source:
+                list(source.frames("bgr"))
+
+        thread = threading.Thread(target=open_it, daemon=True)
+        thread.start()
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("scheme", ["file://", "ftp://127.0.0.1"])

@@ -227,10 +227,10 @@ def _run_one(
             frames = held.enter_context(source.open())
             engine = held.enter_context(open_model())
             watchdog.ready()
+        views = _with_views(engine, wanted, frames.health, notes, skip_dry=skip_dry)
         sink = open_outputs(wanted, frames, notes, say, watchdog.alive, page)
         unused.pop_all()
         try:
-            views = _with_views(engine, wanted, frames.health, notes, skip_dry=skip_dry)
             _run(frames, views, sink, notes, limit=wanted.limit, as_json=as_json)
         finally:
             watchdog.stopping()

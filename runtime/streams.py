@@ -96,6 +96,7 @@ class Streams:
         with ExitStack() as unused:
             if page is not None:
                 unused.callback(page.abort)
+                say(f"page: {page.name}")
             source = self._open(stream, patience, self._stopping, health)
             unused.callback(source.close)
             sink = open_outputs(wanted, source, say, say, lambda: None, page)

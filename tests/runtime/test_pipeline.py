@@ -74,8 +74,11 @@ class FakeSink(Sink):
 
 
 def test_every_frame_of_a_file_comes_out_in_order_from_a_jittery_engine() -> None:
-    sink = FakeSink()
-    summary = Pipeline(FakeSource(200), FakeEngine("rgb", jitter=0.004), sink).run()
+    sink, source = FakeSink(), FakeSource(200)
+    summary = Pipeline(source, FakeEngine("rgb", jitter=0.004), sink).run()
+    # A file has states as well, which the metrics show.
+    transitions = source.health.snapshot().transitions
+    assert (transitions["live"], transitions["ended"]) == (1, 1)
     assert sink.indices == list(range(200))
     assert (summary.frames_in, summary.frames_out, summary.dropped) == (200, 200, 0)
     assert sink.calls == ["start rgb", "finish"]

@@ -67,8 +67,13 @@ def split_url(text: str) -> SplitResult:
             )
         # Looked at only to see whether it is one.
         _ = parts.port
-    except ValueError as error:
-        raise UserError(f"{mask(text)}: is no address: {error}") from error
+    except ValueError:
+        # Where the host or the @ was forgotten, the "port" is a password, which the error says.
+        scheme = text.partition(":")[0]
+        raise UserError(
+            f"{scheme}://***: is no address; write {scheme}://HOST:PORT/PATH, with USER:PASSWORD@ before "
+            "HOST if need be"
+        ) from None
     return parts
 
 

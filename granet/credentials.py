@@ -2,7 +2,8 @@
 
 import re
 
-_USER = re.compile(r"(?<=://)[^/?#\s]*@")
+# Up to the last @ where there may be a password, which may have any character in it, quoted or not.
+_USER = re.compile(r"(?<=://)(?:[^/?#\s]*[@:]\S*@|[^/?#\n]*@)")
 # Many cameras take them in the query: ?user=admin&pwd=..., ?loginuse=...&loginpas=..., ?token=...
 _SECRET = re.compile(
     r"([?&;][^=&;#\s]*(?:pas|pwd|psw|token|secret|key|auth|sig|credential|user|usr|login)"

@@ -3,11 +3,12 @@
 import os
 import re
 from collections.abc import Mapping
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from granet.console import UsageError
 from granet.credentials import mask
 from runtime.sources.base import Say
+from runtime.sources.url import split_url
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
@@ -24,10 +25,11 @@ def expanded(text: str, say: Say, environment: Mapping[str, str] = os.environ) -
 
     Raises:
         UsageError: if there is no such variable.
+        UserError: if it cannot be an address.
     """
     if "://" not in text:
         return text
-    if urlsplit(_VARIABLE.sub("", text)).password:
+    if split_url(_VARIABLE.sub("", text)).password:
         say(
             f"{mask(text)}: its password is in the list of processes; write ${{NAME}} in its place and set "
             "that variable of the environment"

@@ -1,10 +1,12 @@
 """``granet-run``: removes rain from pictures, videos, cameras and streams."""
 
 import json
+import os
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -17,10 +19,11 @@ from runtime.address_variables import expanded
 from runtime.camera_options import parse_camera_options
 from runtime.dry import DrySkipper
 from runtime.engine import Engine
+from runtime.health import Health
 from runtime.listen import parse_listen
 from runtime.mask_view import MaskView
 from runtime.open import open_engine
-from runtime.outputs import Outputs, View, open_outputs
+from runtime.outputs import Outputs, View, open_outputs, open_page
 from runtime.packaged import packaged_model
 from runtime.pipeline import Pipeline
 from runtime.progress import progress_bar
@@ -30,8 +33,7 @@ from runtime.sinks.several import SeveralSinks
 from runtime.sinks.video import STDOUT
 from runtime.sources.base import Source, StreamInfo
 from runtime.sources.camera import CameraOptions, device_path
-from runtime.sources.open import open_camera, open_source
-from runtime.sources.stdin_raw import RawSource, parse_raw
+from runtime.sources.open import may_be_waited_for, open_camera, open_raw, open_source
 from runtime.sources.supervised import LiveOptions
 from runtime.sources.v4l2 import list_cameras
 from runtime.status_line import status_line
@@ -165,63 +167,95 @@ def run(
         overwrite=overwrite,
         limit=max_frames,
     )
-    notes = Notes()
-    patience = LiveOptions(give_up_after=give_up_after, live=live, announce=say)
-    if camera is None:
-        frames = _open_input(source, raw, patience, notes)
-    elif source is None:
-        options = parse_camera_options(camera_format, camera_size, camera_rate)
-        frames = _open_camera(camera, options, patience)
+    notes, watchdog = Notes(), Watchdog()
+    patience = LiveOptions(give_up_after=give_up_after, live=live, announce=say, waiting=watchdog.alive)
+    if (camera is None) == (source is None):
+        raise UsageError("give one of --camera and --input (--help lists the options)")
+    if source is not None:
+        wanted_source = _input(source, raw, patience, notes)
     else:
-        raise UsageError(_ONE_SOURCE)
+        options = parse_camera_options(camera_format, camera_size, camera_rate)
+        wanted_source = _camera(str(camera), options, patience)
     _run_one(
         wanted,
-        frames,
+        wanted_source,
         lambda: _open_engine(model, device, backend, rebuild=rebuild),
         notes,
+        watchdog,
         skip_dry=skip_dry,
         as_json=as_json,
     )
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """A source that is not open yet.
+
+    Attributes:
+        health: what is told of it before it is open, and after.
+        may_be_away: it is waited for, if it is.
+        open: opens it.
+    """
+
+    health: Health
+    may_be_away: bool
+    open: Callable[[], Source]
+
+
 def _run_one(
     wanted: Outputs,
-    frames: Source,
+    source: _Wanted,
     open_model: Callable[[], Engine],
     notes: Notes,
+    watchdog: Watchdog,
     *,
     skip_dry: bool,
     as_json: bool,
 ) -> None:
     """One source through one engine."""
-    with frames, ExitStack() as held:
-        watchdog = Watchdog()
-        sink = open_outputs(wanted, frames, notes, say, watchdog.alive)
-        # Until it runs, an error leaves nothing of it behind.
+    with ExitStack() as held:
+        _serve_metrics(wanted.metrics, [source.health], held)
+        # Until they run, an error leaves nothing of them behind.
         unused = held.enter_context(ExitStack())
-        unused.callback(sink.abort)
-        engine: Engine = held.enter_context(open_model())
-        skipper = DrySkipper(engine, say) if skip_dry else None
-        engine = skipper or engine
-        if wanted.view == "mask":
-            engine = MaskView(engine, notes)
-        if wanted.metrics is not None:
-            from runtime.metrics_server import metrics_server
-
-            skipped = None if skipper is None else lambda: skipper.skipped
-            address = held.enter_context(metrics_server(wanted.metrics, [frames.health], skipped))
-            say(f"metrics: {address}")
+        page = open_page(wanted, source.health, say)
+        if page is not None:
+            unused.callback(page.abort)
+        if source.may_be_away:
+            if page is not None:
+                say(f"page: {page.name}")
+            # What is wrong with the model is told now, and the first frame does not wait for it to be loaded.
+            engine = held.enter_context(open_model())
+            watchdog.ready()
+            with status_line([source.health]):
+                frames = held.enter_context(source.open())
+        else:
+            frames = held.enter_context(source.open())
+            engine = held.enter_context(open_model())
+            watchdog.ready()
+        views = _with_views(engine, wanted, frames.health, notes, skip_dry=skip_dry)
+        sink = open_outputs(wanted, frames, notes, say, watchdog.alive, page)
         unused.pop_all()
-        watchdog.ready()
         try:
-            _run(frames, engine, sink, notes, limit=wanted.limit, as_json=as_json)
+            _run(frames, views, sink, notes, limit=wanted.limit, as_json=as_json)
         finally:
             watchdog.stopping()
-            if skipper is not None:
-                say(f"{skipper.skipped} frames were dry and passed as they are")
+            if skip_dry:
+                dry = frames.health.snapshot().frames_dry
+                say(f"{dry} frames were dry and passed as they are")
 
 
-_ONE_SOURCE = "give one of --camera and --input (--help lists the options)"
+def _with_views(engine: Engine, wanted: Outputs, health: Health, notes: Notes, *, skip_dry: bool) -> Engine:
+    if skip_dry:
+        engine = DrySkipper(engine, health, say)
+    return MaskView(engine, notes) if wanted.view == "mask" else engine
+
+
+def _serve_metrics(listen: tuple[str, int] | None, healths: Sequence[Health], held: ExitStack) -> None:
+    """Serves from now on, until ``held`` ends."""
+    if listen is not None:
+        from runtime.metrics_server import metrics_server
+
+        say(f"metrics: {held.enter_context(metrics_server(listen, healths))}")
 
 
 def _print_cameras() -> None:
@@ -233,18 +267,31 @@ def _print_cameras() -> None:
         say("there is no camera on this machine, or none that may be seen")
 
 
-def _open_input(text: str | None, raw: str | None, patience: LiveOptions, notes: Notes) -> Source:
-    if text is None:
-        raise UsageError(_ONE_SOURCE)
+def _input(text: str, raw: str | None, patience: LiveOptions, notes: Notes) -> _Wanted:
+    health = Health("stdin" if text == "-" else text, say=say)
     if raw is not None:
         if text != "-":
             raise UsageError("--raw is for --input -")
-        return RawSource(parse_raw(raw))
-    return open_source(expanded(text, notes), notes, patience)
+        return _Wanted(health, may_be_away=False, open=lambda: open_raw(raw, health))
+    address = expanded(text, notes)
+    return _Wanted(
+        health,
+        may_be_waited_for(address, patience),
+        lambda: open_source(address, notes, patience, None, health),
+    )
+
+
+def _camera(text: str, options: CameraOptions, patience: LiveOptions) -> _Wanted:
+    health = Health(f"camera {text}", say=say)
+    return _Wanted(health, may_be_away=True, open=lambda: _open_camera(text, options, patience, None, health))
 
 
 def _open_camera(
-    text: str, options: CameraOptions, patience: LiveOptions, cancelled: threading.Event | None = None
+    text: str,
+    options: CameraOptions,
+    patience: LiveOptions,
+    cancelled: threading.Event | None,
+    health: Health,
 ) -> Source:
     if not text.isdecimal() and not text.startswith("/"):
         raise UsageError(f"--camera {text}: give a number, from 0, or a device (/dev/video0)")
@@ -253,7 +300,7 @@ def _open_camera(
     path = device_path(camera)
     if path is not None and not path.exists():
         raise UserError(f"camera {text} is not there: there is no {path}")
-    return open_camera(camera, options, patience, cancelled)
+    return open_camera(camera, options, patience, cancelled, health)
 
 
 def _run_config(config: StreamsConfig) -> None:
@@ -263,19 +310,17 @@ def _run_config(config: StreamsConfig) -> None:
     watchdog = Watchdog()
     notes = Notes()
 
-    def open_stream(stream: StreamConfig, patience: LiveOptions, cancelled: threading.Event) -> Source:
+    def open_stream(
+        stream: StreamConfig, patience: LiveOptions, cancelled: threading.Event, health: Health
+    ) -> Source:
         if stream.camera:
-            return _open_camera(stream.camera, CameraOptions(), patience, cancelled)
-        return open_source(expanded(stream.input, notes), notes, patience, cancelled)
+            return _open_camera(stream.camera, CameraOptions(), patience, cancelled, health)
+        return open_source(expanded(stream.input, notes), notes, patience, cancelled, health)
 
     streams = Streams(config, engine, open_stream, say, watchdog.alive)
     with ExitStack() as held:
         held.callback(engine.close)
-        if config.metrics:
-            from runtime.metrics_server import metrics_server
-
-            address = held.enter_context(metrics_server(parse_listen(config.metrics), streams.healths))
-            say(f"metrics: {address}")
+        _serve_metrics(parse_listen(config.metrics) if config.metrics else None, streams.healths, held)
         say(f"{len(config.stream)} streams, with {engine.engine.info.description}")
         watchdog.ready()
         with on_interrupt(streams.stop) as interruption:
@@ -344,7 +389,13 @@ def _describe(info: StreamInfo) -> str:
 
 def main() -> None:
     """Entry point of ``granet-run``."""
-    sys.exit(run_app(app))
+    status = run_app(app)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    # Not sys.exit: all that was begun is finished, and unloading the libraries takes seconds on a busy
+    # machine, and may crash under a thread that is still in one of their reads.
+    os._exit(status)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from granet.errors import UserError
 from runtime.engine import Engine, EngineInfo
 from runtime.fitting import FittingPlan
 from runtime.frame import Pixels
+from runtime.health import Health
 from runtime.rain_measure import rain_strength
 from runtime.sources.base import Say
 
@@ -61,17 +62,14 @@ class DrySkipper(Engine):
 
     Args:
         engine: computes the others.
+        health: of the stream; counts the frames that are given back as they are.
         say: is told when frames begin to be skipped, and when they are computed again.
-
-    Attributes:
-        skipped: frames that were given back as they are.
     """
 
-    def __init__(self, engine: Engine, say: Say) -> None:
+    def __init__(self, engine: Engine, health: Health, say: Say) -> None:
         self.info: EngineInfo = engine.info
         self.has_mask = engine.has_mask
-        self.skipped = 0
-        self._engine, self._say = engine, say
+        self._engine, self._health, self._say = engine, health, say
         self._detector = DryDetector()
         self._was_dry = False
 
@@ -96,7 +94,7 @@ class DrySkipper(Engine):
             self._say("dry: frames pass as they are" if dry[-1] else "rain: frames are computed again")
         if not all(dry):
             return False
-        self.skipped += len(frames)
+        self._health.dry(len(frames))
         return True
 
     def _infer(self, batch: Pixels) -> Pixels:

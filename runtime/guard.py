@@ -11,21 +11,32 @@ from runtime.frame import Frame, Pixels
 from runtime.health import Health
 
 _STRIDE = 16
-_LIT = 48
-"""Level from which a pixel of the input is something that cannot become black."""
-_BLACK = 2
+_FAR = 48
+"""Levels from black (or white) from which a value of the input cannot become that."""
+_NEAR = 2
+"""Levels from black (or white) up to which a value of the output is that."""
 _SHARE = 0.25
-"""Share of lit pixels that are black in the output from which it is no picture."""
+"""Share of the values far from black (or white) that become it, from which the output is no picture."""
+_LEAST = 0.02
+"""Share of all values that must do so: streaks on a black night may."""
 
-_MEMORY = ("out of memory", "outofmemory", "failed to allocate", "alloc_failed", "bad_alloc", "bad alloc")
+_MEMORY = (
+    "out of memory",
+    "outofmemory",
+    "failed to allocate",
+    "alloc failed",
+    "bad alloc",
+    "memoryallocation",
+)
 
 
 class EngineGuard:
     """Runs an engine on frames of live streams, and watches what it gives.
 
-    If it raises, gives something of another shape, or gives black where there was light (which is what
-    not-a-number becomes in uint8), the frames pass as they came, with :attr:`Frame.fault` saying why;
-    the next frame is tried again. Each episode is told once when it begins and once when it ends.
+    If it raises, gives something of another shape, or gives black where there was light or white where
+    there was none, in one channel or in all (which is what not-a-number becomes in uint8), the frames pass
+    as they came, with :attr:`Frame.fault` saying why; the next frame is tried again. Each episode is told
+    once when it begins and once when it ends.
 
     Before the engine has computed anything, a :class:`UserError` is raised as it is: then the engine and
     the stream do not fit, which the user can mend.
@@ -59,7 +70,7 @@ class EngineGuard:
         except UserError as error:
             if not self._has_worked:
                 raise
-            faults = [str(error)] * len(frames)
+            faults = [_reason(error)] * len(frames)
         except Exception as error:  # noqa: BLE001 - whatever a backend raises, the picture goes on
             faults = [_reason(error)] * len(frames)
         else:
@@ -85,8 +96,8 @@ class EngineGuard:
 
 
 def _reason(error: Exception) -> str:
-    text = f"{type(error).__name__}: {error}"
-    if isinstance(error, MemoryError) or any(sign in text.lower() for sign in _MEMORY):
+    text = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, MemoryError) or any(sign in text.lower().replace("_", " ") for sign in _MEMORY):
         return "out of memory"
     line = " ".join(text.split())
     return line if len(line) <= 200 else f"{line[:199]}…"
@@ -102,11 +113,14 @@ def _faults(before: Pixels, after: Pixels) -> list[str]:
 
 def _fault_of(before: Pixels, after: Pixels) -> str:
     """Looks at one pixel in 256, because this is done for every frame."""
-    lit = _brightest(before) >= _LIT
-    black = lit & (_brightest(after) <= _BLACK)
-    return "it gave black, or not a number" if black.sum() > _SHARE * lit.sum() else ""
-
-
-def _brightest(pixels: Pixels) -> Pixels:
-    sample = pixels[::_STRIDE, ::_STRIDE]
-    return np.maximum(np.maximum(sample[..., 0], sample[..., 1]), sample[..., 2])
+    was, now = before[::_STRIDE, ::_STRIDE], after[::_STRIDE, ::_STRIDE]
+    least = _LEAST * was.shape[0] * was.shape[1]
+    for name, far, near in (
+        ("black", was >= _FAR, now <= _NEAR),
+        ("white", was <= 255 - _FAR, now >= 255 - _NEAR),
+    ):
+        # By channel: one weight that is not a number may spoil one of the three only.
+        wrong, possible = (far & near).sum((0, 1)), far.sum((0, 1))
+        if ((wrong > _SHARE * possible) & (wrong > least)).any():
+            return f"it gave {name}, or not a number"
+    return ""

@@ -53,6 +53,7 @@ class HealthSnapshot:
         age: seconds since the last frame was written; ``None`` before the first.
         frames_in: frames decoded, dropped ones included.
         frames_out: frames written.
+        frames_dry: frames that passed as they are because they were dry.
         dropped: frames that gave way to newer ones; every reason has a number.
         events: how often each :data:`Event` happened; every event has a number.
         transitions: how often each state was entered; every state has a number.
@@ -70,6 +71,7 @@ class HealthSnapshot:
     age: float | None
     frames_in: int
     frames_out: int
+    frames_dry: int
     dropped: Mapping[DropReason, int]
     events: Mapping[Event, int]
     transitions: Mapping[State, int]
@@ -83,9 +85,14 @@ class Health:
 
     Args:
         name: of the stream; credentials in it are masked.
-        live: whether frames come at their own pace. A file's picture may stand as long as it likes.
+        live: whether frames come at their own pace. A file's picture may stand as long as it likes, and
+            its states are not told.
         say: is told every change of state, once, in one line.
         clock: seconds that only go forward.
+
+    Attributes:
+        name: as above; may be changed.
+        live: as above; may be changed, as it is known for certain only once a source is open.
     """
 
     def __init__(
@@ -97,14 +104,15 @@ class Health:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = mask(name)
-        self._live, self._say, self._clock = live, say, clock
+        self.live = live
+        self._say, self._clock = say, clock
         self._lock = threading.Lock()
         self._state: State = "connecting"
         self._detail = ""
         self._since = self._lost_at = clock()
         self._written_at: float | None = None
         self._was_live = False
-        self._frames_in = self._frames_out = 0
+        self._frames_in = self._frames_out = self._frames_dry = 0
         self._dropped: Counter[DropReason] = Counter()
         self._events: Counter[Event] = Counter()
         self._transitions: Counter[State] = Counter({"connecting": 1})
@@ -136,7 +144,7 @@ class Health:
             self._was_live = self._was_live or state == "live"
             self._state, self._detail, self._since = state, mask(detail), now
             self._transitions[state] += 1
-        if line:
+        if line and self.live:
             self._say(line)
         return True
 
@@ -153,6 +161,11 @@ class Health:
             self._written_at = now
             self._latencies[bisect_left(LATENCY_BOUNDS, latency)] += 1
             self._latency_sum += latency
+
+    def dry(self, frames: int) -> None:
+        """So many frames pass as they are because it does not rain."""
+        with self._lock:
+            self._frames_dry += frames
 
     def drop(self, reason: DropReason) -> None:
         """A frame gave way to a newer one."""
@@ -175,13 +188,14 @@ class Health:
         with self._lock:
             return HealthSnapshot(
                 name=self.name,
-                live=self._live,
+                live=self.live,
                 state=self._state,
                 detail=self._detail,
                 state_seconds=now - self._since,
                 age=None if self._written_at is None else now - self._written_at,
                 frames_in=self._frames_in,
                 frames_out=self._frames_out,
+                frames_dry=self._frames_dry,
                 dropped={reason: self._dropped[reason] for reason in DROP_REASONS},
                 events={event: self._events[event] for event in EVENTS},
                 transitions={state: self._transitions[state] for state in STATES},
@@ -200,7 +214,7 @@ class Health:
         with self._lock:
             shown_at = self._lost_at if self._written_at is None else self._written_at
             still = now - shown_at
-            if not self._live or still <= FRESH:
+            if not self.live or still <= FRESH:
                 return None
             seconds = f"{int(still)} s"
             if self._state == "ended":

@@ -1,7 +1,7 @@
 """Figures for Prometheus, over HTTP at ``/metrics``: what :mod:`runtime.health` counted, when asked."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from socketserver import TCPServer, ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -25,18 +25,19 @@ class HealthCollector(Collector):
 
     Args:
         healths: of the streams.
-        skipped: frames that were not computed because they were dry, by stream; ``None`` if nothing is
-            skipped.
     """
 
-    def __init__(self, healths: Sequence[Health], skipped: Callable[[], int] | None = None) -> None:
-        self._healths, self._skipped = healths, skipped
+    def __init__(self, healths: Sequence[Health]) -> None:
+        self._healths = healths
 
     def collect(self) -> Iterable[Metric]:
         """Every metric; see prometheus-client."""
         read = CounterMetricFamily("granet_frames_read", "Frames decoded.", labels=["stream"])
         written = CounterMetricFamily(
             "granet_frames_written", "Frames handed to the sinks.", labels=["stream"]
+        )
+        dry = CounterMetricFamily(
+            "granet_frames_dry", "Frames passed as they are because they were dry.", labels=["stream"]
         )
         dropped = CounterMetricFamily(
             "granet_frames_dropped", "Frames that gave way to newer ones.", labels=["stream", "reason"]
@@ -60,6 +61,7 @@ class HealthCollector(Collector):
         for now in (health.snapshot() for health in self._healths):
             read.add_metric([now.name], now.frames_in)
             written.add_metric([now.name], now.frames_out)
+            dry.add_metric([now.name], now.frames_dry)
             for reason, count in now.dropped.items():
                 dropped.add_metric([now.name, reason], count)
             for event, count in now.events.items():
@@ -71,23 +73,16 @@ class HealthCollector(Collector):
                 age.add_metric([now.name], now.age)
             failing.add_metric([now.name], float(bool(now.engine_failing)))
             latency.add_metric([now.name], _buckets(now), now.latency_sum)
-        yield from (read, written, dropped, events, entered, state, age, failing, latency)
-        if self._skipped is not None:
-            dry = CounterMetricFamily("granet_frames_dry", "Frames passed through as dry.")
-            dry.add_metric([], self._skipped())
-            yield dry
+        yield from (read, written, dry, dropped, events, entered, state, age, failing, latency)
 
 
 @contextmanager
-def metrics_server(
-    listen: tuple[str, int], healths: Sequence[Health], skipped: Callable[[], int] | None = None
-) -> Iterator[str]:
+def metrics_server(listen: tuple[str, int], healths: Sequence[Health]) -> Iterator[str]:
     """Serves the metrics while it lasts.
 
     Args:
         listen: (host, port); port 0 is any that is free.
         healths: of the streams.
-        skipped: see :class:`HealthCollector`.
 
     Yields:
         The address.
@@ -96,7 +91,7 @@ def metrics_server(
         UserError: if nothing can listen there, or prometheus-client is not installed.
     """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(HealthCollector(healths, skipped))
+    registry.register(HealthCollector(healths))
     try:
         server = make_server(
             listen[0], listen[1], make_wsgi_app(registry), _server_class(listen[0]), handler_class=_Silent

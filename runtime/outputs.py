@@ -41,8 +41,22 @@ class Outputs:
     limit: int | None = None
 
 
+def open_page(wanted: Outputs, health: Health, say: Say) -> PageSink | None:
+    """The page, if one is asked for: open before there is a source, so that it says what is waited for.
+
+    Raises:
+        UserError: if nothing can listen there.
+    """
+    return None if wanted.serve is None else PageSink(wanted.serve, health, say)
+
+
 def open_outputs(
-    wanted: Outputs, source: Source, notes: Say, say: Say, beat: Callable[[], None]
+    wanted: Outputs,
+    source: Source,
+    notes: Say,
+    say: Say,
+    beat: Callable[[], None],
+    page: PageSink | None = None,
 ) -> SeveralSinks:
     """Opens everything that is written to.
 
@@ -52,16 +66,15 @@ def open_outputs(
         notes: is told, once, what is not kept.
         say: is told what becomes of an output.
         beat: called again and again by the thread that writes, unless it is stuck.
+        page: from :func:`open_page`; aborted with the others if one of them is refused.
 
     Raises:
         UserError: if one is refused; nothing was written then.
     """
     if len({_place(text) for text in wanted.destinations}) < len(wanted.destinations):
         raise UsageError("--output: the same destination twice")
-    health, sinks = source.health, list[Sink]()
+    health, sinks = source.health, list[Sink]([] if page is None else [page])
     try:
-        if wanted.serve is not None:
-            sinks.append(PageSink(wanted.serve, health, say))
         for text in wanted.destinations or ([] if sinks else [None]):
             sinks.append(_open(text, wanted, source, health, notes, say))
         if wanted.view == "slider" and not any(sink.wants_before for sink in sinks):

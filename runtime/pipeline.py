@@ -25,14 +25,17 @@ from runtime.sources.base import Say, Source
 from runtime.statistics import Summary, Times
 
 QUEUED = 3
-"""Frames that wait between two stages: enough to even out their jitter."""
+"""Frames that wait between two stages, at most: enough to even out their jitter."""
+
+AHEAD = 0.3
+"""Seconds of the engine's work that are read ahead of it: what was read has to be finished after a stop."""
 
 DRAIN = 1.0
-"""Seconds after :meth:`Pipeline.stop` in which frames that were read are still written."""
+"""Seconds after :meth:`Pipeline.stop` in which frames that were read are still written. With what the sinks
+and the source may take to end, it makes less than the two seconds that are promised."""
 
 _IDLE = 0.05
-_GRACE = 0.4
-_JOIN = 0.5
+_JOIN = 0.2
 _AS_THEY_ARE = "as they are"
 
 
@@ -94,9 +97,8 @@ class Pipeline:
     def stop(self) -> None:
         """Ends the run; a second call does not wait for anything.
 
-        No more is read. What was read of a file is written first, unless that takes longer than
-        :data:`DRAIN`; of a live source, the frame that is in the engine. May be called from any thread
-        and from a signal handler.
+        No more is read. What was read is written first, unless that takes longer than :data:`DRAIN`.
+        May be called from any thread and from a signal handler.
         """
         # The queues are closed by the loop: a signal can arrive while this very thread has their lock.
         if self._stopping.is_set():
@@ -137,9 +139,14 @@ class Pipeline:
     def _reading(self) -> None:
         """The first thread: source -> queue."""
         try:
-            for frame in self._source.frames(self._engine.info.colour):
+            frames = iter(self._source.frames(self._engine.info.colour))
+            # What waits for room is not read yet, and so is not lost by a stop.
+            while self._read.wait_for_room() and (frame := next(frames, None)) is not None:
                 self.health.frame_in()
+                if not self._live:
+                    self.health.enter("live")
                 if not self._read.put(_Work(frame, time.perf_counter())):
+                    self.health.drop("engine")
                     return
                 self._frames_in += 1
                 if self._stopping.is_set() or (self._frames_in == self._limit and not self._live):
@@ -147,6 +154,8 @@ class Pipeline:
         except UserError:
             self._source_failed = True
             raise
+        finally:
+            self._read.withdraw()
 
     def _inferring(self) -> None:
         """The second thread: queue -> engine -> queue.
@@ -182,15 +191,18 @@ class Pipeline:
     def _writing(self) -> None:
         """This thread: queue -> sink."""
         while self._frames_out != self._limit and self._sink.wants_more:
-            waited_enough = self._stopping.is_set() and self._drain()
+            if self._stopping.is_set() and self._drain():
+                return
             try:
                 work = self._done.get(_IDLE)
             except TimeoutError:
-                if self._hurry or waited_enough:
+                if self._hurry:
                     return
                 self._sink.idle()
                 continue
             if work is None:
+                # What came after the last frame.
+                self._sink.write_sound(self._source.sound())
                 return
             self._sink.write(work.frame, work.before)
             self._sink.write_sound(self._source.sound())
@@ -201,12 +213,12 @@ class Pipeline:
             self._progress(self._frames_out)
 
     def _drain(self) -> bool:
-        """After a stop: nothing more is read; ``True`` once the engine is not waited for any longer."""
+        """After a stop: nothing more is read; ``True`` once what was read is not waited for any longer."""
         now = time.monotonic()
         if self._drain_until is None:
             self._drain_until = now + DRAIN
-        self._read.close(discard=self._live or now > self._drain_until)
-        return now > self._drain_until + _GRACE
+            self._read.close()
+        return now > self._drain_until
 
     def _infer(self, frame: Frame) -> Frame:
         start = time.perf_counter()
@@ -216,8 +228,11 @@ class Pipeline:
                 result = self._guard.run([frame], [self.health])[0]
             else:
                 result = replace(frame, pixels=self._engine.run(frame.pixels[None])[0])
+            seconds = time.perf_counter() - start
             with self._lock:
-                self._inference.add(time.perf_counter() - start)
+                self._inference.add(seconds)
+            if not self._live:
+                self._read.resize(min(QUEUED, int(AHEAD / max(seconds, 1e-6))))
             return result
         except UserError as error:
             if frame.name is None:
@@ -254,9 +269,11 @@ class Pipeline:
         if self._live:
             # A camera that is away would be waited for. A file is not closed under its reader.
             self._source.close()
+        self.health.enter("ended")
+        deadline = time.monotonic() + _JOIN
         for thread in threads:
             if thread.ident is not None:
-                thread.join(_JOIN)
+                thread.join(max(0.0, deadline - time.monotonic()))
 
     def _raise_unless_recording(self) -> None:
         if self._error is not None and not (self._source_failed and self._source.info.live):
@@ -264,8 +281,8 @@ class Pipeline:
 
     def _tell_loss(self) -> None:
         """A stop that the engine was too slow for."""
-        lost = self._frames_in - self._frames_out
-        if self._stopping.is_set() and not self._live and lost > 0 and self._frames_out != self._limit:
+        lost = self._frames_in - self._frames_out - self._read.dropped - self._done.dropped
+        if self._drain_until is not None and lost > 0 and self._frames_out != self._limit:
             self._say(f"stopped: {lost} frames that were read could not be written in time")
 
     def _queue(self, reason: DropReason) -> FrameQueue[_Work]:

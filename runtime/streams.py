@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import cast
 
 from granet.errors import UserError
@@ -10,14 +11,14 @@ from runtime.engine import Engine
 from runtime.health import Health
 from runtime.listen import parse_listen
 from runtime.mask_view import MaskView
-from runtime.outputs import Outputs, View, open_outputs
+from runtime.outputs import Outputs, View, open_outputs, open_page
 from runtime.pipeline import Pipeline
 from runtime.shared_engine import SharedEngine
 from runtime.sources.base import Say, Source
 from runtime.sources.supervised import LiveOptions
 from runtime.streams_config import StreamConfig, StreamsConfig
 
-OpenStream = Callable[[StreamConfig, LiveOptions, threading.Event], Source]
+OpenStream = Callable[[StreamConfig, LiveOptions, threading.Event, Health], Source]
 """Opens the source of a stream; the event ends the wait for its first frame."""
 
 _LOOK = 0.2
@@ -42,8 +43,8 @@ class Streams:
         say: Say,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
-        self.healths: list[Health] = []
-        """Of the streams that have given a frame; grows."""
+        self.healths = [Health(stream.name, say=say) for stream in config.stream]
+        """Of the streams, in their order."""
         self.failed: dict[str, Exception] = {}
         """Name -> why it ended before its time."""
         self._config, self._engine, self._open, self._say = config, engine, open_stream, say
@@ -60,8 +61,8 @@ class Streams:
     def run(self) -> None:
         """Runs them; one that fails is told and noted in :attr:`failed`, and the others go on."""
         threads = [
-            threading.Thread(target=self._guarded, args=(stream,), name=stream.name, daemon=True)
-            for stream in self._config.stream
+            threading.Thread(target=self._guarded, args=(stream, health), name=stream.name, daemon=True)
+            for stream, health in zip(self._config.stream, self.healths, strict=True)
         ]
         for thread in threads:
             thread.start()
@@ -71,15 +72,16 @@ class Streams:
                 thread.join(_LOOK)
         self._say(str(self._engine))
 
-    def _guarded(self, stream: StreamConfig) -> None:
+    def _guarded(self, stream: StreamConfig, health: Health) -> None:
         try:
-            self._run(stream)
+            self._run(stream, health)
         except Exception as error:  # noqa: BLE001 - told, and the others go on
+            health.enter("ended", str(error))
             if not self._stopping.is_set():
                 self.failed[stream.name] = error
                 self._say(f"{stream.name}: {error}")
 
-    def _run(self, stream: StreamConfig) -> None:
+    def _run(self, stream: StreamConfig, health: Health) -> None:
         def say(message: str) -> None:
             self._say(f"{stream.name}: {message}")
 
@@ -91,14 +93,20 @@ class Streams:
             overwrite=self._config.overwrite,
         )
         patience = LiveOptions(give_up_after=stream.give_up_after or None, live=stream.live, announce=say)
-        with self._open(stream, patience, self._stopping) as source:
-            source.health.name = stream.name
-            self.healths.append(source.health)
-            sink = open_outputs(wanted, source, say, say, lambda: None)
+        page = open_page(wanted, health, say)
+        with ExitStack() as unused:
+            if page is not None:
+                unused.callback(page.abort)
+                say(f"page: {page.name}")
+            source = self._open(stream, patience, self._stopping, health)
+            unused.callback(source.close)
+            sink = open_outputs(wanted, source, say, say, lambda: None, page)
+            unused.pop_all()
+        with source:
             say(f"{source.info.name} -> {sink.name}")
             engine: Engine = self._engine.stream()
             if stream.skip_dry:
-                engine = DrySkipper(engine, say)
+                engine = DrySkipper(engine, health, say)
             if stream.show == "mask":
                 engine = MaskView(engine, say)
             pipeline = Pipeline(source, engine, sink, compare=sink.wants_before, say=say, announce=say)

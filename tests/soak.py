@@ -2,10 +2,11 @@
 
 A camera on the loopback, in a process of its own, serves H.264 over RTSP, and hangs up after a number
 of frames. Here the pipeline reads it with an engine that gives its input back, to no output. At
-20 moments, resident memory, threads (FFmpeg's too) and open descriptors of this process are looked at.
-The slope of memory is that of a straight line through the second half of them (least squares). Of
-threads and descriptors, the median of the first and of the last quarter are given, because a connection
-may just be closing while another is opened.
+100 moments, resident memory, native memory in use (glibc's ``mallinfo2``; resident is more than that by what
+the allocator keeps), threads (FFmpeg's too) and open descriptors of this process are looked at.
+The slope of memory is that of a straight line through the second half of them (least squares). The table
+has medians of the first and of the last tenth, because a connection may just be closing while another is
+opened.
 
 Waits between attempts are a twentieth of the real ones; everything else is as it is in a real run.
 """
@@ -30,9 +31,9 @@ from runtime.sources.open import open_source
 from runtime.sources.supervised import LiveOptions
 from tests.runtime.fakes import FakeEngine
 from tests.runtime.fault_server import Fake, RtspCamera
-from tests.runtime.watching import open_descriptors, resident_bytes, system_threads
+from tests.runtime.watching import native_bytes, open_descriptors, resident_bytes, system_threads
 
-_SAMPLES = 20
+_SAMPLES = 100
 _WARM_UP = 5
 """Reconnections after which everything that is made once has been made."""
 
@@ -44,6 +45,7 @@ class Sample:
     frames: int
     reconnects: int
     memory: float
+    in_use: float
     threads: int
     descriptors: int
 
@@ -56,21 +58,27 @@ class Result:
     snapshot: HealthSnapshot
     seconds: float
 
-    def slope(self) -> float:
-        """Bytes per frame, over the second half."""
+    def slope(self) -> tuple[float, float]:
+        """Bytes per frame and per reconnection, over the second half."""
         half = self.samples[len(self.samples) // 2 :]
-        return float(np.polyfit([s.frames for s in half], [s.memory for s in half], 1)[0])
+        memory = [s.memory for s in half]
+        return (
+            float(np.polyfit([s.frames for s in half], memory, 1)[0]),
+            float(np.polyfit([s.reconnects for s in half], memory, 1)[0]),
+        )
 
     def ends(self) -> tuple[Sample, Sample]:
-        """The first and the last sample, with the median threads and descriptors of a quarter each."""
-        count = max(3, len(self.samples) // 4)
+        """The first and the last sample, with what they hold as the median of their neighbours."""
+        count = max(3, len(self.samples) // 10)
         first, last = (
             replace(
                 sample,
-                threads=median_low(s.threads for s in quarter),
-                descriptors=median_low(s.descriptors for s in quarter),
+                memory=median_low(s.memory for s in tenth),
+                in_use=median_low(s.in_use for s in tenth),
+                threads=median_low(s.threads for s in tenth),
+                descriptors=median_low(s.descriptors for s in tenth),
             )
-            for sample, quarter in (
+            for sample, tenth in (
                 (self.samples[0], self.samples[:count]),
                 (self.samples[-1], self.samples[-count:]),
             )
@@ -85,19 +93,20 @@ class Result:
             ("frames", f"{first.frames:,}", f"{last.frames:,}"),
             ("reconnections", f"{first.reconnects:,}", f"{last.reconnects:,}"),
             ("resident memory, MiB", f"{first.memory / 2**20:.1f}", f"{last.memory / 2**20:.1f}"),
+            ("native memory in use, MiB", f"{first.in_use / 2**20:.2f}", f"{last.in_use / 2**20:.2f}"),
             ("threads", f"{first.threads}", f"{last.threads}"),
             ("descriptors", f"{first.descriptors}", f"{last.descriptors}"),
         ]
         lines = [f"| {' | '.join(row)} |" for row in rows]
-        per, fared = self.slope(), self.snapshot
+        (frame, connection), fared = self.slope(), self.snapshot
         return "\n".join(
             [
                 lines[0],
                 "|---|---:|---:|",
                 *lines[1:],
                 "",
-                f"Memory in the second half: {per:+.2f} bytes a frame "
-                f"({per * 1e5 / 2**20:+.2f} MiB in 100,000).",
+                f"Resident memory in the second half: {frame:+.2f} bytes a frame "
+                f"({frame * 1e5 / 2**20:+.2f} MiB in 100,000), or {connection:+.0f} bytes a reconnection.",
                 f"{self.seconds:.0f} s; {fared.frames_out:,} frames written, "
                 f"{sum(fared.dropped.values()):,} dropped, {fared.events['corrupt_packet']:,} corrupt "
                 f"packets, {fared.events['timestamp_repair']:,} timestamps repaired, "
@@ -162,6 +171,7 @@ def _sample(snapshot: HealthSnapshot) -> Sample:
         snapshot.frames_in,
         snapshot.events["reconnect"],
         resident_bytes(),
+        native_bytes(),
         system_threads(),
         open_descriptors(),
     )

@@ -12,6 +12,7 @@ from av.video.stream import VideoStream
 
 from granet.errors import UserError
 from runtime.sinks.containers import VideoContainer
+from runtime.sinks.sound_track import SoundTrack
 from runtime.sources.base import Chroma, SoundPacket, StreamInfo
 
 _P = ParamSpec("_P")
@@ -19,7 +20,7 @@ _T = TypeVar("_T")
 
 
 class Muxer:
-    """One output container with one video stream and a copy of the input's sound.
+    """One output container with one video stream and the input's sound.
 
     Args:
         target: FFmpeg's name of what to write.
@@ -61,6 +62,9 @@ class Muxer:
         self._container.metadata.update(info.metadata)
         self._video = self._add_video(kind, rate, size, chroma, tags, info.aspect)
         self._sound = {stream.index: self._add_sound(stream) for stream in info.sound}
+        self._live = info.live
+        self._start: Fraction | None = None
+        """Time of the first frame."""
 
     def write(self, frame: av.VideoFrame) -> None:
         """Encodes a frame whose ``pts`` is in the source's time base.
@@ -74,16 +78,24 @@ class Muxer:
         elif frame.pts is not None and frame.duration:
             self._durations[frame.pts] = frame.duration
         frame.time_base = self._time_base
+        if self._start is None and frame.pts is not None:
+            self._start = frame.pts * self._time_base
         self._mux(self._do(self._video.encode, frame))
 
     def write_sound(self, packets: list[SoundPacket]) -> None:
-        """Copies coded sound."""
+        """Writes coded sound."""
         for packet in packets:
             target = self._sound.get(packet.stream_index)
-            if target is None or packet.dts is None:
+            if target is None or packet.dts is None or self._is_before_start(packet):
                 continue
-            packet.stream = target
-            self._do(self._container.mux, packet)
+            for coded in self._do(target.coded, packet):
+                self._do(self._container.mux, coded)
+
+    def _is_before_start(self, packet: SoundPacket) -> bool:
+        """Whether it belongs to what a live recording, which may begin at any moment, does not have."""
+        if not self._live:
+            return False
+        return self._start is None or packet.dts is None or packet.dts * packet.time_base < self._start
 
     def finish(self) -> None:
         """Writes all that is left and the end of the file."""
@@ -125,16 +137,14 @@ class Muxer:
             context.max_b_frames = 0
         return stream
 
-    def _add_sound(self, source: AudioStream) -> AudioStream:
+    def _add_sound(self, source: AudioStream) -> SoundTrack:
         try:
-            stream = self._container.add_stream_from_template(source)
+            return SoundTrack(self._container, source)
         except ValueError as error:
             codec = source.codec_context.name
             raise UserError(
                 f"{self._name}: this kind of file cannot hold the sound of the input ({codec}); write .mkv"
             ) from error
-        stream.metadata.update(source.metadata)
-        return stream
 
     def _do(self, action: Callable[_P, _T], /, *arguments: _P.args, **options: _P.kwargs) -> _T:
         """Calls FFmpeg; what fails is a fault of the destination."""

@@ -15,6 +15,8 @@ from runtime.sources.base import Say
 class PageSink(Sink):
     """Serves the newest frame over plain HTTP to any number of viewers; none of them holds up the run.
 
+    It serves from the start: the page and the figures say what is waited for while there is no picture.
+
     Args:
         listen: (host, port).
         health: of the stream.
@@ -34,12 +36,12 @@ class PageSink(Sink):
         self.name = url_of(listen[0], self._server.server_address[1])
         if not is_loopback(listen[0]):
             say(f"{self.name}: everyone who reaches this machine can look; there is no password")
+        threading.Thread(target=self._server.serve_forever, args=(0.1,), name="page", daemon=True).start()
 
     def start(self, colour: Colour) -> None:
-        """Begins to serve."""
+        """Begins to show pictures."""
         super().start(colour)
         self._pictures = self._server.pictures = PagePictures(colour, self._health.banner)
-        threading.Thread(target=self._server.serve_forever, args=(0.1,), name="page", daemon=True).start()
 
     def write(self, frame: Frame, before: Frame | None = None) -> None:
         """Shows a frame; costs nothing if nobody looks."""
@@ -52,7 +54,6 @@ class PageSink(Sink):
 
     def abort(self) -> None:
         """Stops serving."""
-        if self._pictures is not None:
-            self._pictures = None
+        if not self._server.ending:
             self._server.shutdown()
-        self._server.close()
+            self._server.close()

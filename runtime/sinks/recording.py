@@ -7,11 +7,15 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from av.audio.stream import AudioStream
+
 from granet.errors import UserError
 from runtime.frame import Colour, Frame
 from runtime.health import Health
 from runtime.sinks.base import Sink
+from runtime.sinks.containers import container_for
 from runtime.sinks.part_file import check_file
+from runtime.sinks.sound_track import can_hold
 from runtime.sinks.video import VideoSink
 from runtime.sources.base import Say, SoundPacket, StreamInfo
 
@@ -33,7 +37,8 @@ class RecordingSink(Sink):
     The first is called as it was asked for, later ones have ``-2``, ``-3`` ... before their ending. A
     ``%`` in the name makes it a pattern of the local time, as of :func:`time.strftime`, so that a
     service that starts again finds a new name: ``%Y%m%d-%H%M%S.mkv``. Nothing is ever deleted but a
-    file of our own without a single frame. Only the first file has the source's sound.
+    file of our own without a single frame. Sound that this kind of file cannot hold is told and left out:
+    the picture matters more.
 
     Args:
         destination: a path whose ending says the kind of video.
@@ -58,7 +63,8 @@ class RecordingSink(Sink):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = destination
-        self._info, self._say, self._health, self._clock = info, say, health, clock
+        self._info = _with_sound_for(destination, info, say)
+        self._say, self._health, self._clock = say, health, clock
         self._overwrite = overwrite
         self._files = 0
         self._video: VideoSink | None = self._next_file()
@@ -154,8 +160,7 @@ class RecordingSink(Sink):
     def _next_file(self) -> VideoSink:
         path = Path(time.strftime(self.name) if "%" in self.name else self.name)
         number, self._files = self._files, self._files + 1
-        # What describes the sound may be gone with a connection that was lost since.
-        info = self._info if number == 0 else replace(self._info, sound=())
+        info = self._info
         if number == 0 and "%" not in self.name:
             return VideoSink(str(path), info, self._say, overwrite=self._overwrite)
         stem = path.stem
@@ -164,3 +169,21 @@ class RecordingSink(Sink):
             path = path.with_name(f"{stem}-{number}{path.suffix}")
         check_file(path, info.paths, overwrite=False)
         return VideoSink(str(path), info, self._say, overwrite=False)
+
+
+def _can_hold(format_name: str, stream: AudioStream) -> bool:
+    # MP4 and QuickTime store single samples without times: after a gap, all the rest would be early.
+    if format_name in ("mp4", "mov") and stream.codec_context.name.startswith("pcm_"):
+        return False
+    return can_hold(format_name, stream)
+
+
+def _with_sound_for(destination: str, info: StreamInfo, say: Say) -> StreamInfo:
+    kind = container_for(Path(destination).suffix)
+    kept = tuple(stream for stream in info.sound if _can_hold(kind.format, stream))
+    if len(kept) < len(info.sound):
+        names = ", ".join(stream.codec_context.name for stream in info.sound if stream not in kept)
+        say(
+            f"{destination}: this kind of file cannot hold the sound ({names}), which is left out; write .mkv"
+        )
+    return replace(info, sound=kept)

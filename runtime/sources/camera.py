@@ -7,9 +7,11 @@ from pathlib import Path
 
 import cv2
 
+from granet.errors import UserError
 from runtime.frame import Pixels
 from runtime.sources.base import WrongSettingsError
 from runtime.sources.capture import CaptureSource
+from runtime.sources.v4l2 import problem_of
 
 _HINT = "--list-cameras shows what there is"
 _DEVICE = "/dev/video"
@@ -39,7 +41,7 @@ class CameraSource(CaptureSource):
         options: format, size and frame rate.
 
     Raises:
-        WrongSettingsError: if the camera does not do what ``options`` say.
+        WrongSettingsError: if the camera does not do what ``options`` say, or is none.
         UserError: if there is no such camera, or it gives no frame.
     """
 
@@ -48,11 +50,17 @@ class CameraSource(CaptureSource):
         name = f"camera {camera}"
         if wanted.pixel_format is not None and len(wanted.pixel_format) != 4:
             raise WrongSettingsError(f"{name}: a format has four letters (MJPG), not {wanted.pixel_format}")
+        path = device_path(camera)
+        problem = None if path is None else problem_of(path)
+        if problem is not None:
+            raise (WrongSettingsError if problem.for_ever else UserError)(f"{name}: {problem.text}")
+        opened = _identity(path)
         super().__init__(
             name,
             lambda: _open(camera, wanted),
-            "is not there, or is not ours to use",
+            "cannot be used with OpenCV",
             lambda capture, first: _check(name, capture, first, wanted),
+            lambda: _identity(path) != opened,
         )
 
 
@@ -63,8 +71,18 @@ def device_path(camera: int | str) -> Path | None:
     return Path(f"{_DEVICE}{camera}" if isinstance(camera, int) else camera)
 
 
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    """Tells a device from another in its place: the file of a camera that comes back is a new one."""
+    try:
+        status = None if path is None else path.stat()
+    except OSError:
+        return None
+    return None if status is None else (status.st_dev, status.st_ino)
+
+
 def _open(camera: int | str, wanted: CameraOptions) -> cv2.VideoCapture:
-    capture = cv2.VideoCapture(camera)
+    # By name: else OpenCV would also try to read a device as a video file.
+    capture = cv2.VideoCapture(camera, cv2.CAP_V4L2 if sys.platform.startswith("linux") else cv2.CAP_ANY)
     if capture.isOpened():
         # The format first: the sizes and rates that there are depend on it.
         if wanted.pixel_format is not None:

@@ -1,10 +1,8 @@
 """What OpenCV captures: the frames of an opened ``cv2.VideoCapture``, live."""
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 
 import cv2
@@ -21,6 +19,7 @@ PATIENCE = 5.0
 """Seconds without a frame after which a camera counts as gone."""
 
 _PAUSE = 0.01
+_SILENT = 0
 
 
 class CaptureSource(Source):
@@ -28,9 +27,10 @@ class CaptureSource(Source):
 
     Args:
         name: for people.
-        make: opens the capture; OpenCV and its drivers are silenced while it runs.
+        make: opens the capture.
         missing: what to say if it does not open.
         check: called with the opened capture and its first frame; raises what is wrong with them.
+        gone: whether what was opened is there no more; asked when a read fails.
 
     Raises:
         UserError: if it does not open, or gives no frame.
@@ -42,20 +42,21 @@ class CaptureSource(Source):
         make: Callable[[], cv2.VideoCapture],
         missing: str,
         check: Callable[[cv2.VideoCapture, Pixels], None] = lambda capture, first: None,
+        gone: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._name = name
+        self._name, self._gone = name, gone
         self._busy = threading.Lock()
-        with quiet():
-            self._capture = make()
-            opened = self._capture.isOpened()
-            first = self._read() if opened else None
+        _silence()
+        self._capture = make()
+        opened = self._capture.isOpened()
+        first = self._read() if opened else None
         try:
             if first is None:
                 silent = "gives no frames; does another program use it?"
                 raise UserError(f"{name}: {silent if opened else missing}")
             check(self._capture, first)
         except UserError:
-            self._capture.release()
+            self.close()
             raise
         self._first: Pixels | None = first
         rate = self._capture.get(cv2.CAP_PROP_FPS)
@@ -94,6 +95,8 @@ class CaptureSource(Source):
             pixels = self._read()
             if pixels is not None:
                 return pixels
+            if self._gone():
+                raise UserError(f"{self._name}: was unplugged")
             time.sleep(_PAUSE)
         raise UserError(f"{self._name}: has given no frame for {PATIENCE:g} s")
 
@@ -107,17 +110,12 @@ class CaptureSource(Source):
         return np.asarray(pixels, np.uint8) if good and pixels is not None and pixels.ndim == 3 else None
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silences OpenCV and the drivers below it, which write to stderr past Python."""
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    kept, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(sink, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(sink)
-        cv2.utils.logging.setLogLevel(level)
+def _silence() -> None:
+    """Keeps OpenCV from writing to stderr, from now on: what it would tell is told in our words.
+
+    It warns while a camera is opened, read and given back. Not by redirecting stderr: what is said
+    elsewhere while an opening hangs would be lost.
+    """
+    # Until OpenCV 4.7, which some systems have with GStreamer, the function was elsewhere.
+    old = getattr(cv2, "setLogLevel", None)
+    (old or cv2.utils.logging.setLogLevel)(_SILENT)

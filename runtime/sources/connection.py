@@ -3,23 +3,28 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from granet.errors import UserError
 from runtime.frame import Colour, Frame
 from runtime.health import Health
-from runtime.sources.base import Source, StreamInfo
+from runtime.sources.base import SoundPacket, Source, StreamInfo
+from runtime.sources.live_sound import MOST_WAITING, assigned, lasting
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """A frame, the colour order it has, when it came, and what its connection says of itself."""
+    """A frame, the colour order it has, when it came, and what its connection says of itself.
+
+    ``sound`` is what came since the frame that was taken before it.
+    """
 
     frame: Frame
     colour: Colour
     at: float
     index: int
     info: StreamInfo
+    sound: list[SoundPacket]
 
 
 class Inbox:
@@ -34,16 +39,17 @@ class Inbox:
         self.closed = False
         self.last_at = 0.0
 
-    def put(self, connection: "Connection", frame: Frame, info: StreamInfo) -> bool:
-        """Replaces the frame that waits; ``False`` if the connection was left."""
+    def put(self, connection: "Connection", frame: Frame, info: StreamInfo, sound: list[SoundPacket]) -> bool:
+        """Replaces the frame that waits, but not its sound; ``False`` if the connection was left."""
         with self._changed:
             if connection.is_left or self.closed:
                 return False
             if self._arrival is not None:
                 self._health.frame_in()
                 self._health.drop("source")
+                sound = [*self._arrival.sound, *sound][-MOST_WAITING:]
             self.last_at = time.monotonic()
-            self._arrival = Arrival(frame, connection.colour, self.last_at, self._count, info)
+            self._arrival = Arrival(frame, connection.colour, self.last_at, self._count, info, sound)
             self._count += 1
             self._changed.notify_all()
             return True
@@ -107,11 +113,13 @@ class Connection:
     def _run(self) -> None:
         try:
             with self._open() as source:
-                self.info = source.info
+                streams = source.info.sound
+                self.info = info = replace(source.info, sound=lasting(streams))
                 self.started_at = time.monotonic()
-                self.ended_for_good = not source.info.live
+                self.ended_for_good = not info.live
                 for frame in source.frames(self.colour):
-                    if not self._inbox.put(self, frame, source.info):
+                    sound = assigned(source.sound(), streams, info.sound)
+                    if not self._inbox.put(self, frame, info, sound):
                         return
         except UserError as error:
             self.error, self.ended_for_good = error, False

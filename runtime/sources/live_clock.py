@@ -29,7 +29,8 @@ class LiveClock:
 
     def __init__(self, repaired: Callable[[], None]) -> None:
         self._repaired = repaired
-        self._offset = Fraction(0)
+        self.offset = Fraction(0)
+        """Seconds from the time of the stream to the time that is given."""
         self._last: int | None = None
         self._last_in: Fraction | None = None
         self._last_arrival = self._origin = 0.0
@@ -50,7 +51,7 @@ class LiveClock:
         time = self._from_stream(pts, passed, arrival)
         if time is None:
             time = self._from_arrival(passed, arrival)
-            self._offset = time * TIME_BASE - (pts or 0)
+            self.offset = time * TIME_BASE - (pts or 0)
             self._origin = arrival - float(time * TIME_BASE)
         self._last, self._last_in = time, pts
         return time
@@ -66,7 +67,7 @@ class LiveClock:
         """The stream's time, moved by one unit if need be; ``None`` if it is worth nothing."""
         if pts is None or self._last_in is None or self._last is None:
             return None
-        delta, seconds = pts - self._last_in, pts + self._offset
+        delta, seconds = pts - self._last_in, pts + self.offset
         drift = abs(float(seconds) - (arrival - self._origin))
         if delta < -_STEP_BACK or delta > passed + _JUMP or drift > _JUMP + passed:
             self._repaired()

@@ -36,6 +36,15 @@ def server_probe(url: str) -> Callable[[], bool] | None:
     return lambda: _answers(place, _QUESTIONS.get(scheme, b""))
 
 
+def host_is_known(url: str) -> bool:
+    """Whether the host of an address has an address itself: FFmpeg calls it an input/output error if not."""
+    try:
+        socket.getaddrinfo(urlsplit(url).hostname, None)
+    except OSError:
+        return False
+    return True
+
+
 def device_probe(path: Path) -> Callable[[], bool]:
     """A function that says whether a device is plugged in."""
     return path.exists

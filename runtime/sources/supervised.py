@@ -18,13 +18,22 @@ from fractions import Fraction
 import cv2
 import numpy as np
 
+from granet.credentials import mask
 from granet.errors import UserError
 from runtime.frame import Colour, Frame
 from runtime.health import Health
 from runtime.sources.backoff import Backoff
-from runtime.sources.base import DecodedFrame, Say, Source, StreamInfo, WrongSettingsError
+from runtime.sources.base import (
+    DecodedFrame,
+    Say,
+    SoundPacket,
+    Source,
+    StreamInfo,
+    WrongSettingsError,
+)
 from runtime.sources.connection import Arrival, Connection, Inbox
 from runtime.sources.live_clock import TIME_BASE, LiveClock
+from runtime.sources.live_sound import LiveSound
 from runtime.sources.probe import ReturnWatch
 from runtime.sources.url import SILENCE, TIMEOUT
 
@@ -35,7 +44,8 @@ _LOOK = 0.25
 _OPENS_AT_ONCE = 1.0
 """Seconds in which a camera that is there is usually opened."""
 
-_CLOSE_PATIENCE = 1.0
+_CLOSE_PATIENCE = 0.2
+"""Seconds that closing waits for a connection, which then ends by itself when its read returns."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,7 @@ class LiveOptions:
             tried again even if it cannot be opened at first.
         backoff: makes the waits between attempts.
         announce: is told each change of state, and why an attempt failed: one line each.
+        waiting: called again and again while the first frame is awaited.
     """
 
     stalled_after: float = 2.5
@@ -62,6 +73,7 @@ class LiveOptions:
     live: bool = False
     backoff: Callable[[], Backoff] = Backoff
     announce: Say = field(default=lambda message: None)
+    waiting: Callable[[], None] = field(default=lambda: None)
 
 
 class SupervisedSource(Source):
@@ -94,6 +106,7 @@ class SupervisedSource(Source):
         cancelled: threading.Event | None = None,
     ) -> None:
         self._options = options or LiveOptions()
+        self._name = mask(name)
         self.health = health or Health(name, say=self._options.announce)
         self._open_once, self._reachable = open_once, reachable
         self._cancelled = cancelled or threading.Event()
@@ -124,6 +137,10 @@ class SupervisedSource(Source):
             elif not self._supervise():
                 return
 
+    def sound(self) -> list[SoundPacket]:
+        """See :meth:`Source.sound`; it has the times of the frames."""
+        return self._sound.take()
+
     def close(self) -> None:
         """Leaves the connection; a read that hangs is left to the end of the process."""
         self._inbox.close()
@@ -136,17 +153,21 @@ class SupervisedSource(Source):
     def _wait_for_first(self) -> None:
         try:
             while not self._inbox.wait(self._patience()):
+                self._options.waiting()
                 if self._cancelled.is_set():
-                    raise UserError(f"{self.health.name}: was not waited for any longer")
+                    raise UserError(f"{self._name}: was not waited for any longer")
                 if not self._supervise():
-                    raise UserError(f"{self.health.name}: ended before its first frame")
+                    raise UserError(f"{self._name}: ended before its first frame")
         except BaseException:
             self.close()
             raise
         connection = self._connection
         assert connection is not None and connection.info is not None
         self._first_info = connection.info
-        self.info = _live_info(connection.info, self.health.name)
+        self._sound = LiveSound(
+            connection.info.sound, lambda what: self._options.announce(f"{self._name}: {what}")
+        )
+        self.info = _live_info(connection.info, self._name)
 
     def _patience(self) -> float:
         """Seconds until the connection is worth a look although nothing happened."""
@@ -212,7 +233,7 @@ class SupervisedSource(Source):
         if connection.info is not None:
             self._backoff.lived(self._inbox.last_at - connection.started_at)
         self._retry_at = now + self._backoff.wait()
-        reason = str(error).removeprefix(f"{self.health.name}: ")
+        reason = str(error).removeprefix(f"{self._name}: ")
         if self.health.snapshot().state == "connecting":
             self.health.enter("connecting", reason)
             self._tell(f"{reason}; trying again until it answers")
@@ -237,6 +258,8 @@ class SupervisedSource(Source):
             pixels = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
         time_base = frame.time_base or Fraction(1)
         pts = self._clock.time_of(None if frame.pts is None else frame.pts * time_base, arrival.at)
+        if frame.pts is not None:
+            self._sound.add(arrival.sound, arrival.info.sound, self._clock.offset, pts * TIME_BASE)
         stamped = replace(frame, pixels=pixels, index=arrival.index, pts=pts, time_base=TIME_BASE)
         if isinstance(stamped, DecodedFrame):
             # A comparison copies it, and the output has the colours of the first connection.
@@ -254,22 +277,17 @@ class SupervisedSource(Source):
         """Once for every outage."""
         if reason not in self._reasons:
             self._reasons.add(reason)
-            self._options.announce(f"{self.health.name}: {reason}")
+            self._options.announce(f"{self._name}: {reason}")
 
     def _given_up(self) -> UserError:
         snapshot = self.health.snapshot()
         self.health.enter("ended", "given up")
         why = f" ({snapshot.detail})" if snapshot.detail else ""
         return UserError(
-            f"{self.health.name}: given up after {self._options.give_up_after:g} s without a frame{why}"
+            f"{self._name}: given up after {self._options.give_up_after:g} s without a frame{why}"
         )
 
 
 def _live_info(info: StreamInfo, name: str) -> StreamInfo:
-    """``info`` of the first connection, without what does not outlive it."""
-    count = len(info.sound)
-    sound = f"{count} audio stream{'s' if count > 1 else ''} of a live source" if count else ""
-    left_behind = ", ".join(text for text in (info.left_behind, sound) if text)
-    return replace(
-        info, name=name, live=True, frames=None, time_base=TIME_BASE, sound=(), left_behind=left_behind
-    )
+    """``info`` of the first connection, as that of all."""
+    return replace(info, name=name, live=True, frames=None, time_base=TIME_BASE)

@@ -1,9 +1,11 @@
 """Which addresses are opened, how long they may keep us waiting, and how they are shown."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
+from granet.credentials import mask
 from granet.errors import UserError
 
 TIMEOUT = 10.0
@@ -11,6 +13,8 @@ TIMEOUT = 10.0
 
 SILENCE = 5.0
 """Seconds without a packet after which a live stream is worth opening again."""
+
+_SPACE = re.compile(r"[\s\x00-\x1f]")
 
 _HTTP = "http,https,tcp,tls,crypto,data,httpproxy"
 _RTSP = "rtsp,rtp,srtp,tcp,udp,tls"
@@ -43,17 +47,49 @@ def is_url(text: str) -> bool:
     return bool(colon) and ("://" in text or scheme.lower() in {*_PROTOCOLS, "file"})
 
 
+def split_url(text: str) -> SplitResult:
+    """The parts of an address.
+
+    Raises:
+        UserError: if it cannot be right: a character that has to be quoted, no port that there is.
+    """
+    if _SPACE.search(text):
+        # Nothing more of it is shown: where a password with spaces ends cannot be told.
+        raise UserError(f"{text.partition(':')[0]}://***: has a space in it; write %20")
+    try:
+        parts = urlsplit(text)
+        before, at, _ = parts.netloc.rpartition("@")
+        late = "@" in text.split("://", 1)[-1].removeprefix(before + at)
+        if late and (at or ":" in parts.netloc):
+            raise UserError(
+                f"{mask(text)}: has an @ after its host; write it as %40, and / ? # in a password as %2F %3F "
+                "%23"
+            )
+        # Looked at only to see whether it is one.
+        _ = parts.port
+    except ValueError:
+        # Where the host or the @ was forgotten, the "port" is a password, which the error says.
+        scheme = text.partition(":")[0]
+        raise UserError(
+            f"{scheme}://***: is no address; write {scheme}://HOST:PORT/PATH, with USER:PASSWORD@ before "
+            "HOST if need be"
+        ) from None
+    return parts
+
+
 def parse_url(text: str) -> Address:
     """The address that ``text``, for which :func:`is_url` holds, stands for.
 
     Raises:
-        UserError: if its scheme is none of http, https, rtsp, rtsps and file.
+        UserError: if its scheme is none of http, https, rtsp, rtsps and file; if it cannot be right.
     """
-    scheme = urlsplit(text).scheme.lower()
+    scheme = text.partition(":")[0].lower()
     if scheme == "file":
         return file_address(unquote(urlsplit(text).path))
     if scheme not in _PROTOCOLS:
         raise UserError(f"{scheme}: addresses are not read; http, https, rtsp, rtsps and file are")
+    if not split_url(text).hostname:
+        raise UserError(f"{mask(text)}: names no host")
     options = {"protocol_whitelist": _PROTOCOLS[scheme]}
     if scheme.startswith("rtsp"):
         # Over UDP, lost packets smear the picture, and many networks let none through.

@@ -3,6 +3,7 @@
 Structures and numbers are those of ``linux/videodev2.h``, an interface that does not change.
 """
 
+import errno
 import os
 import struct
 import sys
@@ -96,6 +97,54 @@ def list_cameras(directory: Path = Path("/dev"), ioctl: Ioctl | None = None) -> 
     return [camera for camera in cameras if camera is not None]
 
 
+@dataclass(frozen=True)
+class Problem:
+    """What keeps a device from being used as a camera.
+
+    Attributes:
+        text: for people.
+        for_ever: waiting would not help.
+    """
+
+    text: str
+    for_ever: bool = False
+
+
+def problem_of(device: Path, ioctl: Ioctl | None = None) -> Problem | None:
+    """What keeps ``device`` from being a camera of ours; ``None`` if nothing that is seen from here.
+
+    Args:
+        device: on Linux.
+        ioctl: asks the kernel; ``None`` for the real one.
+    """
+    try:
+        descriptor = os.open(device, os.O_RDWR | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return Problem("is not there")
+    except PermissionError:
+        return Problem("may not be opened by this user; those of the group video usually may")
+    except OSError as error:
+        return Problem(f"cannot be opened: {error.strerror}")
+    try:
+        captures = _captures(descriptor, ioctl or _kernel_ioctl, bytearray(104))
+    except OSError as error:
+        if error.errno in (errno.ENOTTY, errno.EINVAL):
+            return Problem("is no camera; --list-cameras shows those that there are", for_ever=True)
+        return Problem(f"does not answer: {error.strerror}")
+    finally:
+        os.close(descriptor)
+    if captures:
+        return None
+    return Problem("captures no pictures; --list-cameras shows what does", for_ever=True)
+
+
+def _captures(descriptor: int, ioctl: Ioctl, answer: bytearray) -> bool:
+    """Asks a device what it is; ``answer`` is filled."""
+    ioctl(descriptor, QUERYCAP, answer)
+    everything, this = struct.unpack("=II", answer[84:92])
+    return bool((this if everything & _DEVICE_CAPS else everything) & _CAPTURE)
+
+
 def _ask(device: Path, ioctl: Ioctl) -> Camera | None:
     try:
         descriptor = os.open(device, os.O_RDWR | os.O_NONBLOCK)
@@ -103,12 +152,9 @@ def _ask(device: Path, ioctl: Ioctl) -> Camera | None:
         return Camera(device, "", problem=f"cannot be opened: {error.strerror}")
     try:
         answer = bytearray(104)
-        ioctl(descriptor, QUERYCAP, answer)
-        name = _text(answer[16:48])
-        everything, this = struct.unpack("=II", answer[84:92])
-        if not (this if everything & _DEVICE_CAPS else everything) & _CAPTURE:
+        if not _captures(descriptor, ioctl, answer):
             return None
-        return Camera(device, name, tuple(_modes(descriptor, ioctl)))
+        return Camera(device, _text(answer[16:48]), tuple(_modes(descriptor, ioctl)))
     except OSError as error:
         return Camera(device, "", problem=f"does not answer: {error.strerror}")
     finally:

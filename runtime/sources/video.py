@@ -1,6 +1,8 @@
 """A video: a file, a URL or a container on stdin, decoded by FFmpeg through PyAV."""
 
+import errno
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -18,12 +20,13 @@ from runtime.frame import Colour, Frame
 from runtime.sources.address import address_of
 from runtime.sources.base import DecodedFrame, Say, SoundPacket, Source
 from runtime.sources.clock import Clock, Pace
+from runtime.sources.probe import host_is_known
 from runtime.sources.rgb import RgbConverter
 from runtime.sources.upright import UPRIGHT, upright
 from runtime.sources.url import SILENCE, TIMEOUT, Address
 from runtime.sources.video_stream import coding_of, describe, is_live, orientation_of, video_stream
 
-_CLOSE_PATIENCE = 1.0
+_CLOSE_PATIENCE = 0.2
 """Seconds that :meth:`VideoSource.close` waits for a read to return."""
 
 _WITH_DURATION = {"matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "avi"}
@@ -150,17 +153,19 @@ class VideoSource(Source):
     def _open(self, address: Address) -> InputContainer:
         silence = self._silence if address.live else self._timeout
         timeout = (self._timeout, silence) if address.remote else None
+        start = time.monotonic()
         try:
             return av.open(address.target, "r", options=address.options, timeout=timeout)
         except av.FFmpegError as error:
-            raise UserError(f"{self._name}: {self._reason(error, address)}") from error
+            waited = time.monotonic() - start
+            raise UserError(f"{self._name}: {self._reason(error, address, waited)}") from error
 
-    def _reason(self, error: av.FFmpegError, address: Address) -> str:
+    def _reason(self, error: av.FFmpegError, address: Address, waited: float) -> str:
         # An interrupted read surfaces as whatever the protocol makes of it: the clock is the witness.
-        if isinstance(error, (av.ExitError, av.TimeoutError)):
+        if isinstance(error, (av.ExitError, av.TimeoutError)) or (address.remote and waited >= self._timeout):
             return f"no answer within {self._timeout:g} s"
-        if address.remote:
-            return f"cannot be opened ({error.strerror}), or the server was silent for {self._timeout:g} s"
+        if address.remote and error.errno == errno.EIO and not host_is_known(address.target):
+            return "there is no such host, or no network"
         if isinstance(error, (av.InvalidDataError, av.EOFError)):
             return "is damaged, or no video or picture that can be read"
         return f"cannot be opened: {error.strerror}"

@@ -26,6 +26,7 @@ from tests.media import numbered
 
 PASSWORD = "s3cret"
 _CLOCK = 90_000
+_SOUND_CLOCK = 8000
 _MTU = 1200
 
 
@@ -43,6 +44,7 @@ class Fake:
         corrupt: share of packets whose bytes are spoiled.
         half: the next frame is sent by half, and the connection is dropped.
         codec: of RTSP.
+        sound: RTSP has a second stream, G.711, whose samples all have the number of the frame (modulo 14).
     """
 
     mode: Literal["serve", "mute", "refuse", "deny", "stall"] = "serve"
@@ -53,6 +55,7 @@ class Fake:
     corrupt: float = 0.0
     half: bool = False
     codec: str = "libx264"
+    sound: bool = False
     seed: int = 0
     connections: int = 0
     started: int = 0
@@ -218,7 +221,8 @@ class RtspCamera(_Server):
             elif method == "DESCRIBE":
                 _reply(connection, "200 OK", cseq, "Content-Type: application/sdp\r\n", self._sdp())
             elif method == "SETUP":
-                transport = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\nSession: 1\r\n"
+                channels = "2-3" if "track1" in head.split(" ", 2)[1] else "0-1"
+                transport = f"Transport: RTP/AVP/TCP;unicast;interleaved={channels}\r\nSession: 1\r\n"
                 _reply(connection, "200 OK", cseq, transport)
             elif method == "PLAY":
                 _reply(connection, "200 OK", cseq, "Session: 1\r\n")
@@ -234,6 +238,7 @@ class RtspCamera(_Server):
             "m=video 0 RTP/AVP 96", f"a=rtpmap:96 {name}/{_CLOCK}",
             "a=fmtp:96 packetization-mode=1" if name == "H264" else "a=fmtp:96 profile-level-id=1",
             "a=control:track0",
+            *(("m=audio 0 RTP/AVP 0", "a=control:track1") if self.fake.sound else ()),
         )  # fmt: skip
         return "\r\n".join(lines) + "\r\n"
 
@@ -242,7 +247,14 @@ class RtspCamera(_Server):
         fake.started += 1
         codec = fake.codec
         encoder = Encoder(codec)
+        samples = 0
         for index, pixels, seconds in fake.frames():
+            if fake.sound:
+                count = max(0, int((seconds - fake.shift) * _SOUND_CLOCK) - samples)
+                sound = bytes([index % 14]) * count
+                stamp = samples + int(fake.shift * _SOUND_CLOCK) & 0xFFFFFFFF
+                connection.sendall(_rtp(sound, index & 0xFFFF, stamp, marker=False, channel=2, kind=0))
+                samples += count
             stamp = int(seconds * _CLOCK) & 0xFFFFFFFF
             for data in encoder(pixels, index):
                 payloads = list(_payloads(data)) if codec == "libx264" else list(_slices(data))
@@ -378,10 +390,12 @@ def _reply(connection: socket.socket, status: str, cseq: str, headers: str, body
     connection.sendall(f"RTSP/1.0 {status}\r\nCSeq: {cseq}\r\n{headers}{length}\r\n{body}".encode())
 
 
-def _rtp(payload: bytes, sequence: int, stamp: int, *, marker: bool) -> bytes:
-    """Interleaved on channel 0: RFC 2326, 10.12, and RFC 3550, 5.1."""
-    packet = struct.pack("!BBHII", 0x80, 96 | marker << 7, sequence, stamp, 0x1234) + payload
-    return struct.pack("!cBH", b"$", 0, len(packet)) + packet
+def _rtp(
+    payload: bytes, sequence: int, stamp: int, *, marker: bool, channel: int = 0, kind: int = 96
+) -> bytes:
+    """Interleaved: RFC 2326, 10.12, and RFC 3550, 5.1."""
+    packet = struct.pack("!BBHII", 0x80, kind | marker << 7, sequence, stamp, 0x1234 + channel) + payload
+    return struct.pack("!cBH", b"$", channel, len(packet)) + packet
 
 
 def _payloads(annex_b: bytes) -> Iterator[bytes]:

@@ -1,7 +1,9 @@
 """What cameras and networks do, done by servers on the loopback, with several seeds each."""
 
+import os
 import random
 import threading
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from runtime.sources.open import open_source
 from runtime.sources.probe import server_probe
 from tests.media import make_clip, number_of
 from tests.runtime.fault_server import PASSWORD, Fake, HttpCamera, RtspCamera
-from tests.runtime.watching import Watcher, impatient, wait_for
+from tests.runtime.watching import PATIENCE, Watcher, impatient, wait_for
 
 SEEDS = pytest.mark.parametrize("seed", [0, 1, 2])
 SERVERS = pytest.mark.parametrize(("server", "path"), [(RtspCamera, "cam"), (HttpCamera, "mjpeg")])
@@ -121,10 +123,11 @@ def test_a_camera_that_never_comes_is_given_up_if_asked_to(mode: str) -> None:
         assert "401" in str(error.value)
 
 
+@SEEDS
 @SERVERS
-def test_a_camera_that_comes_back_ends_the_wait_between_attempts(server: type, path: str) -> None:
+def test_a_camera_that_comes_back_ends_the_wait_between_attempts(server: type, path: str, seed: int) -> None:
     with server() as camera, watch(camera, path, backoff=patient_backoff) as watcher:
-        watcher.wait_for_frames()
+        watcher.wait_for_frames(random.Random(seed).randrange(2, 8))
         camera.fake.mode = "refuse"
         watcher.wait_for_state("reconnecting")
         before = camera.fake.connections
@@ -193,9 +196,10 @@ def test_another_size_and_rate_in_the_stream_pass(server: type, path: str, seed:
         assert watcher.source.info.size == (48, 64)
 
 
-def test_another_codec_passes() -> None:
+@SEEDS
+def test_another_codec_passes(seed: int) -> None:
     with RtspCamera() as camera, watch(camera) as watcher:
-        watcher.wait_for_frames()
+        watcher.wait_for_frames(random.Random(seed).randrange(2, 20))
         camera.fake.codec = "mpeg4"
         wait_for(lambda: watcher.source.health.snapshot().events["reconnect"] >= 1)
         watcher.wait_for_frames(20)
@@ -226,10 +230,12 @@ def test_timestamps_go_forward_whatever_the_camera_says(kind: str, seed: int) ->
         assert watcher.source.health.snapshot().events["reconnect"] == 0
 
 
-def test_a_step_of_the_wall_clock_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@SEEDS
+def test_a_step_of_the_wall_clock_changes_nothing(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    rng = random.Random(seed)
     with RtspCamera() as camera, watch(camera) as watcher:
-        watcher.wait_for_frames()
-        for wall in (4e9, 0.0):
+        watcher.wait_for_frames(rng.randrange(2, 8))
+        for wall in (4e9, 0.0, rng.uniform(0, 4e9)):
             monkeypatch.setattr("time.time", lambda wall=wall: wall)
             watcher.wait_for_frames()
         snapshot = watcher.source.health.snapshot()
@@ -274,6 +280,34 @@ def test_a_playlist_cannot_open_local_files(tmp_path: Path, prefix: str) -> None
         with pytest.raises(UserError) as error:
             open_source(camera.url("live.m3u8"), print)
         assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '#EXT-X-KEY:METHOD=AES-128,URI="{}"\n#EXTINF:1.0,\nsegment0.ts',
+        '#EXT-X-MAP:URI="{}"\n#EXTINF:1.0,\nsegment0.ts',
+        "#EXT-X-STREAM-INF:BANDWIDTH=1000\n{}",
+        "#EXTINF:1.0,\n{}",
+        "#EXTINF:1.0,\nsubfile,,start,0,end,9,,:{}",
+        "#EXTINF:1.0,\nconcat:{}|{}",
+    ],
+)
+def test_nothing_that_a_playlist_names_is_opened_on_the_disk(tmp_path: Path, line: str) -> None:
+    """Who opens a pipe that nobody writes to is stuck there."""
+    os.mkfifo(tmp_path / "pipe")
+    with HttpCamera() as camera:
+        head = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n"
+        camera.playlist = head + line.replace("{}", f"file://{tmp_path}/pipe") + "\n#EXT-X-ENDLIST\n"
+
+        def open_it() -> None:
+            with suppress(UserError), open_source(camera.url("live.m3u8"), print) as source:
+                list(source.frames("bgr"))
+
+        thread = threading.Thread(target=open_it, daemon=True)
+        thread.start()
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("scheme", ["file://", "ftp://127.0.0.1"])

@@ -1,6 +1,6 @@
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 import numpy as np
@@ -74,8 +74,11 @@ class FakeSink(Sink):
 
 
 def test_every_frame_of_a_file_comes_out_in_order_from_a_jittery_engine() -> None:
-    sink = FakeSink()
-    summary = Pipeline(FakeSource(200), FakeEngine("rgb", jitter=0.004), sink).run()
+    sink, source = FakeSink(), FakeSource(200)
+    summary = Pipeline(source, FakeEngine("rgb", jitter=0.004), sink).run()
+    # A file has states as well, which the metrics show.
+    transitions = source.health.snapshot().transitions
+    assert (transitions["live"], transitions["ended"]) == (1, 1)
     assert sink.indices == list(range(200))
     assert (summary.frames_in, summary.frames_out, summary.dropped) == (200, 200, 0)
     assert sink.calls == ["start rgb", "finish"]
@@ -142,7 +145,8 @@ def test_stopping_finishes_the_frames_that_are_in_the_engine() -> None:
 def test_reading_inference_and_writing_overlap() -> None:
     source, engine, sink = FakeSource(20, pause=0.02), FakeEngine(seconds=0.02), FakeSink(seconds=0.02)
     summary = Pipeline(source, engine, sink).run()
-    assert summary.seconds < 0.75 * 20 * 0.06
+    # One after the other they take 1.2 s at least, on any machine.
+    assert summary.seconds < 20 * 0.06
 
 
 def test_a_slow_sink_never_makes_frames_pile_up() -> None:
@@ -246,18 +250,66 @@ def test_stop_loses_nothing_that_was_read() -> None:
     assert sink.indices == list(range(summary.frames_out)) and sink.calls[-1] == "finish"
 
 
+class StuckEngine(FakeEngine):
+    """Gives one frame, and then is stuck until it is released; calls ``when_stuck`` before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.release, self.released = threading.Event(), False
+        self.when_stuck: Callable[[], None] = lambda: None
+
+    def _infer(self, batch: Pixels) -> Pixels:
+        if self.calls == 1:
+            self.when_stuck()
+            self.release.wait(30)
+            self.released = True
+        return super()._infer(batch)
+
+
 def test_stop_does_not_wait_for_ever_for_a_slow_engine() -> None:
     said: list[str] = []
-    sink, source = FakeSink(), FakeSource(10_000)
-    pipeline: Pipeline
-    pipeline = Pipeline(source, FakeEngine(seconds=0.8), sink, say=said.append)
-    threading.Timer(1.0, pipeline.stop).start()
-    start = time.monotonic()
+    sink, source, engine = FakeSink(), FakeSource(10_000), StuckEngine()
+    pipeline = Pipeline(source, engine, sink, say=said.append)
+    engine.when_stuck = pipeline.stop
     summary = pipeline.run()
-    assert time.monotonic() - start < 1.0 + 2.0
-    assert sink.calls[-1] == "finish" and summary.frames_out >= 1
+    engine.release.set()
+    assert sink.calls[-1] == "finish" and summary.frames_out == 1
     lost = summary.frames_in - summary.frames_out
     assert lost > 0 and any(f"{lost} frames that were read" in line for line in said)
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(0.0, 2 * QUEUED + 3), (0.2, 2), (0.4, 1)])
+def test_no_more_is_read_ahead_than_can_be_finished_after_a_stop(seconds: float, most: int) -> None:
+    engine, source = FakeEngine(seconds=seconds), FakeSource(10_000)
+    ahead: list[int] = []
+
+    def look(written: int) -> None:
+        # The first frame's time is not known yet.
+        if written > 1 + QUEUED:
+            ahead.append(source.given - written)
+        if written == 4 + QUEUED:
+            pipeline.stop()
+
+    pipeline = Pipeline(source, engine, FakeSink(), progress=look)
+    summary = pipeline.run()
+    assert max(ahead) <= most + 1
+    assert summary.frames_in == summary.frames_out == source.given
+
+
+def test_a_stop_of_a_live_run_writes_what_was_read_and_counts_the_rest() -> None:
+    source, sink = FakeSource(10_000, live=True, pause=0.002), FakeSink()
+    pipeline: Pipeline
+    pipeline = Pipeline(
+        source,
+        FakeEngine(seconds=0.02),
+        sink,
+        progress=lambda n: pipeline.stop() if n == 5 else None,
+    )
+    summary = pipeline.run()
+    assert summary.frames_in == summary.frames_out + summary.dropped
+    # The one in the engine and the one before it are written, too.
+    assert summary.frames_out > 5 and sink.calls[-1] == "finish"
+    assert source.health.snapshot().state == "ended"
 
 
 class SilentSource(FakeSource):
@@ -265,11 +317,12 @@ class SilentSource(FakeSource):
 
     def __init__(self) -> None:
         super().__init__(10, live=True)
-        self.release = threading.Event()
+        self.release, self.released = threading.Event(), False
 
     def frames(self, colour: Colour) -> Iterator[Frame]:
         yield from super().frames(colour)
-        self.release.wait(10)
+        self.release.wait(30)
+        self.released = True
 
 
 def test_stop_does_not_wait_for_a_silent_server(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -277,21 +330,26 @@ def test_stop_does_not_wait_for_a_silent_server(monkeypatch: pytest.MonkeyPatch)
     source, sink = SilentSource(), FakeSink()
     pipeline = Pipeline(source, FakeEngine(), sink)
     threading.Timer(0.3, pipeline.stop).start()
-    start = time.monotonic()
     pipeline.run()
-    assert time.monotonic() - start < 2
-    assert sink.calls[-1] == "finish"
+    # The read is still waiting.
+    assert sink.calls[-1] == "finish" and not source.released
     source.release.set()
 
 
 def test_a_second_stop_does_not_wait_for_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runtime.pipeline._JOIN", 0.1)
-    sink = FakeSink()
-    pipeline = Pipeline(FakeSource(10), FakeEngine(seconds=2), sink)
-    for delay in (0.2, 0.4):
-        threading.Timer(delay, pipeline.stop).start()
-    assert pipeline.run().seconds < 1.5
-    assert sink.calls[-1] == "finish"
+    monkeypatch.setattr("runtime.pipeline.DRAIN", 30.0)
+    sink, engine = FakeSink(), StuckEngine()
+    pipeline = Pipeline(FakeSource(10), engine, sink)
+
+    def stop_twice() -> None:
+        pipeline.stop()
+        pipeline.stop()
+
+    engine.when_stuck = stop_twice
+    pipeline.run()
+    assert sink.calls[-1] == "finish" and not engine.released
+    engine.release.set()
 
 
 def test_the_plan_is_told_once_and_only_if_frames_are_changed() -> None:
@@ -321,6 +379,49 @@ def test_a_queue_keeps_the_newest_if_asked_to() -> None:
         queue.get(0.01)
     queue.close()
     assert queue.get() is None and not queue.put(9)
+
+
+def test_what_waits_in_a_queue_of_the_newest_is_counted_when_it_is_discarded() -> None:
+    dropped: list[int] = []
+    queue: FrameQueue[int] = FrameQueue(2, newest=True, dropping=lambda: dropped.append(0))
+    for i in range(3):
+        queue.put(i)
+    queue.close(discard=True)
+    assert queue.dropped == len(dropped) == 3 and not queue.wait_for_room()
+
+
+def test_without_room_an_item_is_made_when_it_is_asked_for() -> None:
+    queue: FrameQueue[int] = FrameQueue(3)
+    queue.resize(0)
+    made: list[int] = []
+
+    def make() -> None:
+        while queue.wait_for_room():
+            made.append(len(made))
+            queue.put(made[-1])
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    for number in range(5):
+        assert len(made) == number
+        assert queue.get(10) == number
+    queue.close()
+    thread.join(10)
+    assert not thread.is_alive() and len(made) == 5
+
+
+def test_an_item_that_is_being_made_when_the_queue_is_closed_is_waited_for() -> None:
+    queue: FrameQueue[int] = FrameQueue(3)
+    assert queue.wait_for_room()
+    queue.close()
+    with pytest.raises(TimeoutError):
+        queue.get(0.01)
+    assert queue.put(7) and not queue.put(8) and queue.get() == 7 and queue.get() is None
+    other: FrameQueue[int] = FrameQueue(3)
+    assert other.wait_for_room()
+    other.close()
+    other.withdraw()
+    assert other.get() is None
 
 
 @pytest.mark.parametrize("discard", [False, True])
@@ -364,9 +465,7 @@ def test_a_live_run_whose_camera_is_away_stops_at_once_and_leaves_its_recording(
     pipeline = Pipeline(source, FakeEngine(), sink)
     timer = threading.Timer(0.5, pipeline.stop)
     timer.start()
-    start = time.monotonic()
     summary = pipeline.run()
-    assert time.monotonic() - start < 2.5
     assert summary.frames_out >= 1 and sink.calls[-1] == "finish"
     assert source.health.snapshot().state == "ended"
     timer.join()

@@ -1,3 +1,4 @@
+import sys
 import time
 from fractions import Fraction
 from itertools import pairwise
@@ -21,7 +22,7 @@ class FakeCapture:
     opened = True
     frames = 5
 
-    def __init__(self, index: int) -> None:
+    def __init__(self, index: int, backend: int) -> None:
         self.read_frames = 0
         self.released = 0
 
@@ -44,6 +45,7 @@ class FakeCapture:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeCapture]:
     monkeypatch.setattr(camera.cv2, "VideoCapture", FakeCapture)
+    monkeypatch.setattr(camera, "problem_of", lambda path: None)
     monkeypatch.setattr(capture, "PATIENCE", 0.05)
     return FakeCapture
 
@@ -111,6 +113,7 @@ class ObedientCapture(FakeCapture):
 @pytest.fixture
 def obedient(monkeypatch: pytest.MonkeyPatch) -> type[ObedientCapture]:
     monkeypatch.setattr(camera.cv2, "VideoCapture", ObedientCapture)
+    monkeypatch.setattr(camera, "problem_of", lambda path: None)
     monkeypatch.setattr(capture, "PATIENCE", 0.05)
     monkeypatch.setattr(ObedientCapture, "told", [])
     monkeypatch.setattr(ObedientCapture, "unplugged", False)
@@ -138,6 +141,16 @@ def test_a_camera_that_does_something_else_is_an_error_at_once(
 ) -> None:
     with pytest.raises(WrongSettingsError, match=message):
         open_camera(0, options, impatient())
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="devices of Linux")
+def test_a_device_that_is_no_camera_is_an_error_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for device in ("/dev/null", str(tmp_path / "file")):
+        with pytest.raises(WrongSettingsError, match="is no camera"):
+            open_camera(device, None, impatient())
+    with pytest.raises(UserError, match=r"cannot be opened: Is a directory"):
+        open_camera(str(tmp_path), None, impatient(give_up_after=0.2))
 
 
 def test_devices() -> None:

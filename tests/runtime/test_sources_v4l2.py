@@ -1,4 +1,5 @@
 import errno
+import os
 import struct
 from fractions import Fraction
 from pathlib import Path
@@ -61,6 +62,24 @@ def test_devices_that_capture_nothing_are_left_out(tmp_path: Path) -> None:
         return 0
 
     assert list_cameras(tmp_path, metadata) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "text", "for_ever"),
+    [(errno.ENOTTY, "is no camera", True), (errno.ENODEV, "does not answer: No such device", False)],
+)
+def test_what_keeps_a_device_from_being_a_camera(
+    tmp_path: Path, number: int, text: str, for_ever: bool
+) -> None:
+    def fail(descriptor: int, request: int, argument: bytearray) -> int:
+        raise OSError(number, os.strerror(number))
+
+    (tmp_path / "video0").touch()
+    assert v4l2.problem_of(tmp_path / "video0", fake_ioctl) is None
+    problem = v4l2.problem_of(tmp_path / "video0", fail)
+    assert problem is not None and text in problem.text and problem.for_ever == for_ever
+    problem = v4l2.problem_of(tmp_path / "video1")
+    assert problem == v4l2.Problem("is not there")
 
 
 def test_a_camera_that_cannot_be_asked_says_why(tmp_path: Path) -> None:

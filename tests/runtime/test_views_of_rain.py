@@ -10,6 +10,7 @@ from granet.rain import add_rain, render_rain, sample_rain
 from runtime.dry import CALM, EVERY, DryDetector, DrySkipper
 from runtime.engine import Engine
 from runtime.frame import Pixels
+from runtime.health import Health
 from runtime.mask_view import MaskView
 from runtime.open import open_engine
 from runtime.overlay import without_offset
@@ -95,13 +96,13 @@ def test_one_rainy_frame_is_enough_and_only_seconds_of_calm_end_it() -> None:
 
 def test_dry_frames_are_given_back_as_they_are_and_cost_no_inference() -> None:
     dry = scene()
-    engine, said = FakeEngine(invert=True), list[str]()
-    skipper: Engine = DrySkipper(engine, said.append)
+    engine, said, health = FakeEngine(invert=True), list[str](), Health("cam")
+    skipper: Engine = DrySkipper(engine, health, said.append)
     for _ in range(100):
         result = skipper.run(dry[None])
     assert np.array_equal(result[0], dry) and not np.shares_memory(result, dry)
     assert engine.calls == (CALM - 1) * EVERY
-    assert isinstance(skipper, DrySkipper) and skipper.skipped == 100 - engine.calls
+    assert health.snapshot().frames_dry == 100 - engine.calls
     assert said == ["dry: frames pass as they are"]
 
 

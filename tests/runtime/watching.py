@@ -1,5 +1,6 @@
 """What a viewer of a live source sees, and what is left behind when it is closed."""
 
+import ctypes
 import os
 import threading
 import time
@@ -95,3 +96,25 @@ def resident_bytes() -> int:
     """Memory that is resident now."""
     fields = Path("/proc/self/statm").read_text().split()
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+class _MallocInfo(ctypes.Structure):
+    """``struct mallinfo2`` of glibc's ``malloc.h``."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks",
+            "keepcost",
+        )
+    ]  # fmt: skip
+
+
+def native_bytes() -> int:
+    """What the allocator of C has given out, in all its arenas and mappings; 0 where it does not say."""
+    mallinfo2 = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if mallinfo2 is None:
+        return 0
+    mallinfo2.restype = _MallocInfo
+    info = mallinfo2()
+    return int(info.uordblks + info.hblkhd)

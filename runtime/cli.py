@@ -282,17 +282,19 @@ def _input(text: str, raw: str | None, patience: LiveOptions, notes: Notes) -> _
 
 
 def _camera(text: str, options: CameraOptions, patience: LiveOptions) -> _Wanted:
-    health = Health(f"camera {text}", say=say)
-    return _Wanted(health, may_be_away=True, open=lambda: _open_camera(text, options, patience, None, health))
+    camera, health = _camera_of(text), Health(f"camera {text}", say=say)
+    return _Wanted(
+        health, may_be_away=True, open=lambda: open_camera(camera, options, patience, None, health)
+    )
 
 
-def _open_camera(
-    text: str,
-    options: CameraOptions,
-    patience: LiveOptions,
-    cancelled: threading.Event | None,
-    health: Health,
-) -> Source:
+def _camera_of(text: str) -> int | str:
+    """A number or a device.
+
+    Raises:
+        UsageError: if it is neither.
+        UserError: if there is no such camera now.
+    """
     if not text.isdecimal() and not text.startswith("/"):
         raise UsageError(f"--camera {text}: give a number, from 0, or a device (/dev/video0)")
     camera = int(text) if text.isdecimal() else text
@@ -300,7 +302,7 @@ def _open_camera(
     path = device_path(camera)
     if path is not None and not path.exists():
         raise UserError(f"camera {text} is not there: there is no {path}")
-    return open_camera(camera, options, patience, cancelled, health)
+    return camera
 
 
 def _run_config(config: StreamsConfig) -> None:
@@ -314,7 +316,7 @@ def _run_config(config: StreamsConfig) -> None:
         stream: StreamConfig, patience: LiveOptions, cancelled: threading.Event, health: Health
     ) -> Source:
         if stream.camera:
-            return _open_camera(stream.camera, CameraOptions(), patience, cancelled, health)
+            return open_camera(_camera_of(stream.camera), CameraOptions(), patience, cancelled, health)
         return open_source(expanded(stream.input, notes), notes, patience, cancelled, health)
 
     streams = Streams(config, engine, open_stream, say, watchdog.alive)

@@ -88,6 +88,7 @@ def test_a_camera_is_recorded_with_its_times(
             return super().read()
 
     monkeypatch.setattr(camera.cv2, "VideoCapture", Slow)
+    monkeypatch.setattr(camera, "problem_of", lambda path: None)
     monkeypatch.setattr(cli, "device_path", lambda camera: None)
     status, out, err = invoke("--camera", "0", "--output", "out.mkv", "--max-frames", "20", "--json")
     assert status == 0 and "camera 0 (30x20, 29.97 fps) -> out.mkv" in err

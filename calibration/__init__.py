@@ -1,1 +1,1 @@
-"""Rain images to ranges to explicit Q/DQ. See the issue tracker: not built yet."""
+"""Rain images to ranges to explicit Q/DQ; what a layer costs; the fewest to keep."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from calibration.table import CalibrationImage, CalibrationTable, write_table
 from export.cli import app
 from granet.checkpoint import read_checkpoint
 from granet.console import run_app
@@ -120,14 +121,11 @@ def test_a_manifest_stands_for_its_file(engine: Path, capsys: pytest.CaptureFixt
 
 
 def test_a_calibration_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    table = pytest.importorskip("calibration.table", reason="the calibration package is not built yet")
     path = tmp_path / "best.calibration.json"
-    image = table.CalibrationImage("rain.png", "e" * 64, (32, 48), 3.0)
-    table.write_table(
+    image = CalibrationImage("rain.png", "e" * 64, (32, 48), 3.0)
+    write_table(
         path,
-        table.CalibrationTable(
-            "f" * 64, "mse", {"a": (0.0, 1.0)}, (image,), {"a": (0.0, 2.0)}, "images rain"
-        ),
+        CalibrationTable("f" * 64, "mse", {"a": (0.0, 1.0)}, (image,), {"a": (0.0, 2.0)}, "images rain"),
     )
     facts = json.loads(inspected(capsys, path, "--json")[1])
     assert facts["kind"] == "calibration table"
@@ -159,8 +157,6 @@ def test_people_get_a_line_for_each_fact(engines_onnx: Path, capsys: pytest.Capt
 def test_what_is_none_of_ours_is_one_line(
     name: str, content: str | None, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if name == "words.json":
-        pytest.importorskip("calibration.table", reason="the calibration package is not built yet")
     if content is not None:
         (tmp_path / name).write_text(content)
     status, out, err = inspected(capsys, tmp_path / name)

@@ -8,7 +8,6 @@ import numpy as np
 import onnx
 import pytest
 
-pytest.importorskip("export.quantisation", reason="granet-export quantize is not part of this version")
 pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx has no wheel for this platform")
 
 from calibration.table import read_table

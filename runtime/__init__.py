@@ -7,10 +7,6 @@ names below are loaded when they are used.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# Before anything imports PyAV: the wheels of both bring X11 libraries of the same names, and OpenCV's
-# windows wait for ever, on all of a core, with those of PyAV (PyAV issues 978 and 1050).
-import cv2  # noqa: F401
-
 if TYPE_CHECKING:
     from runtime.engine import Engine
     from runtime.frame import Frame

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -332,17 +333,23 @@ def test_a_full_disk_stops_with_a_line_and_keeps_what_was_there(
     trainer(replace(recipe, lr=3e-3), out).run()
     before = {n: (out / n).read_bytes() for n in ("best.pt", "last.pt", "state.pt", "log.jsonl")}
     full = OSError(errno.ENOSPC, "No space left on device")
-    real_open = Path.open
+    real_append, real_create = Path.open, os.open
 
-    def open_(path: Path, mode: str = "r", **options: Any) -> Any:
-        partial = path.name.startswith(f".{Path(name).stem}.") and path.suffix == Path(name).suffix
-        if (mode == "wb" and partial) or (mode == "a" and path.name == name):
+    def append(path: Path, mode: str = "r", **options: Any) -> Any:
+        if mode == "a" and path.name == name:
             raise full
-        return real_open(path, mode, **options)
+        return real_append(path, mode, **options)
+
+    def create(path: Any, *options: Any, **more: Any) -> int:
+        partial = Path(path)
+        if partial.name.startswith(f".{Path(name).stem}.") and partial.suffix == Path(name).suffix:
+            raise full
+        return real_create(path, *options, **more)
 
     run = trainer(replace(recipe, lr=3e-3), out, Limits(epochs=2))
     run.resume()
-    monkeypatch.setattr(Path, "open", open_)
+    monkeypatch.setattr(Path, "open", append)
+    monkeypatch.setattr(os, "open", create)
     with pytest.raises(UserError) as caught:
         run.run()
     assert str(caught.value) == f"{out / name}: cannot be written: No space left on device"

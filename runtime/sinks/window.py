@@ -1,10 +1,12 @@
 """A window on the screen."""
 
+import ctypes
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +80,7 @@ class WindowSink(Sink):
         """Opens the window."""
         super().start(colour)
         _find_fonts()
+        _prefer_x11_of_the_system()
         try:
             cv2.namedWindow(_TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
         except cv2.error as error:
@@ -184,6 +187,18 @@ def _find_fonts() -> None:
     found = next((path for root in _FONTS for path in sorted(root.rglob("*.ttf"))), None)
     if found is not None:
         os.environ["QT_QPA_FONTDIR"] = str(found.parent)
+
+
+def _prefer_x11_of_the_system() -> None:
+    """Keeps windows from staying black.
+
+    With the copy of libX11-xcb that opencv-python 5.0 brings, one start in ten on two busy cores lost the
+    events by which the X server tells Qt that its window is on the screen, and Qt never drew; with that of
+    the system found first, none of 120. Without one (Debian: libx11-xcb1) there is nothing to be done.
+    """
+    if sys.platform.startswith("linux"):
+        with suppress(OSError):
+            ctypes.CDLL("libX11-xcb.so.1", mode=ctypes.RTLD_GLOBAL)
 
 
 def _check_screen() -> None:

@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -33,6 +33,7 @@ class Run:
     """A process whose engine inverts pictures; it is ended at the end of the test."""
 
     def __init__(self, screen: Screen, directory: Path, *arguments: str) -> None:
+        self._screen = screen
         self._err = directory / "stderr"
         with self._err.open("wb") as err:
             self.process = subprocess.Popen(
@@ -47,6 +48,15 @@ class Run:
                 },
                 stderr=err,
             )
+
+    def see(self, condition: Callable[[np.ndarray], object], what: str) -> np.ndarray:
+        """Waits until the screen is as asked; a process that ends first says why."""
+
+        def seen(pixels: np.ndarray) -> object:
+            assert self.process.poll() is None, self._err.read_text()
+            return condition(pixels)
+
+        return self._screen.wait_for(seen, what)
 
     def ended(self) -> tuple[int, str]:
         """Exit status, and what was told."""
@@ -75,9 +85,9 @@ def test_a_video_is_shown_as_it_plays_and_q_ends_it(screen: Screen, tmp_path: Pa
     make_clip(tmp_path / "in.mp4", count=300, size=(HEIGHT, WIDTH), pts=[6000 * i for i in range(300)])
     with Run(screen, tmp_path, "--input", "in.mp4", "--compare") as run:
         # Input left, its inverse right, and both move.
-        shown = screen.wait_for(lambda pixels: abs(sum(pair(pixels)) - 255) < 4, "both halves")
+        shown = run.see(lambda pixels: abs(sum(pair(pixels)) - 255) < 4, "both halves")
         first = pair(shown)[0]
-        screen.wait_for(
+        run.see(
             lambda pixels: abs(sum(pair(pixels)) - 255) < 4 and abs(pair(pixels)[0] - first) > 10, "another"
         )
         screen.press("q")
@@ -95,7 +105,7 @@ def test_the_slider_follows_the_mouse_on_a_picture_that_stands_still(screen: Scr
     cv2.imwrite(str(tmp_path / "in.png"), numbered(2, HEIGHT, WIDTH))
     before, after = 48, 255 - 48
 
-    def cut_at(place: int) -> object:
+    def cut_at(place: int) -> Callable[[np.ndarray], object]:
         def holds(pixels: np.ndarray) -> bool:
             levels = columns(pixels)
             left, right = levels[: place - 12], levels[place + 12 :]
@@ -106,9 +116,9 @@ def test_the_slider_follows_the_mouse_on_a_picture_that_stands_still(screen: Scr
         return holds
 
     with Run(screen, tmp_path, "--input", "in.png", "--show", "slider") as run:
-        screen.wait_for(cut_at(WIDTH // 2), "input left, result right")  # type: ignore[arg-type]
+        run.see(cut_at(WIDTH // 2), "input left, result right")
         screen.drag((200, 100), (80, 100))
-        screen.wait_for(cut_at(80), "the slider at 80")  # type: ignore[arg-type]
+        run.see(cut_at(80), "the slider at 80")
         assert run.process.poll() is None
         screen.close_window("granet-run")
         status, told = run.ended()
@@ -120,8 +130,8 @@ def test_ctrl_c_ends_a_picture_that_would_wait_for_a_key_and_its_file_is_whole(
 ) -> None:
     cv2.imwrite(str(tmp_path / "in.png"), numbered(2, HEIGHT, WIDTH))
     with Run(screen, tmp_path, "--input", "in.png", "--output", "window", "--output", "out.png") as run:
-        screen.wait_for(lambda pixels: abs(columns(pixels)[WIDTH // 2] - 207) < 4, "the picture")
-        screen.wait_for(lambda pixels: (tmp_path / "out.png").exists(), "the file")
+        run.see(lambda pixels: abs(columns(pixels)[WIDTH // 2] - 207) < 4, "the picture")
+        run.see(lambda pixels: (tmp_path / "out.png").exists(), "the file")
         assert run.process.poll() is None
         run.process.send_signal(signal.SIGINT)
         status, told = run.ended()

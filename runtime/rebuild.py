@@ -109,11 +109,18 @@ def _run(command: Sequence[str], engine: Path) -> None:
         Interrupted: after Ctrl-C or SIGTERM, when the builder has cleaned up.
         UserError: if it fails; the builder has said why.
     """
-    # In a session of its own: a terminal would send it a Ctrl-C of its own, beside the one from here.
-    with (
-        subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL) as process,
-        on_interrupt(lambda: process.send_signal(signal.SIGINT)) as interruption,
-    ):
+    builders: list[subprocess.Popen[bytes]] = []
+
+    def stop() -> None:
+        while builders:
+            builders.pop().send_signal(signal.SIGINT)
+
+    with on_interrupt(stop) as interruption:
+        # In a session of its own: a terminal would send it a Ctrl-C of its own, beside the one from here.
+        process = subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL)
+        builders.append(process)
+        if interruption.happened:  # while it was being started
+            stop()
         status = process.wait()
     if interruption.happened:
         raise Interrupted

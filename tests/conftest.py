@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import runtime.sinks  # noqa: F401  OpenCV before PyAV, as in the program
 from export.onnx_export import ExportOptions, export_onnx
 from granet import GraNet, GraNetConfig, save_checkpoint
 from runtime.parity import ParityBudget

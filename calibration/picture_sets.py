@@ -8,9 +8,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from granet.datasets import Dataset, SyntheticRain
+from granet.datasets import Dataset
 from granet.errors import UserError
-from granet.pictures import list_pictures
 from runtime.frame import Pixels
 from runtime.sources.base import Say
 from runtime.sources.picture_file import read_picture
@@ -114,12 +113,11 @@ class SynthesisedPictures(PictureSet):
 
     def __init__(self, directory: str, count: int, seed: int) -> None:
         """``count`` is how many are wanted; raises UserError if there are no pictures."""
-        paths = list_pictures(directory)
-        name = Path(directory).name
-        self._dataset = SyntheticRain(directory, name, paths, None)
+        self._dataset = open_dataset(f"synthetic:{directory}?split=all", "test")
         self._seed = seed
-        self.source = f"rain with seed {seed} on {name}"
-        self.total = len(paths) * min(RAINS_A_PICTURE, -(-count // len(paths)))
+        self.source = f"rain with seed {seed} on {Path(directory).name}"
+        pictures = len(self._dataset)
+        self.total = pictures * min(RAINS_A_PICTURE, -(-count // pictures))
 
     def read(self, wanted: Collection[int] | None = None) -> Iterator[tuple[int, str, Pixels]]:
         """See :meth:`PictureSet.read`."""

@@ -3,6 +3,7 @@
 import copy
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from export.regional_attention import TranslatableRegionAwareBlock
@@ -27,21 +28,24 @@ class ExportedStages(nn.Module):
         blocks = self.network.coarse.region_aware
         for index, block in enumerate(blocks):
             if isinstance(block, RegionAwareBlock):
-                blocks[index] = TranslatableRegionAwareBlock(block, model.config.region_extent)
+                blocks[index] = TranslatableRegionAwareBlock(block, model.config)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """N x 3 x H x W float32 in [0, 1] -> mask, coarse, fine in float32.
 
         As :meth:`granet.GraNet.stages_of_padded`; the tests hold the two together.
         """
-        network = self.network
+        network, fold = self.network, self.network.config.fold
+        image = F.pixel_unshuffle(image, fold) if fold > 1 else image
         # The growth of the grid is read off the shapes by the attention operator.
         mask = network.coarse(image.to(self.dtype), (1, 1)).float()
-        coarse = image - mask
-        if network.fine is None:
-            return mask, coarse, coarse
-        reconstruction = network.fine(coarse.to(self.dtype)).float()
-        return mask, coarse, coarse + reconstruction if network.config.residual_output else reconstruction
+        coarse = fine = image - mask
+        if network.fine is not None:
+            reconstruction = network.fine(coarse.to(self.dtype)).float()
+            fine = coarse + reconstruction if network.config.residual_output else reconstruction
+        if fold == 1:
+            return mask, coarse, fine
+        return F.pixel_shuffle(mask, fold), F.pixel_shuffle(coarse, fold), F.pixel_shuffle(fine, fold)
 
 
 class TensorGraph(nn.Module):

@@ -173,7 +173,9 @@ def build_model(model: GraNet, options: ExportOptions) -> onnx.ModelProto:
         graph, axes = TensorGraph(stages, options.stages), (2, 3)
         example = torch.zeros(batch, 3, height, width)
     dynamic_axes = axes if options.size is None else None
-    return translate(graph.eval(), example, dynamic_axes, options.outputs, options.opset)
+    return translate(
+        graph.eval(), example, dynamic_axes, model.config.size_rule.multiple, options.outputs, options.opset
+    )
 
 
 def _check_parity(

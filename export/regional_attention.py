@@ -14,14 +14,14 @@ import torch
 from onnxscript import opset18 as op
 from torch import Tensor, nn
 
-from granet.config import POOLING_LEVELS
+from granet.config import POOLING_LEVELS, GraNetConfig
 from granet.model import RegionAwareBlock, regional_attention
 
 SCORES_LIMIT = 256 * 2**20
 """Bytes of float32 attention scores that one chunk of regions may take."""
 
 FRAME_TO_GRID = 2**POOLING_LEVELS
-"""Frame pixels per pixel of a block's map, times its grid: 8x1, 4x2 and 2x4 for the three blocks."""
+"""Pixels of a (folded) frame per pixel of a block's map, times its grid: 8x1, 4x2 and 2x4 for the blocks."""
 
 Value = Any  # a value of the graph being traced; onnxscript does not name its type publicly
 
@@ -46,11 +46,12 @@ def _(theta: Tensor, phi: Tensor, g: Tensor, grid: int, extent: int, key_stride:
 class TranslatableRegionAwareBlock(nn.Module):
     """A region-aware block whose attention is :func:`regional_attention_op`; the same numbers."""
 
-    def __init__(self, block: RegionAwareBlock, region_extent: int | None) -> None:
-        """Shares the parameters of ``block``; ``region_extent`` in pixels of the frame."""
+    def __init__(self, block: RegionAwareBlock, config: GraNetConfig) -> None:
+        """Shares the parameters of ``block``, a block of the network of ``config``."""
         super().__init__()
         self.block = block
-        self.extent = 0 if region_extent is None else region_extent * block.grid // FRAME_TO_GRID
+        extent = config.region_extent or 0  # in pixels of the frame, before it is folded
+        self.extent = extent * block.grid // (FRAME_TO_GRID * config.fold)
 
     def forward(self, x: Tensor, growth: tuple[int, int]) -> Tensor:
         """N x C x H x W -> the same shape; the growth is read off the shape instead."""

@@ -22,21 +22,29 @@ SUPPORTED_OPSETS = range(18, 25)
 
 
 def translate(
-    graph: nn.Module, example: Tensor, spatial_axes: tuple[int, int] | None, outputs: list[str], opset: int
+    graph: nn.Module,
+    example: Tensor,
+    spatial_axes: tuple[int, int] | None,
+    multiple: int,
+    outputs: list[str],
+    opset: int,
 ) -> onnx.ModelProto:
     """Exports ``graph`` to an ONNX model in memory.
 
     Args:
         graph: one input named ``rainy``, a tuple of tensors out.
         example: an input of a size that the network computes on.
-        spatial_axes: axes of height and width of a graph with dynamic batch and size, which are
-            multiples of 8; ``None`` for a static one.
+        spatial_axes: axes of height and width of a graph with dynamic batch and size; ``None`` for a
+            static one.
+        multiple: pixels; what those sides are multiples of.
         outputs: their names.
         opset: ONNX opset, one of :data:`SUPPORTED_OPSETS`.
     """
     shapes: Any = None
     if spatial_axes is not None:
-        height, width = (8 * Dim(f"{name}_8", min=2, max=4096) for name in ("height", "width"))
+        height, width = (
+            multiple * Dim(f"{name}_{multiple}", min=2, max=32768 // multiple) for name in ("height", "width")
+        )
         shapes = ({0: Dim("batch", min=1, max=4096), spatial_axes[0]: height, spatial_axes[1]: width},)
     pool, unpool = guided_pooling()
     with _quiet():

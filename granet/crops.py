@@ -24,14 +24,23 @@ class Cutting:
     """What is made of a pair of pictures.
 
     Attributes:
-        crop: side of the random square, in pixels; ``None`` for the whole picture.
+        crop: sides of the random squares, in pixels; ``None`` for whole pictures. Several share the
+            epochs equally, in their order.
+        epochs: of the whole training, which several sides share.
         long_side: whole pictures are shrunk to it, in pixels (section 4.3).
         dry: share of the samples that are clean pictures as their own input.
     """
 
-    crop: int | None = None
+    crop: tuple[int, ...] | None = None
     long_side: int = 512
     dry: float = 0.0
+    epochs: int = 1
+
+    def side(self, epoch: int) -> int | None:
+        """Side of the squares of an epoch, counted from 0; ``None`` for whole pictures."""
+        if self.crop is None:
+            return None
+        return self.crop[min(epoch * len(self.crop) // self.epochs, len(self.crop) - 1)]
 
 
 class TrainingData:
@@ -79,7 +88,9 @@ class TrainingData:
         Raises:
             UserError: if its picture cannot be read.
         """
-        which, index = self._order(number // self.epoch_size)[number % self.epoch_size]
+        epoch = number // self.epoch_size
+        which, index = self._order(epoch)[number % self.epoch_size]
+        side = self._cutting.side(epoch)
         rng = np.random.default_rng((self._seed, _SAMPLE, number))
         draw, flip, dry = (
             int(rng.integers(2**31)),
@@ -89,25 +100,20 @@ class TrainingData:
         down, right = rng.random(2)
 
         def cut(height: int, width: int) -> tuple[slice, slice]:
-            return self._span(height, down), self._span(width, right)
+            return _span(height, down, side), _span(width, right, side)
 
         pair = self._datasets[which].read_cut(index, draw, cut)
-        rainy, clean = (self._fitted(pixels) for pixels in (pair.rainy, pair.clean))
+        rainy, clean = (self._fitted(pixels, side) for pixels in (pair.rainy, pair.clean))
         rainy = clean if dry else rainy
         if flip:
             rainy, clean = rainy[:, ::-1], clean[:, ::-1]
         return Pair(pair.name, np.ascontiguousarray(rainy), np.ascontiguousarray(clean))
 
-    def _span(self, side: int, where: float) -> slice:
-        size = min(self._cutting.crop or side, side)
-        start = int(where * (side - size + 1))
-        return slice(start, start + size)
-
-    def _fitted(self, pixels: Pixels) -> Pixels:
+    def _fitted(self, pixels: Pixels, side: int | None) -> Pixels:
         """Crops filled up by reflection where the picture was too small; whole pictures shrunk."""
         height, width = pixels.shape[:2]
-        if self._cutting.crop is not None:
-            down, right = self._cutting.crop - height, self._cutting.crop - width
+        if side is not None:
+            down, right = side - height, side - width
             if not (down or right):
                 return pixels
             padded = cv2.copyMakeBorder(pixels, 0, down, 0, right, cv2.BORDER_REFLECT_101)
@@ -134,6 +140,13 @@ class TrainingData:
         ]
         indices = np.concatenate([*turns, np.empty(0, np.int64)])[start % length :][:count]
         return np.stack([np.full(count, which), indices], axis=1)
+
+
+def _span(length: int, where: float, crop: int | None) -> slice:
+    """A part of ``crop`` pixels, or all, of ``length``; ``where`` from 0 to 1."""
+    size = min(crop or length, length)
+    start = int(where * (length - size + 1))
+    return slice(start, start + size)
 
 
 _SAMPLE, _ORDER, _TURN = 0, 1, 2

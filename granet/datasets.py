@@ -11,26 +11,31 @@ A spec is ``KIND:WHERE``:
                                    ``Rain_Heavy``, ``Rain_Medium`` and ``Rain_Light``
 ``rain800:DIR``                    Zhang et al., 2017: side by side, clean left
 ``pairs:RAINY_DIR,CLEAN_DIR``      pictures of the same name, or of the same number
-``synthetic:DIR``                  rain of :mod:`granet.rain` on clean pictures; ``?heaviness=0.1-0.4``
-                                   says how heavy, ``?split=all`` holds nothing back
+``synthetic:CLEAN``                rain of :mod:`granet.rain` on clean pictures: those of a directory, or
+                                   of the pairs of another spec (``synthetic:rain800:DIR``). Options:
+                                   ``?heaviness=0.1-0.4`` says how heavy, ``?split=all`` holds nothing
+                                   back, ``?faults=0.3`` gives a share of the pictures the faults of real
+                                   cameras, ``?streaks=SPEC`` takes the rain from the pairs of a spec
 ``drawn:COUNT``                    rain on drawn streets (:mod:`granet.scenes`): needs no files
 ``clean:DIR``                      clean pictures as their own input: what a network does to dry weather
 =================================  =====================================================================
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 
+from granet.augment import CameraFaults
 from granet.errors import UserError
 from granet.layouts import Files, ddn_pairs, paired, rain100_pairs, side_by_side
 from granet.pictures import Pixels, list_pictures, read_rgb
-from granet.rain import add_rain, render_rain, sample_rain
+from granet.rain import Floats, add_rain, render_rain, sample_rain
 from granet.scenes import street
+from granet.streaks import transplanted
 
 Split = Literal["train", "test"]
 Cut = Callable[[int, int], tuple[slice, slice]]
@@ -130,28 +135,53 @@ class FilePairs(Dataset):
         return (right, left) if self._clean_left else (left, right)
 
 
+RainOn = Callable[[np.random.Generator, int, int], Floats]
+"""From a source of choices, a height and a width in pixels to rain: float32 H x W, grey levels."""
+
+
 class SyntheticRain(Dataset):
-    """Rain of :mod:`granet.rain` on clean pictures: the same for the same index and draw."""
+    """Rain on clean pictures: the same for the same index and draw."""
 
     def __init__(
-        self, spec: str, title: str, paths: list[Path], heaviness: tuple[float, float] | None
+        self, spec: str, title: str, clean: Dataset, chosen: Sequence[int], rain: RainOn, faults: CameraFaults
     ) -> None:
-        """``heaviness``: its range; ``None`` for light to heavy."""
-        super().__init__(spec, title, tuple(path.stem for path in paths))
-        self._paths = paths
-        self._heaviness = heaviness
+        """``chosen``: which pictures of ``clean`` take part."""
+        super().__init__(spec, title, tuple(clean.names[index] for index in chosen))
+        self._clean, self._chosen = clean, chosen
+        self._rain = rain
+        self._faults = faults
 
     def read_cut(self, index: int, draw: int, cut: Cut) -> Pair:
         """See :meth:`Dataset.read_cut`."""
-        picture = read_rgb(self._paths[index])
-        clean = picture[cut(*picture.shape[:2])]
+        clean = self._clean.read_cut(self._chosen[index], 0, cut).clean
         rng = np.random.default_rng((index, draw))
-        rain = render_rain(sample_rain(rng, self._draw_heaviness(rng)), *clean.shape[:2])
+        rain = self._rain(rng, *clean.shape[:2])
+        clean = self._faults.apply(clean, rng)
         return Pair(self.names[index], add_rain(clean, rain), clean)
 
-    def _draw_heaviness(self, rng: np.random.Generator) -> float:
+
+def _drawn_rain(heaviness: tuple[float, float] | None) -> RainOn:
+    """``heaviness``: its range; ``None`` for light to heavy."""
+
+    def rain(rng: np.random.Generator, height: int, width: int) -> Floats:
         light = rng.random() < LIGHT_SHARE
-        return float(rng.uniform(*(self._heaviness or (LIGHT if light else HEAVY))))
+        drawn = float(rng.uniform(*(heaviness or (LIGHT if light else HEAVY))))
+        return render_rain(sample_rain(rng, drawn), height, width)
+
+    return rain
+
+
+def _taken_rain(pairs: Dataset) -> RainOn:
+    """The rain of other pairs (:mod:`granet.streaks`)."""
+
+    def read(index: int) -> tuple[Pixels, Pixels]:
+        pair = pairs.read(index)
+        return pair.rainy, pair.clean
+
+    def rain(rng: np.random.Generator, height: int, width: int) -> Floats:
+        return transplanted(read, len(pairs), rng, height, width)
+
+    return rain
 
 
 class DrawnStreets(Dataset):
@@ -240,21 +270,45 @@ def _pairs(spec: str, where: str, split: Split) -> Dataset:
 
 
 def _synthetic(spec: str, where: str, split: Split) -> Dataset:
-    directory, _, query = where.partition("?")
+    source, _, query = where.partition("?")
     options = dict(part.partition("=")[::2] for part in query.split("&") if part)
-    unknown = options.keys() - {"heaviness", "split"}
+    unknown = options.keys() - {"heaviness", "split", "faults", "streaks"}
     if unknown or options.get("split", "all") != "all":
-        raise UserError(f"{spec!r}: after the ? come heaviness=LOW-HIGH and split=all, joined by &")
-    heaviness = parse_heaviness(options["heaviness"]) if "heaviness" in options else None
-    paths = list_pictures(directory)
-    if "split" not in options:
-        paths = [path for i, path in enumerate(paths) if (i % HELD_BACK == 0) == (split == "test")]
-    if not paths:
         raise UserError(
-            f"{directory}: one picture, and each {HELD_BACK}th is held back for testing: "
-            f"give more pictures, or write synthetic:{directory}?split=all"
+            f"{spec!r}: after the ? come heaviness=LOW-HIGH, faults=SHARE, streaks=SPEC and split=all, "
+            "joined by &"
         )
-    return SyntheticRain(spec, f"synthetic rain on {Path(directory).name}", paths, heaviness)
+    if "streaks" in options and "heaviness" in options:
+        raise UserError(f"{spec!r}: heaviness is of drawn rain, not of streaks: give one of them")
+    rain = _drawn_rain(parse_heaviness(options["heaviness"]) if "heaviness" in options else None)
+    if "streaks" in options:
+        rain = _taken_rain(open_dataset(options["streaks"], "train"))
+    clean = _clean_pictures(source, split)
+    chosen = [i for i in range(len(clean)) if "split" in options or (i % HELD_BACK == 0) == (split == "test")]
+    if not chosen:
+        raise UserError(
+            f"{source}: one picture, and each {HELD_BACK}th is held back for testing: "
+            f"give more pictures, or write synthetic:{source}?split=all"
+        )
+    faults = CameraFaults(_parse_share(spec, options.get("faults", "0")))
+    title = f"{'transplanted' if 'streaks' in options else 'synthetic'} rain on {Path(source).name}"
+    return SyntheticRain(spec, title, clean, chosen, rain, faults)
+
+
+def _clean_pictures(source: str, split: Split) -> Dataset:
+    """The clean pictures of a directory, or of the pairs of a spec."""
+    kind = source.partition(":")[0]
+    return open_dataset(source, split) if kind in _KINDS else open_dataset(f"clean:{source}", split)
+
+
+def _parse_share(spec: str, text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise UserError(f"{spec!r}: faults={text}: expected a share from 0 to 1, as in faults=0.3")
+    return share
 
 
 def parse_heaviness(text: str) -> tuple[float, float]:

@@ -7,7 +7,10 @@ max-pooling whose indices are kept, and returns through three region-aware non-l
 followed by the max-unpooling that those indices guide. The fine stage (section 3.3) is a chain of
 dense blocks whose outputs a merging block averages.
 
-Shapes: N images, C channels, H x W pixels; r x c regions of h x w positions.
+Both stages may compute on folded frames (``GraNetConfig.fold``); the paper's do not.
+
+Shapes: N images, C channels, H x W pixels; P x h x w a folded picture, P = 3 fold^2 channels at 1/fold of
+the sides (3 x H x W in the paper's network); r x c regions of h x w positions.
 """
 
 import torch
@@ -113,12 +116,12 @@ def join_regions(regions: Tensor, rows: int, columns: int) -> Tensor:
 
 
 class CoarseStage(nn.Module):
-    """Section 3.2: the rainy image to its mask of coarse-grained rain streaks."""
+    """Section 3.2: the rainy (folded) image to its mask of coarse-grained rain streaks."""
 
     def __init__(self, config: GraNetConfig) -> None:
         """Builds what ``config`` says."""
         super().__init__()
-        self.head = nn.Conv2d(3, config.channels, 3, padding=1)
+        self.head = nn.Conv2d(config.picture_channels, config.channels, 3, padding=1)
         self.local = nn.ModuleList(
             DenseBlock(config.channels, config.growth, config.dense_layers) for _ in PAPER_GRIDS
         )
@@ -126,14 +129,14 @@ class CoarseStage(nn.Module):
             RegionAwareBlock(config.channels, config.nonlocal_channels, grid, config.key_stride)
             for grid in (PAPER_GRIDS if config.region_aware else ())
         )
-        self.mask = nn.Conv2d(config.channels, 3, 3, padding=1)
+        self.mask = nn.Conv2d(config.channels, config.picture_channels, 3, padding=1)
 
     def forward(self, image: Tensor, growth: tuple[int, int]) -> Tensor:
-        """N x 3 x H x W -> mask N x 3 x H x W."""
+        """N x P x h x w -> mask N x P x h x w."""
         x = F.relu(self.head(image))
         levels: list[tuple[Tensor, Tensor]] = []
         for block in self.local:
-            local = block(x)  # F_L of equations 1 and 3: N x C x H/2^i x W/2^i
+            local = block(x)  # F_L of equations 1 and 3: N x C x h/2^i x w/2^i
             x, indices = F.max_pool2d(local, 2, return_indices=True)  # F_pool, equations 2 and 3
             levels.append((local, indices))
         for depth, (local, indices) in enumerate(reversed(levels)):
@@ -166,16 +169,16 @@ class FineStage(nn.Module):
     def __init__(self, config: GraNetConfig) -> None:
         """Builds what ``config`` says."""
         super().__init__()
-        self.head = nn.Conv2d(3, config.channels, 3, padding=1)
+        self.head = nn.Conv2d(config.picture_channels, config.channels, 3, padding=1)
         self.blocks = nn.ModuleList(
             DenseBlock(config.channels, config.growth, config.dense_layers)
             for _ in range(config.fine_blocks if config.context else 0)
         )
         self.merge = MergingBlock()
-        self.reconstruct = nn.Conv2d(config.channels, 3, 3, padding=1)
+        self.reconstruct = nn.Conv2d(config.channels, config.picture_channels, 3, padding=1)
 
     def forward(self, coarse: Tensor) -> Tensor:
-        """N x 3 x H x W -> N x 3 x H x W."""
+        """N x P x h x w -> N x P x h x w."""
         x = F.relu(self.head(coarse))
         groups = []
         for block in self.blocks:
@@ -187,6 +190,8 @@ class FineStage(nn.Module):
 
 class GraNet(nn.Module):
     """The whole network. Images are N x 3 x H x W, float, RGB, in [0, 1]; H and W from 16 up.
+
+    The sides start at 16 pixels, with ``fold`` 4 and more at 8 ``fold``.
 
     Sizes that the region grids do not divide are padded by reflection at the bottom and on the
     right and cropped after (:mod:`granet.size_rule`). The output is not clamped.
@@ -225,7 +230,15 @@ class GraNet(nn.Module):
 
     def stages_of_padded(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """:meth:`forward_stages` for an image whose size the region grids divide."""
-        mask = self.coarse(image, self.grid_growth(image))
+        mask, coarse, fine = self.folded_stages(
+            F.pixel_unshuffle(image, self.config.fold), self.grid_growth(image)
+        )
+        unfold = nn.PixelShuffle(self.config.fold)
+        return unfold(mask), unfold(coarse), unfold(fine)
+
+    def folded_stages(self, image: Tensor, growth: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+        """The stages of a folded image, N x P x h x w each; ``growth`` as :meth:`grid_growth` says."""
+        mask = self.coarse(image, growth)
         coarse = image - mask
         if self.fine is None:
             return mask, coarse, coarse

@@ -1,9 +1,25 @@
 """How a network is trained: all that decides the result, and what a resumed training must have in common."""
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from granet.errors import UserError
+
+if TYPE_CHECKING:
+    from granet.losses import LossName
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a training ends; without either when it has converged (section 4.3).
+
+    Attributes:
+        epochs: complete epochs.
+        minutes: of training, over all of its parts.
+    """
+
+    epochs: int | None = None
+    minutes: float | None = None
 
 
 @dataclass(frozen=True)
@@ -19,7 +35,8 @@ class Recipe:
         seed: of the first weights and of the order, cuts, flips and rain.
         epoch_size: samples between validations; every picture once if ``None``.
         batch: samples of one step of one process.
-        crop: side of random squares, in pixels; whole pictures if ``None``.
+        crop: sides of random squares, in pixels; whole pictures if ``None``. Several share the epochs
+            equally, in their order.
         long_side: to which whole pictures are shrunk, in pixels.
         dry: share of the samples that are clean pictures as their own input.
         lr: learning rate of Adam at the start.
@@ -27,10 +44,11 @@ class Recipe:
         lr_factor: of each step of the plateau schedule.
         patience: epochs without a better PSNR before such a step.
         cosine: a cosine from ``lr`` to nearly 0 over the whole training, after a short rise, instead.
+        stable: share of the training at ``lr`` before that cosine begins.
+        loss: name of :func:`granet.losses.restoration_loss`.
+        teacher: checkpoint whose results are learned from beside the truth.
         ema: decay of an exponential moving average of the weights, which is what is validated and saved.
         clip_gradient: largest norm of the gradient.
-        amp: bfloat16 where autocast allows it.
-        channels_last: the memory layout of the network.
     """
 
     config: dict[str, Any]
@@ -41,7 +59,7 @@ class Recipe:
     seed: int = 0
     epoch_size: int | None = None
     batch: int = 1
-    crop: int | None = None
+    crop: tuple[int, ...] | None = None
     long_side: int = 512
     dry: float = 0.0
     lr: float = 5e-4
@@ -49,10 +67,11 @@ class Recipe:
     lr_factor: float = 0.9
     patience: int = 3
     cosine: bool = False
+    stable: float = 0.0
+    loss: "LossName" = "l1"
+    teacher: str | None = None
     ema: float | None = None
     clip_gradient: float | None = None
-    amp: bool = False
-    channels_last: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """JSON values by name."""
@@ -65,8 +84,11 @@ class Recipe:
             UserError: one line with all that differs.
         """
         mine = self.to_json()
-        differing = [f"{f.name} {_differs(mine[f.name], other.get(f.name))}" for f in fields(self)
-                     if mine[f.name] != other.get(f.name)]  # fmt: skip
+        # A setting that is missing had its default, which is the behaviour from before it existed.
+        theirs = {f.name: other.get(f.name, f.default) for f in fields(self)}
+        differing = [
+            f"{name} {_differs(mine[name], theirs[name])}" for name in mine if mine[name] != theirs[name]
+        ]
         if differing:
             raise UserError(
                 f"--resume goes on with the same training, and this differs: {'; '.join(differing)}; "

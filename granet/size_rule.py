@@ -3,13 +3,14 @@
 The coarse stage halves a frame three times and divides the halves into 4x4, the quarters into 2x2
 and the eighths into 1x1 regions (section 3.2), so a side must be a multiple of 8. Beyond
 ``region_extent`` pixels the grid grows with the frame: a side of n pixels has ``ceil(n / extent)``
-times the paper's number of regions, and must be a multiple of 8 times that.
+times the paper's number of regions, and must be a multiple of 8 times that. A network on frames folded
+f x f does all this at 1/f of the side, so there 8 f takes the place of 8.
 
 Invariants, for ``multiple`` dividing ``extent``:
 
 * the padded side has as many regions as the unpadded one, so padding is idempotent;
-* a side of at least 16 grows by less than its own length, so reflection (without repeating the
-  edge) always has the pixels it needs.
+* a side of at least 16, or of ``multiple`` where that is more, grows by less than its own length, so
+  reflection (without repeating the edge) always has the pixels it needs.
 
 Padding is added at the bottom and on the right only, and is cropped away after the network. This
 module is the one place that knows the rule: the network, the exported files and every engine use it.
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from granet.errors import UserError
 
 MIN_SIDE = 16
-"""Smallest height and width of a frame, in pixels."""
+"""Smallest height and width of a frame, in pixels; ``multiple`` where that is more."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class SizeRule:
     """Sides must be multiples of ``multiple * ceil(side / extent)`` pixels.
 
     Attributes:
-        multiple: pixels; 8 for GraNet.
+        multiple: pixels; 8 for the paper's GraNet, 16 for one on frames folded 2x2.
         extent: longest side, in pixels, of the frame area that one paper grid covers;
             ``None`` keeps the paper's literal grid whatever the size.
 
@@ -62,12 +63,12 @@ class SizeRule:
         """The (height, width) in pixels that a frame is padded to.
 
         Raises:
-            UserError: if a side is below :data:`MIN_SIDE`.
+            UserError: if a side is below :data:`MIN_SIDE` or ``multiple``.
         """
-        if min(height, width) < MIN_SIDE:
+        least = max(MIN_SIDE, self.multiple)
+        if min(height, width) < least:
             raise UserError(
-                f"a frame of {width}x{height} pixels is too small: "
-                f"GraNet needs at least {MIN_SIDE}x{MIN_SIDE}"
+                f"a frame of {width}x{height} pixels is too small: this GraNet needs at least {least}x{least}"
             )
         return self.padded_side(height), self.padded_side(width)
 

@@ -1,30 +1,17 @@
 """``granet-train``: data sets to ``best.pt``, by the paper's recipe unless options say otherwise."""
 
-import json
 import os
-import re
-import shlex
 import sys
-from collections.abc import Callable
-from dataclasses import asdict
 from enum import Enum
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from granet.config import GraNetConfig
-from granet.console import DebugOption, Interrupted, UsageError, run_app, say
-from granet.crops import Cutting, TrainingData
-from granet.datasets import Dataset, open_dataset, parse_heaviness
+from granet.console import DebugOption, UsageError, run_app
 from granet.errors import UserError
-from granet.recipe import Recipe
-from granet.signals import on_interrupt
-
-if TYPE_CHECKING:
-    from granet.processes import Processes
-    from granet.training import Limits, Trainer
+from granet.recipe_file import packaged_recipes, read_recipe
 
 app = typer.Typer(
     help="Train GraNet.",
@@ -39,6 +26,7 @@ class PresetChoice(str, Enum):
     """How wide the network is."""
 
     paper = "paper"
+    base = "base"
     lite = "lite"
 
 
@@ -50,70 +38,163 @@ class DeviceChoice(str, Enum):
     cuda = "cuda"
 
 
+class PrecisionChoice(str, Enum):
+    """Number format of convolutions and matrix products."""
+
+    auto = "auto"
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
+class LossChoice(str, Enum):
+    """What is minimised (:func:`granet.losses.restoration_loss`)."""
+
+    l1 = "l1"
+    ssim = "ssim"
+    both = "l1+ssim"
+
+
 SPECS = (
     "rain100l:DIR, rain100h:DIR, ddn:DIR, did:DIR, rain800:DIR, pairs:RAINY,CLEAN, synthetic:CLEAN_DIR "
     "or drawn:COUNT"
 )
-OURS = ("best.pt", "last.pt", "state.pt", "log.jsonl", "log.png")
-"""What a training writes into its directory."""
-
 _NEEDED = ("torch", "safetensors", "matplotlib")
-PATIENCE, PATIENCE_RAIN100L = 3, 10  # section 4.3
+
+
+def _options_of(context: typer.Context, name: str | None) -> str | None:
+    """Makes the options of a recipe the defaults of the command line."""
+    if name is not None and not context.resilient_parsing:
+        known = {option.lstrip("-"): p.name for p in context.command.params for option in p.opts}
+        values = read_recipe(name, known.keys() - {"recipe", "help", "debug"})
+        context.default_map = {str(known[option]): value for option, value in values.items()}
+    return name
+
+
+def _sizes(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        sizes = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        sizes = (0,)
+    if min(sizes) < 16:
+        raise UsageError(f"--crop {text}: expected sizes of at least 16 pixels, as in 128 or 96,128,192")
+    return sizes
 
 
 @app.command()
 def train(
     train: Annotated[
         list[str],
-        typer.Option("--train", metavar="SPEC", help=f"{SPECS}; repeat to mix, SPEC@0.3 for a share."),
+        typer.Option(
+            "--train", metavar="SPEC", help=f"Learn from {SPECS}. Repeat to mix, with SPEC@0.3 for a share."
+        ),
     ],
     val: Annotated[
-        list[str], typer.Option("--val", metavar="SPEC", help="What it is measured on; may be repeated.")
+        list[str], typer.Option("--val", metavar="SPEC", help="Measure on this data. Repeat for more.")
     ],
-    preset: Annotated[PresetChoice | None, typer.Option(help="paper by default, or that of --init.")] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe",
+            metavar="NAME|FILE",
+            is_eager=True,
+            callback=_options_of,
+            help=f"Take options from a TOML file or a packaged recipe: {', '.join(packaged_recipes())}.",
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Put this directory in place of {data} in the specs.")
+    ] = None,
+    preset: Annotated[
+        PresetChoice | None, typer.Option(help="Network to train (default: paper, or that of --init).")
+    ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Another value of the network's configuration."),
+        typer.Option("--set", metavar="NAME=VALUE", help="Change a value of the network's configuration."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Directory of the result; runs/PRESET by default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write into this directory (default: runs/PRESET).")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the training in --out.")] = False,
+    go_on_from: Annotated[
+        Path | None,
+        typer.Option("--continue", metavar="CKPT", help="Go on from the weights of this recipe alone."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the training in --out.")] = False,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Until then; by default until it converges.")
+        int | None, typer.Option(min=1, help="Stop after N epochs (default: on convergence).")
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option(min=0.01, help="Until then, resumed parts included.")
+        float | None, typer.Option(min=0.01, help="Stop after N minutes, resumed parts included.")
     ] = None,
-    init: Annotated[Path | None, typer.Option("--init", help="Checkpoint to start from.")] = None,
-    device: Annotated[DeviceChoice, typer.Option(help="auto: a GPU if there is one.")] = DeviceChoice.auto,
-    seed: Annotated[int, typer.Option(min=0, help="Of weights, order, cuts and rain.")] = 0,
-    crop: Annotated[int | None, typer.Option(min=16, help="Random squares of so many pixels.")] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Crops of one step of one process.")] = 1,
-    long_side: Annotated[int, typer.Option(min=16, help="Whole pictures are shrunk to it.")] = 512,
+    init: Annotated[
+        Path | None, typer.Option("--init", help="Start from the weights of a checkpoint.")
+    ] = None,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(metavar="CKPT", help="Learn from this network's results too (distillation)."),
+    ] = None,
+    device: Annotated[
+        DeviceChoice, typer.Option(help="Train here; auto takes a GPU if there is one.")
+    ] = DeviceChoice.auto,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed for weights, sampling, crops and rain.")] = 0,
+    crop: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N[,N...]",
+            help="Cut random squares of N pixels (default: whole pictures). Several sizes share the epochs.",
+        ),
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Crops per step and process.")] = 1,
+    long_side: Annotated[
+        int | None, typer.Option(min=16, help="Shrink whole pictures to this side (default: 512).")
+    ] = None,
     epoch_size: Annotated[
-        int | None, typer.Option(min=1, help="Samples; every picture once by default.")
+        int | None, typer.Option(min=1, help="Samples per epoch (default: every picture once).")
     ] = None,
     dry: Annotated[float, typer.Option(min=0, max=1, help="Share of samples without rain.")] = 0.0,
     heaviness: Annotated[
-        str | None, typer.Option(metavar="LOW-HIGH", help="Of synthetic rain, 0 to 1.")
+        str | None,
+        typer.Option(
+            metavar="LOW-HIGH", help="Heaviness of synthetic rain, 0 to 1 (default: light to heavy)."
+        ),
     ] = None,
+    loss: Annotated[
+        LossChoice, typer.Option(help="Loss: mean absolute error, 1 - SSIM, or both.")
+    ] = LossChoice.l1,
     lr: Annotated[float, typer.Option(min=1e-9, help="Learning rate of Adam.")] = 5e-4,
     patience: Annotated[
-        int | None, typer.Option(min=0, help="Epochs until the rate sinks; 10 for Rain100L, else 3.")
+        int | None,
+        typer.Option(min=0, help="Epochs without progress before the rate falls (default: 3; Rain100L: 10)."),
     ] = None,
-    cosine: Annotated[bool, typer.Option("--cosine", help="Cosine instead of plateau schedule.")] = False,
+    cosine: Annotated[
+        bool, typer.Option("--cosine", help="Lower the rate along a cosine instead of on a plateau.")
+    ] = False,
+    stable: Annotated[
+        float | None,
+        typer.Option(min=0, max=0.99, help="Share of the training before the cosine begins (default: 0)."),
+    ] = None,
     ema: Annotated[
-        float | None, typer.Option(min=0, max=0.999999, help="Moving average of the weights, as 0.999.")
+        float | None, typer.Option(min=0, max=0.999999, help="Average the weights with this decay.")
     ] = None,
     clip_gradient: Annotated[
-        float | None, typer.Option(min=1e-9, help="Largest norm of the gradient.")
+        float | None, typer.Option(min=1e-9, help="Clip the norm of the gradient to this.")
     ] = None,
-    amp: Annotated[bool, typer.Option("--amp", help="bfloat16 where it is safe.")] = False,
-    channels_last: Annotated[bool, typer.Option("--channels-last", help="Memory layout; faster.")] = False,
-    compiled: Annotated[bool, typer.Option("--compile", help="torch.compile.")] = False,
-    threads: Annotated[int | None, typer.Option(min=1, help="Of the CPU; all by default.")] = None,
+    precision: Annotated[
+        PrecisionChoice, typer.Option(help="Number format; auto measures which is faster here.")
+    ] = PrecisionChoice.auto,
+    channels_last: Annotated[
+        bool | None,
+        typer.Option("--channels-last/--contiguous", help="Memory layout (default: the faster one)."),
+    ] = None,
+    compiled: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Start N processes, one CPU core each (default: 1).")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads (default: all).")] = None,
     workers: Annotated[
-        int | None, typer.Option(min=0, help="Threads that prepare data; as many as help by default.")
+        int | None, typer.Option(min=0, help="Threads that prepare batches (default: what helps).")
     ] = None,
     debug: DebugOption = False,
 ) -> None:
@@ -123,114 +204,68 @@ def train(
     --no-python granet-train and the same options.
     """
     _require_train_extra()
+    if processes is not None and processes > 1:
+        _start_processes(processes, threads)
     from granet.processes import FailedElsewhere
-    from granet.training import Limits
+    from granet.train_options import TrainOptions
+    from granet.train_run import run_training
 
-    if epochs is not None and minutes is not None:
-        raise UsageError("--epochs and --minutes both say when to end: give one of them")
-    if cosine and epochs is None and minutes is None:
-        raise UsageError("--cosine runs to an end: give --epochs or --minutes")
-    if batch > 1 and crop is None:
-        raise UsageError("--batch needs --crop: whole pictures differ in size")
-    if resume and overwrite:
-        raise UsageError("--resume goes on with what --overwrite would replace: give one of them")
-    specs, weights = _shares(train)
-    config, name = _network(preset, settings or [], init)
-    recipe = Recipe(
-        config=asdict(config),
-        train=tuple(_with_heaviness(spec, heaviness) for spec in specs),
-        val=tuple(_with_heaviness(spec, heaviness) for spec in val),
-        weights=weights,
-        init=None if init is None else str(init),
+    options = TrainOptions(
+        train=tuple(train),
+        val=tuple(val),
+        data=data,
+        preset=None if preset is None else preset.value,
+        settings=tuple(settings or ()),
+        directory=out,
+        resume=resume,
+        overwrite=overwrite,
+        go_on_from=go_on_from,
+        epochs=epochs,
+        minutes=minutes,
+        init=init,
+        teacher=teacher,
+        device=device.value,
         seed=seed,
-        epoch_size=epoch_size,
+        crop=_sizes(crop),
         batch=batch,
-        crop=crop,
         long_side=long_side,
+        epoch_size=epoch_size,
         dry=dry,
+        heaviness=heaviness,
+        loss=loss.value,
         lr=lr,
-        min_lr=min(lr, Recipe.min_lr),
-        patience=patience if patience is not None else _patience(specs),
+        patience=patience,
         cosine=cosine,
-        ema=ema or None,
+        stable=stable,
+        ema=ema,
         clip_gradient=clip_gradient,
-        amp=amp,
+        precision=precision.value,
         channels_last=channels_last,
+        compiled=compiled,
+        threads=threads,
+        workers=workers,
     )
-    where = out or Path("runs") / name
     try:
-        _run(
-            recipe,
-            Limits(epochs, minutes),
-            where,
-            device.value,
-            resume,
-            overwrite,
-            threads,
-            workers,
-            compiled,
-        )
+        run_training(options)
     except FailedElsewhere:
         raise typer.Exit(1) from None
 
 
-def _run(
-    recipe: Recipe,
-    limits: "Limits",
-    out: Path,
-    device: str,
-    resume: bool,
-    overwrite: bool,
-    threads: int | None,
-    workers: int | None,
-    compiled: bool,
-) -> None:
-    """Everything that takes part is made, then trained."""
-    import cv2
-    import torch
-
-    from granet.processes import joined
-    from granet.training import Trainer
-    from granet.validation import Validation
-
-    data = [open_dataset(spec, "train") for spec in recipe.train]
-    validation = [open_dataset(spec, "test") for spec in recipe.val]
-    if threads is not None:
-        torch.set_num_threads(threads)
-        cv2.setNumThreads(threads)
-    with joined(device) as processes:
-        if not (resume or overwrite):
-            processes.on_main(lambda: _refuse_existing(out))
-        samples = _training_data(recipe, data)
-        tell: Callable[[str], None] = say if processes.is_main else lambda message: None
-        trainer = Trainer(
-            recipe, samples, Validation(validation, processes), out, limits, processes, tell,
-            workers=_workers(workers, processes), compiled=compiled,
-        )  # fmt: skip
-        if resume:
-            trainer.resume()
-        processes.on_main(lambda: _prepare(out, resume))
-        tell(_headline(trainer, data, validation, samples.epoch_size, processes))
-        _train(trainer, out, tell)
-
-
-def _train(trainer: "Trainer", out: Path, tell: Callable[[str], None]) -> None:
-    wanted = False
-
-    def stop() -> None:
-        nonlocal wanted
-        wanted = True
-
-    with on_interrupt(stop):
-        complete = trainer.run(lambda: wanted)
-    progress = trainer.progress
-    best = "not validated yet" if progress.best_db is None else f"best {progress.best_db:.2f} dB paper"
-    done = f"{progress.steps} steps, {progress.samples} samples, {progress.seconds / 60:.1f} min; {best}"
-    if complete:
-        tell(f"{out}: complete after {done}")
-    else:
-        tell(f"{out}: interrupted after {done}; go on with: {_resume_command()}")
-        raise Interrupted
+def _start_processes(count: int, threads: int | None) -> None:
+    """Becomes torchrun, which starts this command ``count`` times; one thread each unless told otherwise."""
+    arguments = list(sys.argv[1:])
+    for index, argument in enumerate(arguments):
+        if argument == "--processes":
+            del arguments[index : index + 2]
+            break
+        if argument.startswith("--processes="):
+            del arguments[index]
+            break
+    if threads is None:
+        arguments += ["--threads", "1"]
+        os.environ["OMP_NUM_THREADS"] = "1"
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
+    os.execv(sys.executable, [sys.executable, *launcher, "-m", "granet.train_cli", *arguments])
 
 
 def _require_train_extra() -> None:
@@ -240,115 +275,6 @@ def _require_train_extra() -> None:
         raise UserError(
             f'{", ".join(missing)} not installed, and training needs it: pip install "granet-deploy[train]"'
         )
-
-
-def _shares(specs: list[str]) -> tuple[list[str], tuple[float, ...] | None]:
-    """``SPEC@0.3`` ... -> the specs, and their shares unless none has one."""
-    parts = [re.fullmatch(r"(.+?)(?:@(\d+(?:\.\d*)?|\.\d+))?", spec) for spec in specs]
-    names = [part[1] if part else spec for part, spec in zip(parts, specs, strict=True)]
-    shares = [part[2] if part else None for part in parts]
-    if all(share is None for share in shares):
-        return names, None
-    if None in shares:
-        raise UsageError(
-            f"{specs[shares.index(None)]} has no share: give each --train one, as in SPEC@0.3, or none"
-        )
-    weights = tuple(float(share) for share in shares if share is not None)
-    if min(weights) <= 0:
-        raise UsageError("the share of a --train, as in SPEC@0.3, must be above 0")
-    return names, weights
-
-
-def _with_heaviness(spec: str, heaviness: str | None) -> str:
-    """``spec`` with ``--heaviness``, if it is of synthetic rain and does not say for itself."""
-    if heaviness is None:
-        return spec
-    parse_heaviness(heaviness)
-    if not spec.startswith("synthetic:") or "heaviness=" in spec:
-        return spec
-    return f"{spec}{'&' if '?' in spec else '?'}heaviness={heaviness}"
-
-
-def _network(preset: PresetChoice | None, settings: list[str], init: Path | None) -> tuple[GraNetConfig, str]:
-    """The configuration, and a name for the directory."""
-    if init is not None and preset is None and not settings:
-        from granet.checkpoint import read_checkpoint
-
-        return read_checkpoint(init).config, init.stem
-    name = (preset or PresetChoice.paper).value
-    changes = {}
-    for text in settings:
-        key, _, value = text.partition("=")
-        try:
-            changes[key] = json.loads(value)
-        except ValueError as error:
-            raise UsageError(
-                f"--set {text}: expected NAME=VALUE, as in fine_stage=false or channels=32"
-            ) from error
-    known = asdict(GraNetConfig.preset(name))
-    return GraNetConfig.from_dict(known | changes), name
-
-
-def _patience(specs: list[str]) -> int:
-    return PATIENCE_RAIN100L if all(spec.startswith("rain100l:") for spec in specs) else PATIENCE
-
-
-def _refuse_existing(out: Path) -> None:
-    there = [name for name in OURS if (out / name).exists()]
-    if there:
-        raise UserError(
-            f"{out} has a training ({there[0]}): --resume goes on with it, --overwrite replaces it"
-        )
-
-
-def _prepare(out: Path, resume: bool) -> None:
-    """Makes the directory; what is replaced goes, and what a killed training left half-written."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name in () if resume else OURS:
-            (out / name).unlink(missing_ok=True)
-        for left in out.glob(".*"):
-            if re.fullmatch(r"\.(best|last|state|log)\.[0-9a-f]{8}\.(pt|png|jsonl)", left.name):
-                left.unlink()
-    except OSError as error:
-        raise UserError(f"{out}: cannot be written: {error.strerror}") from error
-
-
-def _workers(wanted: int | None, processes: "Processes") -> int:
-    """On a CPU, preparing a batch costs a fiftieth of learning from it; a GPU would wait for it."""
-    if wanted is not None:
-        return wanted
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(8, cores // processes.count - 1)) if processes.device.type == "cuda" else 0
-
-
-def _training_data(recipe: Recipe, datasets: list[Dataset]) -> TrainingData:
-    cutting = Cutting(recipe.crop, recipe.long_side, recipe.dry)
-    return TrainingData(datasets, recipe.weights, recipe.seed, cutting, recipe.epoch_size)
-
-
-def _headline(
-    trainer: "Trainer",
-    data: list[Dataset],
-    validation: list[Dataset],
-    epoch_size: int,
-    processes: "Processes",
-) -> str:
-    def titles(sets: list[Dataset]) -> str:
-        return ", ".join(f"{dataset.title} ({len(dataset)})" for dataset in sets)
-
-    parameters = sum(parameter.numel() for parameter in trainer.result.parameters())
-    several = f", {processes.count} processes" if processes.count > 1 else ""
-    begun = f"; goes on after step {trainer.progress.steps}" if trainer.progress.steps else ""
-    return (
-        f"training {parameters:,} parameters on {processes.device}{several}: {titles(data)}; "
-        f"{epoch_size} samples an epoch; validation {titles(validation)}{begun}"
-    )
-
-
-def _resume_command() -> str:
-    arguments = [argument for argument in sys.argv[1:] if argument not in ("--resume", "--overwrite")]
-    return shlex.join(["granet-train", *arguments, "--resume"])
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,14 +17,16 @@ import torch
 from torch import Tensor, nn
 
 from granet.batch_loader import Batch, batches_from
-from granet.checkpoint import load_checkpoint, save_checkpoint
+from granet.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint
+from granet.compute import PLAIN, Compute
 from granet.config import GraNetConfig
 from granet.crops import TrainingData
 from granet.errors import UserError
+from granet.losses import TEACHER_SHARE, restoration_loss
 from granet.model import GraNet
 from granet.pictures import Pixels
 from granet.processes import FailedElsewhere, Processes
-from granet.recipe import Recipe
+from granet.recipe import Limits, Recipe
 from granet.training_log import Line, TrainingLog, draw_training
 from granet.training_state import Progress, load_state, save_state
 from granet.validation import Validation
@@ -39,19 +41,6 @@ SECONDS_BETWEEN_SAVES = 600.0
 """How much of a long epoch a killed training loses at most."""
 
 Stop = Callable[[], bool]
-
-
-@dataclass(frozen=True)
-class Limits:
-    """When a training ends; without either when it has converged (section 4.3).
-
-    Attributes:
-        epochs: complete epochs.
-        minutes: of training, over all of its parts.
-    """
-
-    epochs: int | None = None
-    minutes: float | None = None
 
 
 class Trainer:
@@ -73,6 +62,7 @@ class Trainer:
         say: Callable[[str], None],
         workers: int = 0,
         compiled: bool = False,
+        compute: Compute = PLAIN,
     ) -> None:
         """Makes the network and its optimiser; nothing is written yet.
 
@@ -86,18 +76,20 @@ class Trainer:
             say: is told a line an epoch, in the main process.
             workers: threads that prepare batches beside the training; the result is the same.
             compiled: with ``torch.compile``.
+            compute: number format and memory layout.
 
         Raises:
-            UserError: if the checkpoint to start from is none, or of another configuration.
+            UserError: if the checkpoint to start from is none, or of another configuration, or the
+                teacher is none.
         """
         self.recipe, self.limits, self.progress = recipe, limits, Progress()
         self.state_path = out / "state.pt"
         self._out, self._data, self._validation, self._processes = out, data, validation, processes
         self._say, self._workers = say, workers
         self._log = TrainingLog(out / "log.jsonl")
-        self._model = first_network(recipe).train().to(processes.device)
-        if recipe.channels_last:
-            self._model = cast(GraNet, self._model.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+        self._compute = compute
+        self._model = cast(GraNet, compute.place(first_network(recipe).train(), processes.device))
+        self._teacher = None if recipe.teacher is None else self._placed_teacher(recipe.teacher)
         self._ema = deepcopy(self._model).eval().requires_grad_(False) if recipe.ema else None
         self._optimiser = torch.optim.Adam(self._model.parameters(), lr=recipe.lr)
         self._plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
@@ -107,7 +99,7 @@ class Trainer:
         if compiled:
             self._network = cast(nn.Module, torch.compile(self._network))
         self._started = self._saved_at = self._drawn_at = 0.0
-        self._saved_step = 0
+        self._saved_step = self._first_step = 0
 
     @property
     def result(self) -> GraNet:
@@ -120,8 +112,9 @@ class Trainer:
         Raises:
             UserError: if there is nothing to resume, it is damaged, or of another recipe.
         """
-        recipe, self.progress, states = load_state(self.state_path)
-        self.recipe.require_same(recipe)
+        state = load_state(self.state_path)
+        self.recipe.require_same(state.recipe)
+        self.progress, states = state.progress, state.states
         self._model.load_state_dict(states["model"])
         if self._ema is not None:
             self._ema.load_state_dict(states["ema"])
@@ -129,6 +122,32 @@ class Trainer:
         self._plateau.load_state_dict(states["plateau"])
         self._saved_step, self._saved_at = self.progress.steps, self.progress.seconds
         self._processes.on_main(lambda: self._log.keep_up_to(self.progress.samples))
+
+    def go_on_from(self, checkpoint: Path) -> None:
+        """Goes on from the weights of a training of this recipe whose other files are gone.
+
+        The optimiser starts anew, with a short rise of the learning rate; samples come where they ended.
+
+        Raises:
+            UserError: if it is no checkpoint, of another network or recipe, or does not say how far it had
+                come.
+        """
+        found = read_checkpoint(checkpoint)
+        recipe, samples, steps = (found.facts.get(name) for name in ("recipe", "samples", "steps"))
+        if not (isinstance(recipe, dict) and isinstance(samples, int) and isinstance(steps, int)):
+            raise UserError(f"{checkpoint}: does not say how far its training had come: use --init")
+        try:
+            self.recipe.require_same(recipe)
+        except UserError as error:
+            raise UserError(f"{checkpoint}: {error}") from error
+        for network in (self._model, self._ema):
+            if network is not None:
+                network.load_state_dict(found.state)
+        minutes = float(found.facts.get("minutes", 0.0))
+        epoch = samples // self._data.epoch_size
+        self.progress = Progress(samples=samples, steps=steps, epoch=epoch, seconds=60 * minutes)
+        self._saved_step = self._first_step = steps
+        self._saved_at = self.progress.seconds
 
     def run(self, stop: Stop = lambda: False) -> bool:
         """Trains until a limit is reached or ``stop`` is true, asked after each step.
@@ -195,26 +214,36 @@ class Trainer:
         return value, bool(stop_sum)
 
     def _loss(self, batch: Batch) -> Tensor:
-        """Mean absolute error (equation 9's L), in float32."""
-        rainy, clean = (self._image(pixels) for pixels in batch)
-        with torch.autocast(self._processes.device.type, torch.bfloat16, enabled=self.recipe.amp):
-            derained = self._network(rainy)
-        return nn.functional.l1_loss(derained.float(), clean)
+        """The distance to the truth (equation 9's L) and to the teacher's result, in float32."""
+        device, name = self._processes.device, self.recipe.loss
+        rainy, clean = (self._compute.image(pixels, device) for pixels in batch)
+        with self._compute.autocast(device):
+            derained = self._network(rainy).float()
+        loss = restoration_loss(derained, clean, name)
+        if self._teacher is None:
+            return loss
+        with torch.no_grad(), self._compute.autocast(device):
+            taught = self._teacher(rainy).float()
+        return loss + TEACHER_SHARE * restoration_loss(derained, taught, name)
 
-    def _image(self, pixels: Tensor) -> Tensor:
-        """uint8 N x H x W x 3 -> float N x 3 x H x W in [0, 1] on the device."""
-        image = pixels.to(self._processes.device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
-        # Frames are channels-last as they come.
-        return image if self.recipe.channels_last else image.contiguous()
+    def _placed_teacher(self, path: str) -> nn.Module:
+        """A network that is not trained; its colour order is this training's, RGB."""
+        colour = read_checkpoint(path).facts.get("colour", "rgb")
+        if colour != "rgb":
+            raise UserError(f"{path}: its pictures are {str(colour).upper()}, and training is in RGB")
+        teacher = load_checkpoint(path).requires_grad_(False)
+        return self._compute.place(teacher, self._processes.device)
 
     def _cosine_rate(self) -> float:
-        """A cosine over what is to be done, after a short rise."""
+        """After a short rise and the stable share, a cosine over what is left to be done."""
         if self.limits.minutes is not None:
             done = self.progress.seconds / (60 * self.limits.minutes)
         else:
             done = self.progress.samples / (self._data.epoch_size * (self.limits.epochs or 1))
-        rate = COSINE_FLOOR + (self.recipe.lr - COSINE_FLOOR) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
-        return rate * min(1.0, (self.progress.steps + 1) / WARM_UP_STEPS)
+        stable = self.recipe.stable
+        sunk = min(max(done - stable, 0.0) / (1 - stable), 1.0)
+        rate = COSINE_FLOOR + (self.recipe.lr - COSINE_FLOOR) * 0.5 * (1 + math.cos(math.pi * sunk))
+        return rate * min(1.0, (self.progress.steps - self._first_step + 1) / WARM_UP_STEPS)
 
     @torch.no_grad()
     def _follow(self) -> None:
@@ -274,7 +303,8 @@ class Trainer:
     @torch.inference_mode()
     def _derain(self, rainy: Pixels) -> Pixels:
         """uint8 H x W x 3, RGB -> the same, as an engine rounds it."""
-        image = self.result(self._image(torch.from_numpy(rainy.copy())[None]))[0]
+        image = self._compute.image(torch.from_numpy(rainy.copy())[None], self._processes.device)
+        image = self.result(image)[0]
         levels = (image.float() * 255).round().clamp(0, 255).to(torch.uint8)
         return cast(Pixels, levels.permute(1, 2, 0).contiguous().cpu().numpy())
 
@@ -312,7 +342,7 @@ class Trainer:
             "optimiser": self._optimiser.state_dict(),
             "plateau": self._plateau.state_dict(),
         }
-        save_state(self.state_path, self.recipe.to_json(), self.progress, states)
+        save_state(self.state_path, self.recipe.to_json(), self.progress, self._compute, states)
 
     def _save_weights(self, name: str, line: Line | None) -> None:
         if not all(bool(torch.isfinite(weight).all()) for weight in self.result.parameters()):

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from granet.checkpoint import read_pickle
+from granet.compute import Compute
 from granet.errors import UserError
 from granet.training_log import write_file
 
@@ -39,26 +40,52 @@ class Progress:
     stale: int = 0
 
 
-def save_state(path: Path, recipe: dict[str, Any], progress: Progress, states: dict[str, Any]) -> None:
+def save_state(
+    path: Path, recipe: dict[str, Any], progress: Progress, compute: Compute, states: dict[str, Any]
+) -> None:
     """Writes the state of a training.
 
     Args:
         path: of the file.
         recipe: of :meth:`granet.recipe.Recipe.to_json`.
         progress: how far it has come.
+        compute: how it computed; another machine may have to choose anew.
         states: state dictionaries by name: of the network, the optimiser, ...
 
     Raises:
         UserError: if it cannot be written; what was there before is left.
     """
-    content = {"format": FORMAT, "recipe": recipe, "progress": asdict(progress), "states": states}
+    content = {
+        "format": FORMAT,
+        "recipe": recipe,
+        "progress": asdict(progress),
+        "compute": asdict(compute),
+        "states": states,
+    }
     buffer = io.BytesIO()
     torch.save(content, buffer)
     write_file(path, buffer.getvalue())
 
 
-def load_state(path: Path) -> tuple[dict[str, Any], Progress, dict[str, Any]]:
-    """What :func:`save_state` wrote: recipe, progress and states, on the CPU.
+@dataclass(frozen=True)
+class TrainingState:
+    """What :func:`save_state` wrote, on the CPU.
+
+    Attributes:
+        recipe: of :meth:`granet.recipe.Recipe.to_json`.
+        progress: how far the training had come.
+        compute: how it computed.
+        states: state dictionaries by name.
+    """
+
+    recipe: dict[str, Any]
+    progress: Progress
+    compute: Compute
+    states: dict[str, Any]
+
+
+def load_state(path: Path) -> TrainingState:
+    """What :func:`save_state` wrote.
 
     Raises:
         UserError: if there is no such file, or it is damaged or something else.
@@ -69,7 +96,8 @@ def load_state(path: Path) -> tuple[dict[str, Any], Progress, dict[str, Any]]:
         content, _ = read_pickle(path)
         if content.get("format") != FORMAT:
             raise UserError(f"it is no state of a training ({FORMAT})")
-        return content["recipe"], Progress(**content["progress"]), content["states"]
+        compute = Compute(**content.get("compute", {}))
+        return TrainingState(content["recipe"], Progress(**content["progress"]), compute, content["states"])
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     except (KeyError, TypeError) as error:

@@ -1,0 +1,1 @@
+"""Recipes of the packaged weights, for ``granet-train --recipe``."""

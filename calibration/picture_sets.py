@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from granet.datasets import Dataset
+from granet.datasets import Dataset, open_dataset
 from granet.errors import UserError
 from runtime.frame import Pixels
 from runtime.sources.base import Say

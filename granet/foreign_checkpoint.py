@@ -8,6 +8,7 @@ may be hostile: nothing here trusts a count, a size or a nesting depth that the 
 
 from collections.abc import Mapping
 from dataclasses import replace
+from math import isqrt
 from typing import Any
 
 import torch
@@ -86,7 +87,7 @@ def _without_prefixes(name: str) -> str:
 def config_of_shapes(state: State) -> GraNetConfig:
     """The configuration that the names and shapes of ``state`` tell.
 
-    What they do not tell has its default, except the key stride, which is that of ``lite`` for
+    What they do not tell has its default, except the key stride, which is that of a preset for
     networks of its widths. Nothing is built here, so the result is no larger than ``state`` is.
 
     Raises:
@@ -95,10 +96,11 @@ def config_of_shapes(state: State) -> GraNetConfig:
     for name in ("coarse.head.weight", "coarse.local.0.layers.0.weight"):
         if name not in state:
             raise UserError(f"this is a checkpoint of another network: it has no {name}")
-    default, lite = GraNetConfig(), GraNetConfig.lite()
+    default = GraNetConfig()
     theta = state.get("coarse.region_aware.0.theta.weight")
     fine_stage, fine_blocks = "fine.head.weight" in state, _count(state, "fine.blocks.")
     told = GraNetConfig(
+        fold=_fold(state["coarse.head.weight"]),
         channels=state["coarse.head.weight"].shape[0],
         growth=state["coarse.local.0.layers.0.weight"].shape[0],
         dense_layers=_count(state, "coarse.local.0.layers."),
@@ -108,9 +110,23 @@ def config_of_shapes(state: State) -> GraNetConfig:
         fine_stage=fine_stage,
         context=fine_blocks > 0 or not fine_stage,
     )
-    widths = ("channels", "growth", "dense_layers", "nonlocal_channels")
-    is_lite = all(getattr(told, width) == getattr(lite, width) for width in widths)
-    return replace(told, key_stride=lite.key_stride) if is_lite else told
+    widths = ("fold", "channels", "growth", "dense_layers", "nonlocal_channels")
+    for preset in (GraNetConfig.lite(), GraNetConfig.base()):
+        if all(getattr(told, width) == getattr(preset, width) for width in widths):
+            return replace(told, key_stride=preset.key_stride)
+    return told
+
+
+def _fold(head: Tensor) -> int:
+    """The fold of a network by its first convolution, which takes 3 fold^2 channels."""
+    channels = head.shape[1]
+    fold = isqrt(channels // 3)
+    if 3 * fold**2 != channels:
+        raise UserError(
+            f"this is a checkpoint of another network: coarse.head.weight takes {channels} channels, "
+            "and pictures have 3, or 12 folded 2x2"
+        )
+    return fold
 
 
 def _count(state: State, prefix: str) -> int:

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CHECKPOINT := runtime/models/lite.safetensors
 
-.PHONY: demo test test-gpu soak lint models setup clean
+.PHONY: demo test test-gpu soak lint models weights package-weights setup clean
 
 setup: $(READY)
 
@@ -43,6 +43,21 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Trains what is shipped, by the recipes in granet/recipes: `make weights DATA=DIR`, and PRESET=lite for lite, whose
+# teacher is base. Stop it at any time; the same command goes on: with runs/PRESET, or without that (another
+# machine) with the packaged weights, which know how far they came; FRESH=1 starts from nothing.
+DATA ?= ../shared/data
+PRESET ?= base
+RUN := runs/$(PRESET)
+PACKAGED := runtime/models/$(PRESET).safetensors
+weights: $(READY)
+	$(BIN)/granet-train --recipe $(PRESET) --data $(DATA) --out $(RUN) \
+	  $(if $(wildcard $(RUN)/state.pt),--resume,$(if $(FRESH),,$(if $(wildcard $(PACKAGED)),--continue $(PACKAGED))))
+
+# Packages the weights that `make weights` has reached.
+package-weights: $(READY)
+	$(BIN)/python -m granet.convert $(RUN)/best.pt $(PACKAGED) --overwrite
 
 # What is made from the weights that come along; run it whenever they change, then quantise anew (lite.md).
 models: $(READY)

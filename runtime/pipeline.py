@@ -11,9 +11,8 @@ frames pass as they are (:mod:`runtime.guard`). What becomes of a frame in betwe
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from granet.errors import UserError
@@ -24,6 +23,7 @@ from runtime.frame_queue import FrameQueue
 from runtime.frame_steps import FrameSteps
 from runtime.guard import EngineGuard
 from runtime.health import DropReason, Health
+from runtime.in_order import in_order
 from runtime.mask_view import MaskView
 from runtime.sinks.base import Sink
 from runtime.sources.base import Say, Source
@@ -49,6 +49,7 @@ class _Work:
 
     frame: Frame
     read_at: float
+    skipped: bool = False
     before: Frame | None = None
 
 
@@ -192,38 +193,23 @@ class Pipeline:
 
         Of a file as many frames at once as the engine takes; of a live source one, which is late the least.
         """
-        if self._engine.concurrency > 1 and not self._live:
-            return self._inferring_several()
-        while (work := self._read.get()) is not None:
-            if not self._deliver(work, self._apply(work.frame, self._steps.skips(work.frame))):
+        threads = 1 if self._live else self._engine.concurrency
+        for work, result in in_order(self._apply, self._taken(), threads):
+            before = work.frame if self._compare else None
+            if not self._done.put(_Work(result, work.read_at, before=before)):
                 return
 
-    def _inferring_several(self) -> None:
-        """The same with threads of its own, in the order of the source."""
-        flying: deque[tuple[_Work, Future[Frame]]] = deque()
-        with ThreadPoolExecutor(self._engine.concurrency, "engine") as pool:
-            while (work := self._read.get()) is not None:
-                flying.append((work, pool.submit(self._apply, work.frame, self._steps.skips(work.frame))))
-                if len(flying) < self._engine.concurrency:
-                    continue
-                oldest, future = flying.popleft()
-                if not self._deliver(oldest, future.result()):
-                    return
-            for work, future in flying:
-                if not self._deliver(work, future.result()):
-                    return
+    def _taken(self) -> Iterator[_Work]:
+        """What was read, in order, and whether it is dry, which depends on the frames before."""
+        while (work := self._read.get()) is not None:
+            yield replace(work, skipped=self._steps.skips(work.frame))
 
-    def _apply(self, frame: Frame, skipped: bool) -> Frame:
+    def _apply(self, work: _Work) -> Frame:
         start = time.perf_counter()
-        result = self._steps.apply(frame, skipped)
+        result = self._steps.apply(work.frame, work.skipped)
         if not self._live:
             self._read.resize(min(QUEUED, int(AHEAD / max(time.perf_counter() - start, 1e-6))))
         return result
-
-    def _deliver(self, work: _Work, result: Frame) -> bool:
-        """Hands on a frame; ``False`` if none is wanted any more."""
-        before = work.frame if self._compare else None
-        return self._done.put(_Work(result, work.read_at, before))
 
     def _writing(self) -> None:
         """This thread: queue -> sink."""

@@ -47,6 +47,7 @@ from granet.rain import add_rain, render_rain, sample_rain
 from granet.scenes import street
 from granet.size_rule import SizeRule
 from runtime.engine import Engine, EngineInfo
+from runtime.engines.graph_engine import GraphEngine
 from runtime.fitting import FrameFit
 from runtime.frame import Colour, Frame, Pixels
 from runtime.machine import this_machine
@@ -70,15 +71,15 @@ PADDING_RULE = SizeRule(multiple=64, extent=None)
 TARGET_MS, TARGET_RATE = 5.0, 0.95
 
 
-class EchoEngine(Engine):
+class EchoEngine(GraphEngine):
     """All that is the same in every engine: its graph takes no time."""
 
     def __init__(self, rule: SizeRule, colour: Colour) -> None:
         """Takes frames of any size, padded as ``rule`` says."""
         self.info = EngineInfo("echo", "cpu", "none", "fp32", colour, FrameFit(rule), "no network")
 
-    def _infer(self, batch: Pixels) -> Pixels:
-        return batch
+    def _infer(self, batch: Pixels, want_mask: bool) -> tuple[Pixels, ...]:
+        return (batch,)
 
 
 class DroppingMuxer:

@@ -43,6 +43,7 @@ from granet import load_checkpoint
 from granet.console import run_app
 from granet.errors import UserError
 from runtime.engine import Engine
+from runtime.engines.graph_engine import GraphEngine
 from runtime.frame import Pixels
 from runtime.machine import this_machine
 from runtime.manifest import sha256_of
@@ -66,7 +67,7 @@ SMALL = "480x320"
 """Pictures that ranges are taken from: they are the same for larger ones."""
 
 
-class CompiledEngine(Engine):
+class CompiledEngine(GraphEngine):
     """A checkpoint in PyTorch, compiled, in float16."""
 
     def __init__(self, checkpoint: Path, like: Engine) -> None:
@@ -78,12 +79,12 @@ class CompiledEngine(Engine):
         self.info = replace(like.info, precision="fp16", description=description)
 
     @torch.inference_mode()
-    def _infer(self, batch: Pixels) -> Pixels:
+    def _infer(self, batch: Pixels, want_mask: bool) -> tuple[Pixels, ...]:
         rainy = torch.from_numpy(batch).to(self._device).permute(0, 3, 1, 2).flip(1)
         rainy = rainy.contiguous(memory_format=torch.channels_last).half() / 255
         levels = (self._network(rainy).float() * 255).round().clamp(0, 255).to(torch.uint8)
         pixels: Pixels = levels.flip(1).permute(0, 2, 3, 1).contiguous().cpu().numpy()
-        return pixels
+        return (pixels,)
 
 
 @dataclass

@@ -93,9 +93,9 @@ class Observer:
         except UserError as error:
             raise UserError(f"{name}: {error}") from error
 
-        def look(batch: Pixels) -> Pixels:
+        def look(batch: Pixels) -> tuple[Pixels, ...]:
             self._look(batch, name)
-            return batch
+            return ()
 
         plan.run(frame[None], look)
 

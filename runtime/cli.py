@@ -17,11 +17,9 @@ from granet.errors import UserError
 from granet.signals import on_interrupt
 from runtime.address_variables import expanded
 from runtime.camera_options import parse_camera_options
-from runtime.dry import DrySkipper
 from runtime.engine import Engine
 from runtime.health import Health
 from runtime.listen import parse_listen
-from runtime.mask_view import MaskView
 from runtime.open import open_engine
 from runtime.outputs import Outputs, View, open_outputs, open_page
 from runtime.packaged import packaged_model
@@ -232,22 +230,15 @@ def _run_one(
             frames = held.enter_context(source.open())
             engine = held.enter_context(open_model())
             watchdog.ready()
-        views = _with_views(engine, wanted, frames.health, notes, skip_dry=skip_dry)
         sink = open_outputs(wanted, frames, notes, say, watchdog.alive, page)
         unused.pop_all()
         try:
-            _run(frames, views, sink, notes, limit=wanted.limit, as_json=as_json)
+            _run(frames, engine, sink, notes, wanted, skip_dry=skip_dry, as_json=as_json)
         finally:
             watchdog.stopping()
             if skip_dry:
                 dry = frames.health.snapshot().frames_dry
                 say(f"{dry} frames were dry and passed as they are")
-
-
-def _with_views(engine: Engine, wanted: Outputs, health: Health, notes: Notes, *, skip_dry: bool) -> Engine:
-    if skip_dry:
-        engine = DrySkipper(engine, health, say)
-    return MaskView(engine, notes) if wanted.view == "mask" else engine
 
 
 def _serve_metrics(listen: tuple[str, int] | None, healths: Sequence[Health], held: ExitStack) -> None:
@@ -344,9 +335,16 @@ def _open_engine(model: Path | None, device: str, backend: str, *, rebuild: bool
 
 
 def _run(
-    source: Source, engine: Engine, sink: SeveralSinks, notes: Notes, *, limit: int | None, as_json: bool
+    source: Source,
+    engine: Engine,
+    sink: SeveralSinks,
+    notes: Notes,
+    wanted: Outputs,
+    *,
+    skip_dry: bool,
+    as_json: bool,
 ) -> None:
-    info = source.info
+    info, limit = source.info, wanted.limit
     say(f"{_describe(info)} -> {sink.name}, with {engine.info.model} ({engine.info.description})")
     total = info.frames if limit is None else min(limit, info.frames or limit)
     with status_line([source.health]) if info.live else progress_bar(total) as progress:
@@ -355,6 +353,8 @@ def _run(
             engine,
             sink,
             compare=sink.wants_before,
+            skip_dry=skip_dry,
+            show_mask=wanted.view == "mask",
             limit=limit,
             say=notes,
             announce=say,

@@ -6,11 +6,6 @@ anything bright, thin, long and near the vertical; a scene of railings or reeds 
 taken for rain and computed as before. Rain that shows as mist, or as drops on the lens, is not seen.
 """
 
-import numpy as np
-
-from granet.errors import UserError
-from runtime.engine import Engine, EngineInfo
-from runtime.fitting import FittingPlan
 from runtime.frame import Pixels
 from runtime.health import Health
 from runtime.rain_measure import rain_strength
@@ -57,49 +52,29 @@ class DryDetector:
             self._dry = self._dry or self._calm >= CALM
 
 
-class DrySkipper(Engine):
-    """An engine that gives dry frames back as they are.
+class DrySkipper:
+    """Finds the frames of one video that need no inference.
 
     Args:
-        engine: computes the others.
-        health: of the stream; counts the frames that are given back as they are.
-        say: is told when frames begin to be skipped, and when they are computed again.
+        health: of the stream; counts the frames that are skipped.
+        say: prints a line when skipping begins and when it ends.
     """
 
-    def __init__(self, engine: Engine, health: Health, say: Say) -> None:
-        self.info: EngineInfo = engine.info
-        self.has_mask = engine.has_mask
-        self._engine, self._health, self._say = engine, health, say
+    def __init__(self, health: Health, say: Say) -> None:
+        self._health, self._say = health, say
         self._detector = DryDetector()
         self._was_dry = False
 
-    def run(self, frames: Pixels) -> Pixels:
-        """See :meth:`Engine.run`; frames are of one video, in order, and dry ones are copied."""
-        return frames.copy() if self._skips(frames) else self._engine.run(frames)
+    def skips(self, pixels: Pixels) -> bool:
+        """Whether the next frame of the video is dry; call it for every frame, in order.
 
-    def run_with_mask(self, frames: Pixels) -> tuple[Pixels, Pixels]:
-        """See :meth:`Engine.run_with_mask`; where it is dry the mask is empty."""
-        if self._skips(frames):
-            return frames.copy(), np.zeros_like(frames)
-        return self._engine.run_with_mask(frames)
-
-    def plan(self, height: int, width: int) -> FittingPlan:
-        """See :meth:`Engine.plan`."""
-        return self._engine.plan(height, width)
-
-    def _skips(self, frames: Pixels) -> bool:
-        dry = [self._detector.is_dry(frame) for frame in frames]
-        if dry and dry[-1] != self._was_dry:
-            self._was_dry = dry[-1]
-            self._say("dry: frames pass as they are" if dry[-1] else "rain: frames are computed again")
-        if not all(dry):
-            return False
-        self._health.dry(len(frames))
-        return True
-
-    def _infer(self, batch: Pixels) -> Pixels:
-        raise UserError("a wrapper has no graph of its own")
-
-    def close(self) -> None:
-        """Closes the engine."""
-        self._engine.close()
+        Args:
+            pixels: uint8 H x W x 3 in any channel order.
+        """
+        dry = self._detector.is_dry(pixels)
+        if dry != self._was_dry:
+            self._was_dry = dry
+            self._say("dry: frames pass as they are" if dry else "rain: frames are computed again")
+        if dry:
+            self._health.dry(1)
+        return dry

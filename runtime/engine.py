@@ -1,20 +1,24 @@
-"""What an engine is: uint8 frames in, rain-free uint8 frames out. One contract for every backend."""
+"""What an engine is: uint8 frames in, rain-free uint8 frames out. One contract for every backend.
 
-from abc import ABC, abstractmethod
+:class:`Engine` is the contract and holds no machinery. An engine that computes derives from
+:class:`runtime.engines.graph_engine.GraphEngine`; an engine that hands its frames on to another engine
+derives from :class:`runtime.engines.forwarding_engine.ForwardingEngine`.
+"""
+
+from abc import abstractmethod
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Literal, NamedTuple, Protocol, overload, runtime_checkable
 
-import numpy as np
 from typing_extensions import Self
 
-from granet.errors import UserError
 from runtime.fitting import FittingPlan, FrameFit
 from runtime.frame import Colour, Pixels
 
 
 @dataclass(frozen=True)
 class EngineInfo:
-    """What a person and a report are told about an engine.
+    """Facts about an engine, for people and reports.
 
     Attributes:
         backend: ``torch``, ``onnxruntime``, ``openvino``, ...
@@ -24,6 +28,7 @@ class EngineInfo:
         colour: channel order of the frames that :meth:`Engine.run` takes and returns.
         fit: the frame sizes the graph computes on.
         description: one line for people: backend, its version, device, precision, sizes.
+        has_mask: whether it can give the rain mask of the coarse stage.
     """
 
     backend: str
@@ -33,92 +38,89 @@ class EngineInfo:
     colour: Colour
     fit: FrameFit
     description: str
+    has_mask: bool = False
 
 
-class Engine(ABC):
-    """A loaded model.
+class Derained(NamedTuple):
+    """The results of an engine for a batch of frames.
 
-    Subclasses implement :meth:`_infer` and, if they hold anything, :meth:`close`; where the graph may
-    give its rain mask, also :meth:`_infer_with_mask`.
+    Attributes:
+        frames: uint8 N x H x W x 3, the rain-free frames; owned by the caller.
+        mask: uint8 N x H x W x 3, the coarse stage's rain mask in grey levels to be taken away; levels
+            below 0 are 0. ``None`` if it was not wanted.
+    """
+
+    frames: Pixels
+    mask: Pixels | None = None
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """A loaded model. Use it as a context manager, or call :meth:`close`.
 
     Attributes:
         info: what it is.
-        has_mask: whether :meth:`run_with_mask` can be called.
-        concurrency: how many threads may call :meth:`run` at once. With 1 it is one at a time, from any
-            thread; an engine on a GPU says 3, and then overlaps the copies of their frames with computing.
+        concurrency: how many threads may call it at once. With 1, any thread may, one at a time. An engine
+            on a GPU says 3, to overlap copying with computing; an engine on a server may say more.
     """
 
     info: EngineInfo
-    has_mask: bool = False
-    concurrency = 1
+    concurrency: int
 
-    def run(self, frames: Pixels) -> Pixels:
+    @overload
+    def run(self, frames: Pixels, want_mask: Literal[False] = False) -> Pixels: ...
+
+    @overload
+    def run(self, frames: Pixels, want_mask: Literal[True]) -> tuple[Pixels, Pixels]: ...
+
+    def run(self, frames: Pixels, want_mask: bool = False) -> Pixels | tuple[Pixels, Pixels]:
         """Removes rain from a batch of frames of any size.
 
-        Frames the graph does not compute on as they are get padded (by reflection) or, where the
-        graph is static and smaller, cut into overlapping tiles; :mod:`runtime.fitting` does it for
-        every engine.
+        Frames that the graph does not compute on as they are get padded by reflection or, where the graph
+        is static and smaller, cut into overlapping tiles (:mod:`runtime.fitting`).
 
         Args:
             frames: uint8 N x H x W x 3 in ``info.colour`` order, H and W from 16 up. Need not be
                 contiguous. Not modified.
+            want_mask: also return the rain mask; the network runs once for both.
 
         Returns:
-            uint8, same shape and colour order; a new array that the caller owns.
+            The rain-free frames: uint8, same shape and colour order, a new array that the caller owns.
+            With ``want_mask`` the pair ``(frames, mask)``; see :class:`Derained` for the mask.
 
         Raises:
-            UserError: if shape or dtype are not these.
+            UserError: if shape or dtype differ from these, or the mask is wanted and ``info.has_mask``
+                is false.
         """
-        return self._plan_for(frames).run(frames, self._infer)
+        result = self.derain(frames, want_mask)
+        return result.frames if result.mask is None else (result.frames, result.mask)
 
-    def run_with_mask(self, frames: Pixels) -> tuple[Pixels, Pixels]:
-        """As :meth:`run`, and the coarse stage's rain mask; the network runs once.
+    @abstractmethod
+    def derain(self, frames: Pixels, want_mask: bool) -> Derained:
+        """Does the work of :meth:`run`: implement this one, and :meth:`run` follows.
 
         Args:
             frames: see :meth:`run`.
+            want_mask: see :meth:`run`.
 
         Returns:
-            The rain-free frames, and the grey levels that the mask takes away, below 0 as 0: uint8 of
-            the same shape and colour order.
+            Frames, and the mask exactly if ``want_mask``.
 
         Raises:
-            UserError: if the frames are not as :meth:`run` says, or :attr:`has_mask` is false.
+            UserError: see :meth:`run`.
         """
-        masks: list[Pixels] = []
 
-        def infer(batch: Pixels) -> Pixels:
-            result, mask = self._infer_with_mask(batch)
-            masks.append(mask)
-            return result
-
-        plan = self._plan_for(frames)
-        results = plan.run(frames, infer)
-        # The same cuts come in the same order again.
-        return results, plan.run(frames, lambda batch: masks.pop(0))
-
+    @abstractmethod
     def plan(self, height: int, width: int) -> FittingPlan:
-        """How frames of ``height`` x ``width`` pixels are brought to the graph and back.
+        """The way of frames of ``height`` x ``width`` pixels to the graph and back.
 
         Raises:
             UserError: if the graph cannot take such frames at all.
         """
-        return self.info.fit.plan(height, width)
 
     @abstractmethod
-    def _infer(self, batch: Pixels) -> Pixels:
-        """uint8 n x h x w x 3 of a size that ``info.fit`` allows, C-contiguous -> same shape."""
-
-    def _infer_with_mask(self, batch: Pixels) -> tuple[Pixels, Pixels]:
-        """As :meth:`_infer`, and the mask, of the same shape; called only if :attr:`has_mask`."""
-        raise UserError(f"{self.info.model}: gives no rain mask: export it with --stages")
-
-    def _plan_for(self, frames: Pixels) -> FittingPlan:
-        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or 0 in frames.shape:
-            raise UserError(f"frames must be uint8 N x H x W x 3, not {frames.dtype} {frames.shape}")
-        return self.plan(frames.shape[1], frames.shape[2])
-
-    def close(self) -> None:  # noqa: B027 - not every backend holds something
-        """Releases what the engine holds; it cannot be used after. May be called twice."""
+    def close(self) -> None:
+        """Releases everything that the engine holds. It cannot be used afterwards. May be called twice."""
 
     def __enter__(self) -> Self:
         """Itself."""

@@ -10,10 +10,11 @@ dimension one of three things happens, in this order of preference:
    are cross-faded.
 
 A static batch is filled by repeating the last frame. The plan says in one line which of it happens,
-because 2 and 3 can cost a multiple of the time that a graph of the right size would take.
+because 2 and 3 can cost a multiple of the time that a graph of the right size would take. A graph may
+give several pictures for each frame; all of them come back in one pass.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -22,10 +23,11 @@ import numpy as np
 
 from granet.size_rule import SizeRule
 from runtime.frame import Pixels
-from runtime.tiling import Tile, TileGrid, tile_grid
+from runtime.tiling import Canvas, Tile, TileGrid, tile_grid
 
-Infer = Callable[[Pixels], Pixels]
-"""uint8 n x h x w x 3, C-contiguous, of a size the graph takes -> a new array of the same shape."""
+Infer = Callable[[Pixels], Sequence[Pixels]]
+"""uint8 n x h x w x 3, C-contiguous, of a size the graph takes -> its outputs: any number of new arrays of
+the same shape, and the same number at each call."""
 
 WASTE = 1.5
 """A static graph this many times the pixels that the frame needs is worth a hint to the user."""
@@ -79,7 +81,12 @@ class FittingPlan:
     batch: int | None
     description: str
 
-    def run(self, frames: Pixels, infer: Infer) -> Pixels:
+    @property
+    def as_they_are(self) -> bool:
+        """Whether the graph takes the frames without padding or tiles."""
+        return self.padded == self.frame and len(self.tiles) == 1
+
+    def run(self, frames: Pixels, infer: Infer) -> tuple[Pixels, ...]:
         """Pads or cuts ``frames``, runs ``infer`` and undoes it.
 
         Args:
@@ -87,30 +94,33 @@ class FittingPlan:
             infer: the graph.
 
         Returns:
-            uint8 N x H x W x 3, C-contiguous. Where the graph takes the frames as they are, it is
-            the very array that ``infer`` returned, and a contiguous ``frames`` is what it was given.
+            The outputs of ``infer``, each uint8 N x H x W x 3, C-contiguous. Where the graph takes the
+            frames as they are, these are the very arrays that ``infer`` returned, and a contiguous
+            ``frames`` is what it was given.
         """
         if self.padded == self.frame:
-            return np.ascontiguousarray(self._run_padded(frames, infer))
+            return tuple(np.ascontiguousarray(output) for output in self._run_padded(frames, infer))
         height, width = self.frame
-        result = self._run_padded(_pad(frames, self.padded), infer)
-        return np.ascontiguousarray(result[:, :height, :width])
+        outputs = self._run_padded(_pad(frames, self.padded), infer)
+        return tuple(np.ascontiguousarray(output[:, :height, :width]) for output in outputs)
 
-    def _run_padded(self, frames: Pixels, infer: Infer) -> Pixels:
+    def _run_padded(self, frames: Pixels, infer: Infer) -> Sequence[Pixels]:
         if len(self.tiles) > 1:
             return self._run_tiles(frames, infer)
         return self._run_batches(np.ascontiguousarray(frames), infer)
 
-    def _run_tiles(self, frames: Pixels, infer: Infer) -> Pixels:
+    def _run_tiles(self, frames: Pixels, infer: Infer) -> Sequence[Pixels]:
         """One call of the graph for each place, or, to fill a static batch, for several places."""
         n = len(frames)
-        canvas = self.tiles.canvas(n)
+        canvases: list[Canvas] = []
         for places in self._places_at_once(n):
             stack = np.concatenate([frames[:, tile.rows, tile.columns] for tile in places])
-            results = self._run_batches(stack, infer)
-            for i, tile in enumerate(places):
-                canvas.paste(tile, results[i * n : (i + 1) * n])
-        return canvas.finish()
+            outputs = self._run_batches(stack, infer)
+            canvases = canvases or [self.tiles.canvas(n) for _ in outputs]
+            for canvas, output in zip(canvases, outputs, strict=True):
+                for i, tile in enumerate(places):
+                    canvas.paste(tile, output[i * n : (i + 1) * n])
+        return [canvas.finish() for canvas in canvases]
 
     def _places_at_once(self, n: int) -> Iterator[list[Tile]]:
         at_once = max(1, (self.batch or 1) // n)
@@ -118,16 +128,19 @@ class FittingPlan:
         for start in range(0, len(tiles), at_once):
             yield tiles[start : start + at_once]
 
-    def _run_batches(self, frames: Pixels, infer: Infer) -> Pixels:
+    def _run_batches(self, frames: Pixels, infer: Infer) -> Sequence[Pixels]:
         """C-contiguous frames of the graph's size, in the groups that its batch allows."""
         n = len(frames)
         if self.batch is None or self.batch == n:
             return infer(frames)
-        results = np.empty_like(frames)
+        results: list[Pixels] = []
         for start in range(0, n, self.batch):
             group = frames[start : start + self.batch]
             filled = np.concatenate([group, np.repeat(group[-1:], self.batch - len(group), axis=0)])
-            results[start : start + len(group)] = infer(filled)[: len(group)]
+            outputs = infer(filled)
+            results = results or [np.empty_like(frames) for _ in outputs]
+            for result, output in zip(results, outputs, strict=True):
+                result[start : start + len(group)] = output[: len(group)]
         return results
 
 

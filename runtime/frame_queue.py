@@ -2,10 +2,21 @@
 
 from collections import deque
 from collections.abc import Callable
+from enum import Enum
 from threading import Condition
 from typing import Generic, TypeVar
 
+from typing_extensions import Self
+
 T = TypeVar("T")
+
+
+class _State(Enum):
+    """*open* takes items; *closed* gives what it has or is promised; *discarded* gives nothing."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    DISCARDED = "discarded"
 
 
 class FrameQueue(Generic[T]):
@@ -23,13 +34,11 @@ class FrameQueue(Generic[T]):
         self._items: deque[T] = deque()
         self._size = size
         self._newest = newest
-        self._changed = Condition()
-        self._closed = False
-        self._discarded = False
-        self._waiting = 0
-        self._wanted = 0
-        self._promised = False
         self._dropping = dropping
+        self._changed = Condition()
+        self._state = _State.OPEN
+        self._coming = 0  # items that a put or a lease has promised
+        self._wanted = 0  # calls of get that wait
         self.dropped = 0
         """Items that gave way to newer ones, or to the end; only counted if the newest are kept."""
 
@@ -42,41 +51,34 @@ class FrameQueue(Generic[T]):
             Whether it was taken: ``False`` once the queue is closed.
         """
         with self._changed:
-            if self._closed and not self._promised:
+            if self._state is not _State.OPEN:
                 return False
             while self._newest and len(self._items) >= self._size:
                 self._items.popleft()
                 self._drop(1)
-            self._waiting += 1
-            self._changed.wait_for(lambda: len(self._items) < max(1, self._size) or self._discarded)
-            self._waiting -= 1
-            self._promised = False
-            if not self._discarded:
-                self._items.append(item)
-            self._changed.notify_all()
-            return not self._discarded
+            self._coming += 1
+            return self._take(item)
 
-    def wait_for_room(self) -> bool:
-        """Waits until an item would be taken at once; ``False`` once the queue is closed.
+    def lease(self) -> "Lease[T] | None":
+        """Waits until an item would be taken at once, and reserves that room.
 
-        After ``True``, an item is awaited: even if the queue is closed meanwhile, it is still taken. If none
-        comes, :meth:`withdraw` must be called. That does not hold where the newest are kept.
+        Returns:
+            The room; ``None`` once the queue is closed. Where the newest items are kept there is always room,
+            and none is reserved.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._newest or self._has_room() or self._closed)
-            self._promised = not self._closed and not self._newest
-            return not self._closed
-
-    def withdraw(self) -> None:
-        """The item that :meth:`wait_for_room` was called for does not come."""
-        with self._changed:
-            self._promised = False
-            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._newest or self._has_room() or self._state is not _State.OPEN)
+            if self._state is not _State.OPEN:
+                return None
+            if self._newest:
+                return Lease(self.put, lambda: None)
+            self._coming += 1
+            return Lease(self._take, self._withdraw)
 
     def resize(self, size: int) -> None:
         """Lets ``size`` items wait from now on; those that do already are kept.
 
-        With 0, :meth:`wait_for_room` waits until somebody waits for an item.
+        With 0, :meth:`lease` waits until somebody waits for an item.
         """
         with self._changed:
             self._size = size
@@ -89,7 +91,7 @@ class FrameQueue(Generic[T]):
             timeout: seconds; ``None`` waits for ever.
 
         Returns:
-            ``None`` once the queue is closed and empty.
+            ``None`` once the queue is closed, empty, and nothing is promised.
 
         Raises:
             TimeoutError: if there is none within ``timeout``.
@@ -109,14 +111,33 @@ class FrameQueue(Generic[T]):
             return item
 
     def close(self, *, discard: bool = False) -> None:
-        """No more items; those that wait can still be taken, unless they are discarded."""
+        """No more items; those that wait or are promised can still be taken, unless they are discarded."""
         with self._changed:
-            self._closed = True
-            self._discarded = self._discarded or discard
             if discard:
+                self._state = _State.DISCARDED
                 if self._newest:
                     self._drop(len(self._items))
                 self._items.clear()
+            elif self._state is _State.OPEN:
+                self._state = _State.CLOSED
+            self._changed.notify_all()
+
+    def _take(self, item: T) -> bool:
+        """Appends an item that was promised, as soon as there is room."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: len(self._items) < max(1, self._size) or self._state is _State.DISCARDED
+            )
+            self._coming -= 1
+            if self._state is not _State.DISCARDED:
+                self._items.append(item)
+            self._changed.notify_all()
+            return self._state is not _State.DISCARDED
+
+    def _withdraw(self) -> None:
+        """Takes a promise back."""
+        with self._changed:
+            self._coming -= 1
             self._changed.notify_all()
 
     def _drop(self, count: int) -> None:
@@ -125,7 +146,36 @@ class FrameQueue(Generic[T]):
             self._dropping()
 
     def _has_room(self) -> bool:
-        return len(self._items) < (self._size or min(1, self._wanted))
+        return len(self._items) + self._coming < (self._size or min(1, self._wanted))
 
     def _is_done(self) -> bool:
-        return self._closed and (self._discarded or not (self._waiting or self._promised))
+        return self._state is _State.DISCARDED or (self._state is _State.CLOSED and not self._coming)
+
+
+class Lease(Generic[T]):
+    """Room for one item that is being made: put it within the ``with`` block, or the room is given back.
+
+    Once leased, an item is awaited: even if the queue is closed meanwhile, it is still taken.
+
+    Args:
+        put: hands an item to the queue.
+        withdraw: gives the room back.
+    """
+
+    def __init__(self, put: Callable[[T], bool], withdraw: Callable[[], None]) -> None:
+        self._put, self._withdraw = put, withdraw
+        self._is_used = False
+
+    def put(self, item: T) -> bool:
+        """Appends ``item``, once; whether it was taken, as of :meth:`FrameQueue.put`."""
+        self._is_used = True
+        return self._put(item)
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Gives the room back unless it is used."""
+        if not self._is_used:
+            self._withdraw()

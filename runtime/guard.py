@@ -1,14 +1,15 @@
-"""An engine that may fail without ending a live run: then the picture passes as it came, and says so."""
+"""An engine that may fail without ending a live run: its failures have a type of their own."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+import threading
 
 import numpy as np
 
 from granet.errors import UserError
-from runtime.engine import Engine
-from runtime.frame import Frame, Pixels
+from runtime.engine import Derained, Engine
+from runtime.engines.forwarding_engine import ForwardingEngine
+from runtime.frame import Pixels
 from runtime.health import Health
+from runtime.sources.base import Say
 
 _STRIDE = 16
 _FAR = 48
@@ -30,69 +31,74 @@ _MEMORY = (
 )
 
 
-class EngineGuard:
-    """Runs an engine on frames of live streams, and watches what it gives.
+class EngineFaultError(Exception):
+    """The engine failed on a batch; the text says why, in one line."""
 
-    If it raises, gives something of another shape, or gives black where there was light or white where
-    there was none, in one channel or in all (which is what not-a-number becomes in uint8), the frames pass
-    as they came, with :attr:`Frame.fault` saying why; the next frame is tried again. Each episode is told
-    once when it begins and once when it ends.
+
+class EngineGuard(ForwardingEngine):
+    """Watches the results of the network of one live stream.
+
+    A batch fails if the engine raises, gives something of another shape, or gives black where there was
+    light or white where there was none, in one channel or in all (which is what not-a-number becomes in
+    uint8). It judges the network, so nothing may have been drawn into its results. The next batch is tried
+    again. The user reads one line when a series of failures begins and one when it ends.
 
     Before the engine has computed anything, a :class:`UserError` is raised as it is: then the engine and
     the stream do not fit, which the user can mend.
 
     Args:
         engine: loaded.
-        say: is told when an episode begins and ends.
+        health: of the stream; counts the failures.
+        say: prints a line when a series of failures begins and ends.
     """
 
-    def __init__(self, engine: Engine, say: Callable[[str], None] = lambda message: None) -> None:
-        self._engine, self._say = engine, say
+    def __init__(self, engine: Engine, health: Health, say: Say) -> None:
+        super().__init__(engine)
+        self._health, self._say = health, say
+        self._lock = threading.Lock()
         self._has_worked = False
         self._failed = 0
 
-    def run(self, frames: Sequence[Frame], healths: Sequence[Health]) -> list[Frame]:
-        """The results of a batch; one frame that fails does not spoil those of other streams.
-
-        Args:
-            frames: of one size, one or more.
-            healths: of the stream of each.
-
-        Returns:
-            As many frames, with new pixels, or with those they came with and a fault.
+    def derain(self, frames: Pixels, want_mask: bool) -> Derained:
+        """See :meth:`Engine.derain`.
 
         Raises:
+            EngineFaultError: if the engine failed.
             UserError: if the engine refuses the very first frames.
         """
-        pixels = frames[0].pixels[None] if len(frames) == 1 else np.stack([frame.pixels for frame in frames])
         try:
-            results = self._engine.run(pixels)
+            result = super().derain(frames, want_mask)
         except UserError as error:
             if not self._has_worked:
                 raise
-            faults = [_reason(error)] * len(frames)
-        except Exception as error:  # noqa: BLE001 - whatever a backend raises, the picture goes on
-            faults = [_reason(error)] * len(frames)
-        else:
-            faults = _faults(pixels, results)
-        self._has_worked = self._has_worked or not all(faults)
-        self._report(faults, healths)
-        return [
-            replace(frame, fault=fault) if fault else replace(frame, pixels=results[place])
-            for place, (frame, fault) in enumerate(zip(frames, faults, strict=True))
-        ]
+            raise self._fault(_reason(error), frames) from error
+        except Exception as error:
+            raise self._fault(_reason(error), frames) from error
+        wrong = _wrong(frames, result)
+        if wrong:
+            raise self._fault(wrong, frames)
+        self._works()
+        return result
 
-    def _report(self, faults: list[str], healths: Sequence[Health]) -> None:
-        for fault, health in zip(faults, healths, strict=True):
-            health.engine_failing(fault)
-            if fault:
-                health.count("engine_fault")
-        first = next((fault for fault in faults if fault), "")
-        if first and not self._failed:
-            self._say(f"the engine failed ({first}); frames pass with the rain in them until it works")
-        if not first and self._failed:
-            self._say(f"the engine works again after {self._failed} frames")
-        self._failed = self._failed + sum(map(bool, faults)) if first else 0
+    def _fault(self, why: str, frames: Pixels) -> EngineFaultError:
+        """Reports a failure."""
+        with self._lock:
+            first, self._failed = not self._failed, self._failed + len(frames)
+        self._health.engine_failing(why)
+        for _ in frames:
+            self._health.count("engine_fault")
+        if first:
+            self._say(f"the engine failed ({why}); frames pass with the rain in them until it works")
+        return EngineFaultError(why)
+
+    def _works(self) -> None:
+        """Reports a success."""
+        with self._lock:
+            failed, self._failed = self._failed, 0
+            self._has_worked = True
+        self._health.engine_failing("")
+        if failed:
+            self._say(f"the engine works again after {failed} frames")
 
 
 def _reason(error: Exception) -> str:
@@ -103,15 +109,15 @@ def _reason(error: Exception) -> str:
     return line if len(line) <= 200 else f"{line[:199]}…"
 
 
-def _faults(before: Pixels, after: Pixels) -> list[str]:
-    """What is wrong with each frame of a batch; an empty text if nothing is."""
-    if after.shape != before.shape or after.dtype != np.uint8:
-        wrong = f"it gave {after.dtype} {after.shape}, not uint8 {before.shape}"
-        return [wrong] * len(before)
-    return [_fault_of(b, a) for b, a in zip(before, after, strict=True)]
+def _wrong(before: Pixels, result: Derained) -> str:
+    """What is wrong with a result; an empty text if nothing is."""
+    for after in result:
+        if after is not None and (after.shape != before.shape or after.dtype != np.uint8):
+            return f"it gave {after.dtype} {after.shape}, not uint8 {before.shape}"
+    return next(filter(None, map(_wrong_picture, before, result.frames)), "")
 
 
-def _fault_of(before: Pixels, after: Pixels) -> str:
+def _wrong_picture(before: Pixels, after: Pixels) -> str:
     """Looks at one pixel in 256, because this is done for every frame."""
     was, now = before[::_STRIDE, ::_STRIDE], after[::_STRIDE, ::_STRIDE]
     least = _LEAST * was.shape[0] * was.shape[1]

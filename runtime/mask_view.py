@@ -1,56 +1,53 @@
-"""The rain instead of the picture: an engine whose result is the removed rain, painted over the input."""
+"""The rain instead of the picture: what was removed from a frame, painted over it."""
 
 import numpy as np
 
-from granet.errors import UserError
-from runtime.engine import Engine, EngineInfo
-from runtime.fitting import FittingPlan
+from runtime.engine import EngineInfo
 from runtime.frame import Pixels
 from runtime.overlay import paint_rain, removed_rain, without_offset
 from runtime.sources.base import Say
 
 
-class MaskView(Engine):
+class MaskView:
     """Paints the rain in orange over a dark grey input.
 
-    A model exported with ``--stages`` gives the coarse stage's rain mask itself, of which what exceeds its
-    median over the frame is shown, see :func:`runtime.overlay.without_offset`. Of any other the view is what
-    the whole network took away, max(0, input - result). It is told which.
+    Where the engine gives the coarse stage's rain mask, the view is what of the mask exceeds its median over
+    the frame, see :func:`runtime.overlay.without_offset`. Otherwise it is what the whole network took away,
+    max(0, input - result). The user reads which of the two it is.
 
     Args:
-        engine: computes the rain.
-        say: is told which of the two it is.
+        info: of the engine.
+        say: prints which view it is.
+
+    Attributes:
+        needs_mask: whether :meth:`paint` needs the mask.
     """
 
-    def __init__(self, engine: Engine, say: Say) -> None:
-        self.info: EngineInfo = engine.info
-        self._engine = engine
-        if engine.has_mask:
-            say("shown is the coarse stage's rain mask, less its median over the frame")
+    def __init__(self, info: EngineInfo, say: Say) -> None:
+        self.needs_mask = info.has_mask
+        self._colour = info.colour
+        if self.needs_mask:
+            say("showing the coarse stage's rain mask, less its median over the frame")
         else:
             say(
-                "this model gives no rain mask (granet-export onnx --stages makes one that does): "
-                "shown is what was removed, input minus result"
+                f"{info.backend} gives no rain mask of this model (an ONNX model exported with --stages has "
+                "one): showing what was removed, input minus result"
             )
 
-    def run(self, frames: Pixels) -> Pixels:
-        """uint8 N x H x W x 3 -> the view of it, same shape; see :meth:`Engine.run`."""
-        if self._engine.has_mask:
-            rain = np.stack([without_offset(mask) for mask in self._engine.run_with_mask(frames)[1]])
-        else:
-            rain = removed_rain(frames, self._engine.run(frames))
-        view = frames.copy()
-        for frame, streaks, target in zip(frames, rain, view, strict=True):
-            target[:] = paint_rain(frame, streaks, self.info.colour)
-        return view
+    def paint(self, before: Pixels, after: Pixels, mask: Pixels | None) -> Pixels:
+        """The view of one frame.
 
-    def plan(self, height: int, width: int) -> FittingPlan:
-        """See :meth:`Engine.plan`."""
-        return self._engine.plan(height, width)
+        Args:
+            before: uint8 H x W x 3, the frame with the rain in it.
+            after: uint8 H x W x 3, the rain-free frame.
+            mask: uint8 H x W x 3; ``None`` exactly if it is not needed.
 
-    def _infer(self, batch: Pixels) -> Pixels:
-        raise UserError("a wrapper has no graph of its own")
+        Returns:
+            uint8 H x W x 3, new, in the engine's colour order.
+        """
+        rain = removed_rain(before, after) if mask is None else without_offset(mask)
+        return paint_rain(before, rain, self._colour)
 
-    def close(self) -> None:
-        """Closes the engine."""
-        self._engine.close()
+    def paint_dry(self, frame: Pixels) -> Pixels:
+        """The view of a frame that nothing was removed from; as :meth:`paint`."""
+        return paint_rain(frame, np.zeros_like(frame), self._colour)

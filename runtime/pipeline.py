@@ -4,22 +4,27 @@ Two threads read and infer; writing stays in the calling thread, because windows
 main one. Between them are bounded queues, so the slowest of the three sets the pace. A *file* waits
 for it and loses nothing; of a *live* source the newest frame counts: one may wait for the engine and
 one for the sink, and what gives way is counted. An engine that fails ends a file; of a live source the
-frames pass as they are (:mod:`runtime.guard`).
+frames pass as they are (:mod:`runtime.guard`). What becomes of a frame in between is
+:mod:`runtime.frame_steps`.
 """
 
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
 
 from granet.errors import UserError
+from runtime.dry import DrySkipper
 from runtime.engine import Engine
 from runtime.frame import Frame
 from runtime.frame_queue import FrameQueue
+from runtime.frame_steps import FrameSteps
 from runtime.guard import EngineGuard
 from runtime.health import DropReason, Health
+from runtime.in_order import in_order
+from runtime.mask_view import MaskView
 from runtime.sinks.base import Sink
 from runtime.sources.base import Say, Source
 from runtime.statistics import Summary, Times
@@ -36,7 +41,6 @@ and the source may take to end, it makes less than the two seconds that are prom
 
 _IDLE = 0.05
 _JOIN = 0.2
-_AS_THEY_ARE = "as they are"
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,33 @@ class _Work:
 
     frame: Frame
     read_at: float
+    skipped: bool = False
     before: Frame | None = None
+
+
+class _Stop(IntEnum):
+    """What :meth:`Pipeline.stop` asked for."""
+
+    NOTHING = 0
+    DRAIN = 1
+    AT_ONCE = 2
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """The error that ended the run; others that follow from it are not kept."""
+
+    error: BaseException
+    keeps_recording: bool
+
+
+@dataclass
+class _Tally:
+    """Frames of one run, and how late they were."""
+
+    read: int = 0
+    written: int = 0
+    latency: Times = field(default_factory=Times)
 
 
 class Pipeline:
@@ -56,9 +86,12 @@ class Pipeline:
         engine: loaded.
         sink: neither started nor written to.
         compare: give the sink the frames as they were read, too.
+        skip_dry: pass dry frames as they are.
+        show_mask: give the sink the rain instead of the picture.
         limit: most frames to be written; ``None`` for all.
-        say: is told once how frames are fitted to the graph, and what is lost by a stop.
-        announce: is told when the engine fails on a live stream, and when it works again.
+        say: prints a line, once, on what happens to every frame, and on what a stop loses.
+        announce: prints a line when the engine fails on a live stream and when it works again, and when
+            skipping dry frames begins and ends.
         progress: called with the number of frames written, after each.
     """
 
@@ -69,6 +102,8 @@ class Pipeline:
         sink: Sink,
         *,
         compare: bool = False,
+        skip_dry: bool = False,
+        show_mask: bool = False,
         limit: int | None = None,
         say: Say = lambda message: None,
         announce: Say = lambda message: None,
@@ -79,20 +114,19 @@ class Pipeline:
         self._say, self._progress = say, progress
         self._live = source.info.live
         self.health: Health = source.health
-        self._guard = EngineGuard(engine, announce) if self._live else None
+        self._steps = FrameSteps(
+            EngineGuard(engine, self.health, announce) if self._live else engine,
+            DrySkipper(self.health, announce) if skip_dry else None,
+            MaskView(engine.info, say) if show_mask else None,
+            say,
+        )
         self._read = self._queue("engine")
         self._done = self._queue("sink")
-        self._stopping = threading.Event()
-        self._drain_until: float | None = None
-        self._hurry = False
-        self._error: BaseException | None = None
-        self._source_failed = False
-        self._lock = threading.Lock()
-        self._told = False
-        self._frames_in = 0
-        self._frames_out = 0
+        self._tally = _Tally()
+        self._stop = _Stop.NOTHING
+        self._failures: deque[_Failure] = deque()
+        # The source dropped them before this pipeline saw them.
         self._dropped_before = self.health.snapshot().dropped["source"]
-        self._latency, self._inference = Times(), Times()
 
     def stop(self) -> None:
         """Ends the run; a second call does not wait for anything.
@@ -101,9 +135,7 @@ class Pipeline:
         May be called from any thread and from a signal handler.
         """
         # The queues are closed by the loop: a signal can arrive while this very thread has their lock.
-        if self._stopping.is_set():
-            self._hurry = True
-        self._stopping.set()
+        self._stop = _Stop.AT_ONCE if self._stop else _Stop.DRAIN
 
     def run(self) -> Summary:
         """Runs until the source ends, :meth:`stop` is called or the sink wants no more.
@@ -124,79 +156,74 @@ class Pipeline:
             for thread in threads:
                 thread.start()
             self._writing()
-            self._raise_unless_recording()
+            if self._failures and not self._failures[0].keeps_recording:
+                raise self._failures[0].error
             self._sink.finish()
         except BaseException:
             self._end(threads)
             self._sink.abort()
             raise
         self._end(threads)
-        if self._error is not None:
-            raise self._error
-        self._tell_loss()
+        if self._failures:
+            raise self._failures[0].error
+        self._say_loss()
         return self._summary(time.perf_counter() - start)
 
     def _reading(self) -> None:
         """The first thread: source -> queue."""
-        try:
-            frames = iter(self._source.frames(self._engine.info.colour))
-            # What waits for room is not read yet, and so is not lost by a stop.
-            while self._read.wait_for_room() and (frame := next(frames, None)) is not None:
+        frames = iter(self._source.frames(self._engine.info.colour))
+        # What waits for room is not read yet, and so is not lost by a stop.
+        while (room := self._read.lease()) is not None:
+            with room:
+                frame = next(frames, None)
+                if frame is None:
+                    return
                 self.health.frame_in()
                 if not self._live:
                     self.health.enter("live")
-                if not self._read.put(_Work(frame, time.perf_counter())):
+                if not room.put(_Work(frame, time.perf_counter())):
                     self.health.drop("engine")
                     return
-                self._frames_in += 1
-                if self._stopping.is_set() or (self._frames_in == self._limit and not self._live):
-                    return
-        except UserError:
-            self._source_failed = True
-            raise
-        finally:
-            self._read.withdraw()
+            self._tally.read += 1
+            if self._stop or (self._tally.read == self._limit and not self._live):
+                return
 
     def _inferring(self) -> None:
         """The second thread: queue -> engine -> queue.
 
         Of a file as many frames at once as the engine takes; of a live source one, which is late the least.
         """
-        if self._engine.concurrency > 1 and not self._source.info.live:
-            return self._inferring_several()
-        while (work := self._read.get()) is not None:
-            if not self._deliver(work, self._infer(work.frame)):
+        threads = 1 if self._live else self._engine.concurrency
+        for work, result in in_order(self._apply, self._taken(), threads):
+            before = work.frame if self._compare else None
+            if not self._done.put(_Work(result, work.read_at, before=before)):
                 return
 
-    def _inferring_several(self) -> None:
-        """The same with threads of its own, in the order of the source."""
-        flying: deque[tuple[_Work, Future[Frame]]] = deque()
-        with ThreadPoolExecutor(self._engine.concurrency, "engine") as pool:
-            while (work := self._read.get()) is not None:
-                flying.append((work, pool.submit(self._infer, work.frame)))
-                if len(flying) < self._engine.concurrency:
-                    continue
-                oldest, future = flying.popleft()
-                if not self._deliver(oldest, future.result()):
-                    return
-            for work, future in flying:
-                if not self._deliver(work, future.result()):
-                    return
+    def _taken(self) -> Iterator[_Work]:
+        """What was read, in order, and whether it is dry, which depends on the frames before."""
+        while (work := self._read.get()) is not None:
+            yield replace(work, skipped=self._steps.skips(work.frame))
 
-    def _deliver(self, work: _Work, result: Frame) -> bool:
-        """Hands on a frame; ``False`` if none is wanted any more."""
-        before = work.frame if self._compare else None
-        return self._done.put(_Work(result, work.read_at, before))
+    def _apply(self, work: _Work) -> Frame:
+        start = time.perf_counter()
+        result = self._steps.apply(work.frame, work.skipped)
+        if not self._live:
+            self._read.resize(min(QUEUED, int(AHEAD / max(time.perf_counter() - start, 1e-6))))
+        return result
 
     def _writing(self) -> None:
         """This thread: queue -> sink."""
-        while self._frames_out != self._limit and self._sink.wants_more:
-            if self._stopping.is_set() and self._drain():
+        give_up_at: float | None = None
+        while self._tally.written != self._limit and self._sink.wants_more:
+            if self._stop and give_up_at is None:
+                give_up_at = time.monotonic() + DRAIN
+                self._read.close()
+            if give_up_at is not None and time.monotonic() > give_up_at:
                 return
             try:
                 work = self._done.get(_IDLE)
             except TimeoutError:
-                if self._hurry:
+                if self._stop is _Stop.AT_ONCE:
                     return
                 self._sink.idle()
                 continue
@@ -204,66 +231,30 @@ class Pipeline:
                 # What came after the last frame.
                 self._sink.write_sound(self._source.sound())
                 return
-            self._sink.write(work.frame, work.before)
-            self._sink.write_sound(self._source.sound())
-            self._frames_out += 1
-            latency = time.perf_counter() - work.read_at
-            self._latency.add(latency)
-            self.health.frame_out(latency)
-            self._progress(self._frames_out)
+            self._write(work)
 
-    def _drain(self) -> bool:
-        """After a stop: nothing more is read; ``True`` once what was read is not waited for any longer."""
-        now = time.monotonic()
-        if self._drain_until is None:
-            self._drain_until = now + DRAIN
-            self._read.close()
-        return now > self._drain_until
-
-    def _infer(self, frame: Frame) -> Frame:
-        start = time.perf_counter()
-        try:
-            self._tell_plan(frame)
-            if self._guard is not None:
-                result = self._guard.run([frame], [self.health])[0]
-            else:
-                result = replace(frame, pixels=self._engine.run(frame.pixels[None])[0])
-            seconds = time.perf_counter() - start
-            with self._lock:
-                self._inference.add(seconds)
-            if not self._live:
-                self._read.resize(min(QUEUED, int(AHEAD / max(seconds, 1e-6))))
-            return result
-        except UserError as error:
-            if frame.name is None:
-                raise
-            raise UserError(f"{frame.name}: {error}") from error
-
-    def _tell_plan(self, frame: Frame) -> None:
-        with self._lock:
-            told, self._told = self._told, True
-        if told:
-            return
-        height, width = frame.pixels.shape[:2]
-        plan = self._engine.plan(height, width).description
-        if plan != _AS_THEY_ARE:
-            self._say(f"frames of {width}x{height} go through the network {plan}")
+    def _write(self, work: _Work) -> None:
+        self._sink.write(work.frame, work.before)
+        self._sink.write_sound(self._source.sound())
+        latency = time.perf_counter() - work.read_at
+        self._tally.written += 1
+        self._tally.latency.add(latency)
+        self.health.frame_out(latency)
+        self._progress(self._tally.written)
 
     def _guarded(self, stage: Callable[[], None]) -> None:
         """Runs a stage in its thread; its error ends the run and is raised in the calling thread."""
         try:
             stage()
         except BaseException as error:  # noqa: BLE001 - raised again by run()
-            with self._lock:
-                # What follows from the first error is not told.
-                self._error = self._error or error
+            of_source = stage == self._reading and isinstance(error, UserError)
+            self._failures.append(_Failure(error, keeps_recording=of_source and self._live))
         finally:
             self._read.close(discard=stage == self._inferring)
             if stage == self._inferring:
                 self._done.close()
 
     def _end(self, threads: list[threading.Thread]) -> None:
-        self._stopping.set()
         self._read.close(discard=True)
         self._done.close(discard=True)
         if self._live:
@@ -275,14 +266,11 @@ class Pipeline:
             if thread.ident is not None:
                 thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _raise_unless_recording(self) -> None:
-        if self._error is not None and not (self._source_failed and self._source.info.live):
-            raise self._error
-
-    def _tell_loss(self) -> None:
+    def _say_loss(self) -> None:
         """A stop that the engine was too slow for."""
-        lost = self._frames_in - self._frames_out - self._read.dropped - self._done.dropped
-        if self._drain_until is not None and lost > 0 and self._frames_out != self._limit:
+        tally = self._tally
+        lost = tally.read - tally.written - self._read.dropped - self._done.dropped
+        if self._stop and lost > 0 and tally.written != self._limit:
             self._say(f"stopped: {lost} frames that were read could not be written in time")
 
     def _queue(self, reason: DropReason) -> FrameQueue[_Work]:
@@ -292,17 +280,16 @@ class Pipeline:
         return FrameQueue(1, newest=True, dropping=lambda: self.health.drop(reason))
 
     def _summary(self, seconds: float) -> Summary:
-        info = self._engine.info
-        # The source dropped them before this pipeline saw them.
+        info, tally = self._engine.info, self._tally
         unseen = self.health.snapshot().dropped["source"] - self._dropped_before
         return Summary(
-            frames_in=self._frames_in + unseen,
-            frames_out=self._frames_out,
+            frames_in=tally.read + unseen,
+            frames_out=tally.written,
             dropped=unseen + self._read.dropped + self._done.dropped,
             seconds=round(seconds, 3),
-            fps=round(self._frames_out / seconds, 2) if seconds > 0 else 0.0,
-            latency_ms=self._latency.percentiles(),
-            engine_ms=self._inference.percentiles(),
+            fps=round(tally.written / seconds, 2) if seconds > 0 else 0.0,
+            latency_ms=tally.latency.percentiles(),
+            engine_ms=self._steps.times.percentiles(),
             backend=info.backend,
             device=info.device,
             model=info.model,

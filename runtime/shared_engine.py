@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from granet.errors import UserError
-from runtime.engine import Engine, EngineInfo
-from runtime.fitting import FittingPlan
+from runtime.engine import Derained, Engine
+from runtime.engines.forwarding_engine import ForwardingEngine
 from runtime.frame import Pixels
 
 GATHER = 0.1
@@ -26,8 +26,9 @@ class _Request:
 
     stream: "_Stream"
     frames: Pixels
+    want_mask: bool
     done: threading.Event = field(default_factory=threading.Event)
-    result: Pixels | None = None
+    result: Derained | None = None
     error: BaseException | None = None
 
 
@@ -39,7 +40,7 @@ class SharedEngine:
     So those of the last batch have :data:`GATHER` of its time to be in the next one, and a stream that is
     slow or dead holds up no other for longer, nor again before it has been there again. Frames of different
     sizes are different batches. If a batch fails, each stream's frames are run alone, and only the stream
-    whose frames fail has the error.
+    whose frames fail has the error. If one stream of a batch wants the mask, it is computed for all of it.
 
     Args:
         engine: loaded; it is closed by :meth:`close`.
@@ -65,13 +66,18 @@ class SharedEngine:
         frames = sum(size * count for size, count in self.batches.items())
         return f"the engine computed {frames} frames in batches: {sizes or 'none'}"
 
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for the next batch."""
+        return len(self._waiting)
+
     def stream(self) -> Engine:
         """An engine for one stream."""
         return _Stream(self)
 
-    def submit(self, stream: "_Stream", frames: Pixels) -> Pixels:
-        """Computes frames of one stream; waits for it. See :meth:`Engine.run`."""
-        request = _Request(stream, frames)
+    def submit(self, stream: "_Stream", frames: Pixels, want_mask: bool) -> Derained:
+        """Computes frames of one stream; waits for it. See :meth:`Engine.derain`."""
+        request = _Request(stream, frames, want_mask)
         with self._changed:
             if self._closed:
                 raise UserError("the engine was closed")
@@ -118,9 +124,11 @@ class SharedEngine:
         return self._expected - {request.stream for request in self._waiting}
 
     def _compute(self, group: list[_Request]) -> None:
+        """Runs requests of one size of frame as one batch."""
         frames = [request.frames for request in group]
+        want_mask = any(request.want_mask for request in group)
         try:
-            results = self.engine.run(frames[0] if len(frames) == 1 else np.concatenate(frames))
+            result = self.engine.derain(frames[0] if len(frames) == 1 else np.concatenate(frames), want_mask)
         except Exception as error:  # noqa: BLE001 - given to the stream, which raises it
             if len(group) == 1:
                 self._answer(group[0], None, error)
@@ -128,32 +136,34 @@ class SharedEngine:
             for request in group:
                 self._compute([request])
             return
-        self.batches[len(results)] += 1
+        self.batches[len(result.frames)] += 1
         start = 0
         for request in group:
             stop = start + len(request.frames)
-            # A copy, so that no stream keeps the others' frames in memory.
-            self._answer(request, results[start:stop].copy() if len(group) > 1 else results, None)
+            self._answer(request, result if len(group) == 1 else _part(result, start, stop, request), None)
             start = stop
 
     @staticmethod
-    def _answer(request: _Request, result: Pixels | None, error: BaseException | None) -> None:
+    def _answer(request: _Request, result: Derained | None, error: BaseException | None) -> None:
         request.result, request.error = result, error
         request.done.set()
 
 
-class _Stream(Engine):
+def _part(result: Derained, start: int, stop: int, request: _Request) -> Derained:
+    """The frames of one request: copies, so that no stream keeps the others' frames in memory."""
+    mask = result.mask[start:stop].copy() if request.want_mask and result.mask is not None else None
+    return Derained(result.frames[start:stop].copy(), mask)
+
+
+class _Stream(ForwardingEngine):
     """What one stream's pipeline takes for an engine of its own."""
 
     def __init__(self, shared: SharedEngine) -> None:
-        self.info: EngineInfo = shared.engine.info
+        super().__init__(shared.engine)
         self._shared = shared
 
-    def run(self, frames: Pixels) -> Pixels:
-        return self._shared.submit(self, frames)
+    def derain(self, frames: Pixels, want_mask: bool) -> Derained:
+        return self._shared.submit(self, frames, want_mask)
 
-    def plan(self, height: int, width: int) -> FittingPlan:
-        return self._shared.engine.plan(height, width)
-
-    def _infer(self, batch: Pixels) -> Pixels:
-        raise UserError("a wrapper has no graph of its own")
+    def close(self) -> None:
+        """Leaves the engine open: the other streams use it. :meth:`SharedEngine.close` closes it."""

@@ -6,11 +6,8 @@ from contextlib import ExitStack
 from typing import cast
 
 from granet.errors import UserError
-from runtime.dry import DrySkipper
-from runtime.engine import Engine
 from runtime.health import Health
 from runtime.listen import parse_listen
-from runtime.mask_view import MaskView
 from runtime.outputs import Outputs, View, open_outputs, open_page
 from runtime.pipeline import Pipeline
 from runtime.shared_engine import SharedEngine
@@ -104,12 +101,16 @@ class Streams:
             unused.pop_all()
         with source:
             say(f"{source.info.name} -> {sink.name}")
-            engine: Engine = self._engine.stream()
-            if stream.skip_dry:
-                engine = DrySkipper(engine, health, say)
-            if stream.show == "mask":
-                engine = MaskView(engine, say)
-            pipeline = Pipeline(source, engine, sink, compare=sink.wants_before, say=say, announce=say)
+            pipeline = Pipeline(
+                source,
+                self._engine.stream(),
+                sink,
+                compare=sink.wants_before,
+                skip_dry=stream.skip_dry,
+                show_mask=stream.show == "mask",
+                say=say,
+                announce=say,
+            )
             self._pipelines.append(pipeline)
             if self._stopping.is_set():
                 pipeline.stop()

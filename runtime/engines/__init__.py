@@ -1,1 +1,1 @@
-"""One file for each backend of :class:`runtime.engine.Engine`."""
+"""Engines: one file for each backend, and the two bases, which compute and forward."""

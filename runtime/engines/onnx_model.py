@@ -59,7 +59,13 @@ class OnnxModel:
         """Whether :data:`MASK` is among the graph's outputs."""
         return MASK in self.metadata.outputs
 
-    def info(self, backend: str, version: str, device: str, note: str = "") -> EngineInfo:
+    def outputs(self, want_mask: bool) -> list[str]:
+        """Names of the graph's outputs that make the result, the rain-free image first."""
+        return [self.output, MASK] if want_mask else [self.output]
+
+    def info(
+        self, backend: str, version: str, device: str, note: str = "", *, has_mask: bool = False
+    ) -> EngineInfo:
         """The engine's description; ``note`` is put in brackets after the device."""
         meta = self.metadata
         fit = FrameFit(meta.size_rule, meta.height, meta.width, meta.batch)
@@ -68,7 +74,9 @@ class OnnxModel:
         if meta.layout == "tensor":
             what += ", frames converted to tensors on the host"
         description = f"{backend} {version} on {where}: {what}"
-        return EngineInfo(backend, device, self.path.name, meta.precision, self.colour, fit, description)
+        return EngineInfo(
+            backend, device, self.path.name, meta.precision, self.colour, fit, description, has_mask
+        )
 
     def check_graph(self, dtype: DTypeLike, shape: Sequence[int | None], outputs: Sequence[str]) -> None:
         """Holds the graph that a backend loaded against the metadata.

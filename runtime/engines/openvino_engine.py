@@ -8,8 +8,8 @@ from openvino import frontend
 
 from granet.errors import UserError
 from runtime.device import Device
-from runtime.engine import Engine
-from runtime.engines.onnx_model import MASK, OnnxModel
+from runtime.engines.graph_engine import GraphEngine
+from runtime.engines.onnx_model import OnnxModel
 from runtime.frame import Pixels
 
 _OV_ERRORS: tuple[type[Exception], ...] = (
@@ -26,7 +26,7 @@ SIZES_KEPT = 2
 """Compiled graphs that are kept: a directory of pictures is often of two sizes, upright and lying."""
 
 
-class OpenVinoEngine(Engine):
+class OpenVinoEngine(GraphEngine):
     """An exported model in OpenVINO.
 
     A graph of dynamic size is compiled anew, in half a second, for each size of frame that comes:
@@ -50,19 +50,11 @@ class OpenVinoEngine(Engine):
         names = [name for port in self._graph.outputs for name in port.names]
         self._model.check_graph(self._dtype, shape, names)
         self._requests: dict[tuple[int, ...], Any] = {}  # by input shape, the least recently used first
-        self.info = self._model.info("openvino", _version(), str(self._device))
-        self.has_mask = self._model.has_mask
+        self.info = self._model.info("openvino", _version(), str(self._device), has_mask=self._model.has_mask)
         if None not in shape:
             self._request(tuple(side for side in shape if side is not None))
 
-    def _infer(self, batch: Pixels) -> Pixels:
-        return self._outputs(batch, self._model.output)[0]
-
-    def _infer_with_mask(self, batch: Pixels) -> tuple[Pixels, Pixels]:
-        result, mask = self._outputs(batch, self._model.output, MASK)
-        return result, mask
-
-    def _outputs(self, batch: Pixels, *names: str) -> list[Pixels]:
+    def _infer(self, batch: Pixels, want_mask: bool) -> tuple[Pixels, ...]:
         inputs = self._model.to_input(batch, self._dtype)
         request = self._request(inputs.shape)
         try:
@@ -70,8 +62,9 @@ class OpenVinoEngine(Engine):
             request.infer([inputs], share_inputs=True, share_outputs=True)
         except _OV_ERRORS as error:
             raise self._model.failure(f"OpenVINO on a batch of {batch.shape}", error) from error
+        outputs = (request.get_tensor(name).data for name in self._model.outputs(want_mask))
         # The request overwrites its output at the next call, so the caller gets a copy.
-        return [self._model.to_frames(request.get_tensor(name).data.copy(), batch) for name in names]
+        return tuple(self._model.to_frames(output.copy(), batch) for output in outputs)
 
     def _request(self, shape: tuple[int, ...]) -> Any:
         """The compiled graph for inputs of ``shape``."""

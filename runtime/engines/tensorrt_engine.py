@@ -9,10 +9,10 @@ from granet.errors import UserError
 from runtime.cuda.choose import open_cuda
 from runtime.cuda.contract import Cuda
 from runtime.device import Device
-from runtime.engine import Engine
 from runtime.engine_record import as_built
 from runtime.engine_trust import check_software, read_trusted
 from runtime.engines.gpu_thread import GpuThread
+from runtime.engines.graph_engine import GraphEngine
 from runtime.engines.onnx_model import OnnxModel
 from runtime.engines.tensorrt_buffers import SLOTS, Slot
 from runtime.engines.tensorrt_session import Session
@@ -21,7 +21,7 @@ from runtime.frame import Pixels
 from runtime.tensorrt_flavour import Flavour, find_flavour
 
 
-class TensorRtEngine(Engine):
+class TensorRtEngine(GraphEngine):
     """A TensorRT engine. Several threads may call :meth:`run` at once; their frames overlap on the GPU."""
 
     concurrency = SLOTS
@@ -83,7 +83,7 @@ class TensorRtEngine(Engine):
         self._group(1, plan.tiles.tile)
         return plan
 
-    def _infer(self, batch: Pixels) -> Pixels:
+    def _infer(self, batch: Pixels, want_mask: bool) -> tuple[Pixels, ...]:
         inputs = self._model.to_input(batch, self._dtype)
         least, most = self._group(len(inputs), (batch.shape[1], batch.shape[2]))
         pending = []
@@ -95,7 +95,7 @@ class TensorRtEngine(Engine):
             pending.append(self._thread.submit(group))
         results = [future.result() for future in pending]
         output = results[0] if len(results) == 1 else np.concatenate(results)
-        return self._model.to_frames(output[: len(batch)], batch)
+        return (self._model.to_frames(output[: len(batch)], batch),)
 
     def _group(self, frames: int, sides: tuple[int, int]) -> tuple[int, int]:
         """Least and most frames that go through at once, where ``frames`` of height x width are asked for.

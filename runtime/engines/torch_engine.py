@@ -13,12 +13,13 @@ from torch import Tensor
 from granet import load_checkpoint
 from granet.errors import UserError
 from runtime.device import Device
-from runtime.engine import Engine, EngineInfo
+from runtime.engine import EngineInfo
+from runtime.engines.graph_engine import GraphEngine
 from runtime.fitting import FrameFit
 from runtime.frame import Colour, Pixels
 
 
-class TorchEngine(Engine):
+class TorchEngine(GraphEngine):
     """A checkpoint in PyTorch, eagerly, in float32."""
 
     def __init__(self, path: Path, device: Device, colour: Colour) -> None:
@@ -38,7 +39,7 @@ class TorchEngine(Engine):
         self.info = EngineInfo("torch", str(device), path.name, "fp32", colour, fit, description)
 
     @torch.inference_mode()
-    def _infer(self, batch: Pixels) -> Pixels:
+    def _infer(self, batch: Pixels, want_mask: bool) -> tuple[Pixels, ...]:
         frames = torch.tensor(batch, device=self._device)  # a copy: batch may be read-only
         with _full_float32(self._device):
             rainy = self._in_order(frames.permute(0, 3, 1, 2))  # N x 3 x H x W, RGB
@@ -46,7 +47,7 @@ class TorchEngine(Engine):
             image = self._network(rainy.float() / 255)
         levels = (image * 255).round().clamp(0, 255).to(torch.uint8)
         pixels: Pixels = self._in_order(levels).permute(0, 2, 3, 1).contiguous().cpu().numpy()
-        return pixels
+        return (pixels,)
 
     def _in_order(self, image: Tensor) -> Tensor:
         """N x 3 x H x W from the frames' colour order to RGB, or back."""

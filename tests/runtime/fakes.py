@@ -6,12 +6,13 @@ import time
 import numpy as np
 
 from granet.size_rule import SizeRule
-from runtime.engine import Engine, EngineInfo
+from runtime.engine import EngineInfo
+from runtime.engines.graph_engine import GraphEngine
 from runtime.fitting import FrameFit
 from runtime.frame import Colour, Pixels
 
 
-class FakeEngine(Engine):
+class FakeEngine(GraphEngine):
     """Gives every frame back, inverted if asked to.
 
     ``seconds`` is how long a frame takes; ``jitter`` is added at random, up to so many seconds.
@@ -32,9 +33,9 @@ class FakeEngine(Engine):
         self._invert, self._seconds, self._jitter = invert, seconds, jitter
         self._random = random.Random(0)
 
-    def _infer(self, batch: Pixels) -> Pixels:
+    def _infer(self, batch: Pixels, want_mask: bool) -> tuple[Pixels, ...]:
         self.calls += 1
         wait = self._seconds + self._random.uniform(0, self._jitter)
         if wait:
             time.sleep(wait)
-        return np.asarray(255 - batch, np.uint8) if self._invert else batch.copy()
+        return (np.asarray(255 - batch, np.uint8) if self._invert else batch.copy(),)

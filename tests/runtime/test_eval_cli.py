@@ -34,8 +34,8 @@ Invoke = Callable[[str], tuple[int, str, str]]
 class Halving(FakeEngine):
     """Takes half of the rain away that :func:`write_pairs` adds."""
 
-    def _infer(self, batch: Pixels) -> Pixels:
-        return halve(batch)
+    def _infer(self, batch: Pixels, want_mask: bool) -> tuple[Pixels, ...]:
+        return (halve(batch),)
 
 
 def fake_engine(path: Path, device: str, backend: str, *, colour: str) -> Engine:

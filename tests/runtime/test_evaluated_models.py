@@ -19,10 +19,10 @@ from tests.runtime.handmade import inverting_file
 class FirstChannelOff(FakeEngine):
     """Sets the first channel, whichever colour that is, to 0."""
 
-    def _infer(self, batch: Pixels) -> Pixels:
+    def _infer(self, batch: Pixels, want_mask: bool) -> tuple[Pixels, ...]:
         result = batch.copy()
         result[..., 0] = 0
-        return result
+        return (result,)
 
 
 @pytest.mark.parametrize(("colour", "off"), [("rgb", 0), ("bgr", 2)])

@@ -1,4 +1,6 @@
 import random
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -8,12 +10,14 @@ import onnx
 import pytest
 
 from granet.errors import UserError
+from runtime.engine import Derained, Engine
 from runtime.frame import Frame, Pixels
-from runtime.guard import EngineGuard
+from runtime.guard import EngineFaultError, EngineGuard
 from runtime.health import Health
 from runtime.open import open_engine
 from runtime.packaged import packaged_model
 from runtime.pipeline import Pipeline
+from runtime.shared_engine import SharedEngine
 from runtime.sources.base import StreamInfo
 from tests.media import numbered
 from tests.runtime.fakes import FakeEngine
@@ -27,7 +31,10 @@ class SickEngine(FakeEngine):
         super().__init__()
         self.faults = faults
 
-    def run(self, frames: Pixels) -> Pixels:
+    def derain(self, frames: Pixels, want_mask: bool) -> Derained:
+        return Derained(self._sick(frames))
+
+    def _sick(self, frames: Pixels) -> Pixels:
         fault = self.faults.get(self.calls)
         self.calls += 1
         if isinstance(fault, Exception):
@@ -72,19 +79,25 @@ FAULTS = [
 ]  # fmt: skip
 
 
+def guarded(engine: Engine, said: list[str] | None = None, health: Health | None = None) -> EngineGuard:
+    return EngineGuard(engine, health or Health("cam"), ([] if said is None else said).append)
+
+
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 @pytest.mark.parametrize("length", [1, 3])
-def test_a_frame_the_engine_fails_on_passes_and_says_so(fault: object, length: int) -> None:
+def test_a_frame_the_engine_fails_on_is_a_fault_that_says_why(fault: object, length: int) -> None:
     said: list[str] = []
     health = Health("cam")
-    guard = EngineGuard(SickEngine(dict.fromkeys(range(2, 2 + length), fault)), said.append)
+    guard = guarded(SickEngine(dict.fromkeys(range(2, 2 + length), fault)), said, health)
     for call in range(8):
-        frame = Frame(numbered(call + 2), call)
-        (result,) = guard.run([frame], [health])
-        failed = 2 <= call < 2 + length
-        assert bool(result.fault) == bool(health.snapshot().engine_failing) == failed
-        np.testing.assert_array_equal(result.pixels, frame.pixels if failed else frame.pixels + 1)
-        assert "\n" not in result.fault
+        frames = numbered(call + 2)[None]
+        if 2 <= call < 2 + length:
+            with pytest.raises(EngineFaultError) as caught:
+                guard.run(frames)
+            assert str(caught.value) == health.snapshot().engine_failing and "\n" not in str(caught.value)
+        else:
+            np.testing.assert_array_equal(guard.run(frames), frames + 1)
+            assert health.snapshot().engine_failing == ""
     assert health.snapshot().events["engine_fault"] == length
     assert len(said) == 2 and said[1] == f"the engine works again after {length} frames"
     if fault in MEMORY:
@@ -92,23 +105,36 @@ def test_a_frame_the_engine_fails_on_passes_and_says_so(fault: object, length: i
 
 
 def test_a_first_frame_that_is_refused_is_the_users_mistake() -> None:
-    guard = EngineGuard(SickEngine({0: UserError("a frame of 8x8 is too small")}))
+    guard = guarded(SickEngine({0: UserError("a frame of 8x8 is too small")}))
     with pytest.raises(UserError, match="too small"):
-        guard.run([Frame(numbered(0), 0)], [Health("cam")])
+        guard.run(numbered(0)[None])
 
 
 def test_dark_pictures_are_no_fault() -> None:
     rng = np.random.default_rng(0)
-    guard = EngineGuard(SickEngine({0: "black", 1: "black"}))
+    guard = guarded(SickEngine({0: "black", 1: "black"}))
     for pixels in (np.zeros((48, 64, 3), np.uint8), rng.integers(0, 20, (48, 64, 3)).astype(np.uint8)):
-        assert not guard.run([Frame(pixels, 0)], [Health("cam")])[0].fault
+        assert not guard.run(pixels[None]).any()
 
 
 def test_streaks_that_are_taken_off_a_black_night_are_no_fault() -> None:
     night = np.zeros((240, 320, 3), np.uint8)
     night[:64, 30:34] = 90
-    guard = EngineGuard(SickEngine({0: "black"}))
-    assert not guard.run([Frame(night, 0)], [Health("cam")])[0].fault
+    assert not guarded(SickEngine({0: "black"})).run(night[None]).any()
+
+
+def test_the_mask_may_be_black_or_white_but_not_of_another_shape() -> None:
+    class Masking(FakeEngine):
+        def derain(self, frames: Pixels, want_mask: bool) -> Derained:
+            return Derained(frames.copy(), masks.pop(0))
+
+    frames = numbered(3)[None]
+    masks = [np.zeros_like(frames), np.full_like(frames, 255), frames[:, ::2]]
+    guard = guarded(Masking())
+    assert not guard.run(frames, want_mask=True)[1].any()
+    assert guard.run(frames, want_mask=True)[1].all()
+    with pytest.raises(EngineFaultError, match="not uint8"):
+        guard.run(frames, want_mask=True)
 
 
 def test_a_weight_that_is_not_a_number_is_noticed_whatever_the_backend_makes_of_it(
@@ -121,10 +147,11 @@ def test_a_weight_that_is_not_a_number_is_noticed_whatever_the_backend_makes_of_
     weights.CopyFrom(onnx.numpy_helper.from_array(values, weights.name))
     onnx.save(model, tmp_path / "nan.onnx")
     for backend in ("onnxruntime", "openvino"):
-        with open_engine(tmp_path / "nan.onnx", "cpu", backend) as engine:
-            (result,) = EngineGuard(engine).run([Frame(numbered(7), 0)], [Health("cam")])
-        assert "not a number" in result.fault
-        np.testing.assert_array_equal(result.pixels, numbered(7))
+        with (
+            guarded(open_engine(tmp_path / "nan.onnx", "cpu", backend)) as guard,
+            pytest.raises(EngineFaultError, match="not a number"),
+        ):
+            guard.run(numbered(7)[None])
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -145,17 +172,24 @@ def test_of_a_live_run_exactly_the_frames_that_failed_pass_as_they_were(seed: in
     assert sum("works again" in line for line in said) == episodes - failed[-1]
 
 
-def test_one_stream_of_a_batch_does_not_spoil_another() -> None:
-    class HalfSick(FakeEngine):
-        def _infer(self, batch: Pixels) -> Pixels:
-            result = batch.copy()
-            result[1] = 0
-            return result
+def test_a_stream_whose_part_of_a_batch_is_black_does_not_spoil_another() -> None:
+    class BlackBelow50(FakeEngine):
+        def _infer(self, batch: Pixels, want_mask: bool) -> tuple[Pixels, ...]:
+            return (np.where(batch < 50, 0, batch).astype(np.uint8),)
 
-    healths = [Health("a"), Health("b")]
-    results = EngineGuard(HalfSick()).run([Frame(numbered(3), 0), Frame(numbered(4), 0)], healths)
-    assert [bool(result.fault) for result in results] == [False, True]
-    assert [health.snapshot().events["engine_fault"] for health in healths] == [0, 1]
+    shared = SharedEngine(BlackBelow50())
+    healths = {level: Health(str(level)) for level in (49, 100)}
+
+    def faults(level: int) -> int:
+        guard = guarded(shared.stream(), health=healths[level])
+        for _ in range(20):
+            with suppress(EngineFaultError):
+                guard.run(np.full((1, 20, 24, 3), level, np.uint8))
+        return healths[level].snapshot().events["engine_fault"]
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(faults, healths)) == [20, 0]
+    shared.close()
 
 
 class LitSource(FakeSource):

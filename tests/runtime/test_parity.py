@@ -25,10 +25,10 @@ class OffBy(FakeEngine):
         super().__init__()
         self._levels, self._every = levels, every
 
-    def _infer(self, batch: Pixels) -> Pixels:
+    def _infer(self, batch: Pixels, want_mask: bool) -> tuple[Pixels, ...]:
         result = batch.astype(int)
         result.reshape(-1)[:: self._every] += self._levels
-        return result.astype(np.uint8)
+        return (result.astype(np.uint8),)
 
 
 def grey(name: str = "grey", hard: bool = False) -> ParityCase:
@@ -82,8 +82,8 @@ def test_a_hard_case_is_not_counted_among_the_pictures() -> None:
     good = ParityCase("good", np.zeros((1, 16, 16, 3), np.uint8))
 
     class BadOnGrey(OffBy):
-        def _infer(self, batch: Pixels) -> Pixels:
-            return super()._infer(batch) if batch.max() else batch.copy()
+        def _infer(self, batch: Pixels, want_mask: bool) -> tuple[Pixels, ...]:
+            return super()._infer(batch, want_mask) if batch.max() else (batch.copy(),)
 
     report = measure_parity(FakeEngine(), BadOnGrey(10, 4), [good, grey(hard=True)], BUDGET)
     assert (report.mean_db, report.share) == (IDENTICAL_DB, 0.0)

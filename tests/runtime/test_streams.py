@@ -3,8 +3,10 @@
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from fractions import Fraction
+from itertools import chain, repeat
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ import runtime.cli as cli
 from granet.console import run_app
 from granet.errors import UserError
 from runtime import shared_engine
+from runtime.engine import Derained
 from runtime.frame import Colour, Frame, Pixels
 from runtime.health import Health
 from runtime.shared_engine import SharedEngine
@@ -28,10 +31,10 @@ from tests.runtime.watching import wait_for
 class Picky(FakeEngine):
     """Fails on frames that begin with 13."""
 
-    def _infer(self, batch: Pixels) -> Pixels:
+    def _infer(self, batch: Pixels, want_mask: bool) -> tuple[Pixels, ...]:
         if (batch[:, 0, 0, 0] == 13).any():
             raise UserError("unlucky")
-        return super()._infer(batch)
+        return super()._infer(batch, want_mask)
 
 
 def submit_all(shared: SharedEngine, frames: list[Pixels]) -> dict[int, Pixels | Exception]:
@@ -54,10 +57,10 @@ def submit_all(shared: SharedEngine, frames: list[Pixels]) -> dict[int, Pixels |
 class Gated(FakeEngine):
     """Begins with its first batch once as many frames wait as there are others."""
 
-    def _infer(self, batch: Pixels) -> Pixels:
+    def _infer(self, batch: Pixels, want_mask: bool) -> tuple[Pixels, ...]:
         if not self.calls:
-            wait_for(lambda: len(batch) + len(self.shared._waiting) == 5)
-        return super()._infer(batch)
+            wait_for(lambda: len(batch) + self.shared.waiting == 5)
+        return super()._infer(batch, want_mask)
 
     shared: SharedEngine
 
@@ -103,17 +106,43 @@ def test_streams_that_keep_coming_are_one_batch_again_and_again(monkeypatch: pyt
 
 def test_a_stream_that_stays_away_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared_engine, "GATHER", 1e6)
-    monkeypatch.setattr(shared_engine, "MOST_GATHER", 1.0)
-    shared = SharedEngine(FakeEngine(seconds=0.001))
+    monkeypatch.setattr(shared_engine, "MOST_GATHER", 1e6)
+    # Read before, at the start and at the end of each batch. The time in which the stream of the first batch
+    # may come back is over before the second; from then on it would be waited for until the clock moves.
+    times = chain([0.0, 1.0, 2.0, 1e9, 1e9 + 1, 1e9 + 2], repeat(1e9 + 2))
+    shared = SharedEngine(FakeEngine(), clock=lambda: next(times))
     frame = np.full((1, 20, 24, 3), 5, np.uint8)
     stays, leaves = shared.stream(), shared.stream()
     leaves.run(frame)
-    start = time.monotonic()
-    for _ in range(20):
-        stays.run(frame)
+    thread = threading.Thread(target=lambda: [stays.run(frame) for _ in range(5)], daemon=True)
+    thread.start()
+    wait_for(lambda: not thread.is_alive(), "the stream that stays")
     shared.close()
-    # Twenty times would be twenty seconds.
-    assert time.monotonic() - start < 10
+    assert shared.batches == {1: 6}
+
+
+def test_streams_with_and_without_the_mask_share_a_batch() -> None:
+    class Masking(Gated):
+        def derain(self, frames: Pixels, want_mask: bool) -> Derained:
+            wanted.append(want_mask)
+            result = super().derain(frames, False).frames
+            return Derained(result, frames // 2 if want_mask else None)
+
+    wanted: list[bool] = []
+    engine = Masking(invert=True)
+    engine.shared = shared = SharedEngine(engine)
+    frames = [np.full((1, 20, 24, 3), 10 * number, np.uint8) for number in range(5)]
+    with ThreadPoolExecutor(5) as pool:
+        runs = [
+            pool.submit(shared.stream().derain, frame, number % 2 == 1) for number, frame in enumerate(frames)
+        ]
+        results = [run.result() for run in runs]
+    shared.close()
+    for number, (result, frame) in enumerate(zip(results, frames, strict=True)):
+        assert np.array_equal(result.frames, 255 - frame)
+        assert (result.mask is not None) == (number % 2 == 1)
+        assert result.mask is None or np.array_equal(result.mask, frame // 2)
+    assert len(wanted) <= 2 and wanted[-1]
 
 
 def test_one_streams_bad_frame_and_other_sizes_do_not_spoil_a_batch() -> None:

@@ -1,0 +1,38 @@
+"""Work on items in several threads at once, with the results in the order of the items."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def in_order(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[tuple[T, R]]:
+    """Applies ``work`` to ``items``; unlike ``Executor.map`` it takes no more items than it works on.
+
+    Args:
+        work: called by up to ``threads`` threads at once; with one, by the thread that iterates.
+        items: taken one by one by the thread that iterates.
+        threads: at least 1.
+
+    Yields:
+        Items and their results, in order. Ending the iteration waits for the work that has begun.
+
+    Raises:
+        Exception: whatever ``work`` raises, in place of the result.
+    """
+    if threads == 1:
+        for item in items:
+            yield item, work(item)
+        return
+    flying: deque[tuple[T, Future[R]]] = deque()
+    with ThreadPoolExecutor(threads, "engine") as pool:
+        for item in items:
+            flying.append((item, pool.submit(work, item)))
+            if len(flying) == threads:
+                oldest, future = flying.popleft()
+                yield oldest, future.result()
+        for item, future in flying:
+            yield item, future.result()

@@ -7,7 +7,6 @@ network in PyTorch, and only then given its name and its manifest.
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from typing import Literal
@@ -21,6 +20,7 @@ from export.model_file import partial_path, save_model
 from export.torch_to_onnx import DEFAULT_OPSET, SUPPORTED_OPSETS, translate
 from granet.checkpoint import Checkpoint, load_checkpoint, read_checkpoint
 from granet.errors import ParityError, UserError
+from granet.extras import require
 from granet.model import GraNet
 from runtime.fitting import FrameFit
 from runtime.frame import Colour
@@ -124,8 +124,7 @@ def _check(output: Path, options: ExportOptions) -> None:
     if options.opset not in SUPPORTED_OPSETS:
         first, last = SUPPORTED_OPSETS[0], SUPPORTED_OPSETS[-1]
         raise UserError(f"opset {options.opset}: TensorRT and this export support {first} to {last}")
-    if find_spec("onnxruntime") is None:
-        raise UserError('the export is checked with ONNX Runtime: pip install "granet-deploy[cpu]"')
+    require("checking the export", "onnxruntime")
 
 
 def _metadata(path: Path, checkpoint: Checkpoint, options: ExportOptions) -> ModelMetadata:

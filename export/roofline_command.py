@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from export.size_option import parse_size
 from granet.console import DebugOption, UsageError
 from granet.errors import UserError
+from granet.options import parse_size
 from runtime.open import ENGINES
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from granet.errors import UserError
+from granet.extras import require
 
 _ROW_INCHES = 0.19
 
@@ -19,11 +20,10 @@ def plot_sensitivity(result: dict[str, Any], path: Path, title: str) -> None:
     Raises:
         UserError: if matplotlib is not installed, or the file cannot be written.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UserError('plots need matplotlib: pip install "granet-deploy[train]"') from error
+    require("drawing a plot", "matplotlib")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     layers = result["layers"]
     figure = Figure(figsize=(9, 1.6 + _ROW_INCHES * len(layers)), layout="constrained")
     FigureCanvasAgg(figure)

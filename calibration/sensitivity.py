@@ -9,9 +9,9 @@ from calibration.quality import Judge
 from calibration.quantiser import Quantiser
 from calibration.rain_images import pixels_sha256
 from calibration.simulation import Simulation
+from granet.atomic import write_atomically
 from granet.errors import UserError
 from granet.schema import Finite, JsonFile, to_json
-from runtime.manifest import write_text
 from runtime.metadata import ModelMetadata
 
 FORMAT = 1
@@ -102,7 +102,7 @@ def write_sensitivity(path: Path, record: Sensitivity) -> None:
     Raises:
         UserError: if it cannot be written.
     """
-    write_text(path, to_json(_FILE.values(record), indent=1) + "\n")
+    write_atomically(path, (to_json(_FILE.values(record), indent=1) + "\n").encode())
 
 
 def read_sensitivity(path: Path, key: Mapping[str, Any]) -> Sensitivity:

@@ -12,9 +12,10 @@ from typing import Annotated, Literal, get_args
 
 from msgspec import Meta
 
+from granet.atomic import write_atomically
 from granet.errors import UserError
 from granet.schema import Finite, JsonFile, PositiveInt, Sha256
-from runtime.manifest import sha256_of, write_text
+from runtime.manifest import sha256_of
 
 FORMAT = 1
 
@@ -92,7 +93,7 @@ def write_table(path: Path, table: CalibrationTable) -> None:
         UserError: if it cannot be written.
         ValueError: if a number in it is not finite.
     """
-    write_text(path, _to_json(table))
+    write_atomically(path, _to_json(table).encode())
 
 
 def read_table(path: Path) -> CalibrationTable:

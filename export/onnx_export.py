@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from export.graph import ExportedStages, FramesGraph, TensorGraph
-from export.model_file import partial_path, save_model
+from export.model_file import save_model, unproved
 from export.torch_to_onnx import DEFAULT_OPSET, SUPPORTED_OPSETS, translate
 from granet.checkpoint import Checkpoint, load_checkpoint, read_checkpoint
 from granet.errors import ParityError, UserError
@@ -30,7 +30,8 @@ from runtime.open import open_engine
 from runtime.parity import BUDGETS, CaseParity, ParityBudget, ParityReport, measure_parity
 from runtime.parity_cases import ParityCase, Size, hard_cases, sizes_for, synthetic_rain
 
-Precision = Literal["fp32", "fp16"]
+FloatPrecision = Literal["fp32", "fp16"]
+"""Precision of a model that is not quantised."""
 
 GATES = BUDGETS | {"fp32": ParityBudget(mean_db=60.0, min_db=50.0, share=1e-3, hard_db=40.0)}
 """What an export must reach to get its name, by precision.
@@ -61,7 +62,7 @@ class ExportOptions:
     """
 
     size: Size | None = (320, 480)
-    precision: Precision = "fp32"
+    precision: FloatPrecision = "fp32"
     layout: Layout = "frames"
     colour: Colour = "bgr"
     stages: bool = False
@@ -101,11 +102,11 @@ def export_onnx(
     loaded = read_checkpoint(checkpoint)
     model = load_checkpoint(checkpoint)
     metadata = _metadata(checkpoint, loaded, options)
-    with partial_path(output) as partial:
-        save_model(build_model(model, options), metadata, partial)
-        report = _check_parity(checkpoint, partial, metadata, budget or GATES[options.precision], progress)
-        digest = sha256_of(partial)
-        partial.replace(output)
+    with unproved(output) as part:
+        save_model(build_model(model, options), metadata, part.path)
+        report = _check_parity(checkpoint, part.path, metadata, budget or GATES[options.precision], progress)
+        digest = sha256_of(part.path)
+        part.commit()
     try:
         write_manifest(output, digest, metadata, report.to_json())
     except UserError:

@@ -1,9 +1,10 @@
 """The sensitivity of a model's layers as a plot."""
 
+import io
 from pathlib import Path
 from typing import Any
 
-from granet.errors import UserError
+from granet.atomic import write_atomically
 from granet.extras import require
 
 _ROW_INCHES = 0.19
@@ -40,7 +41,6 @@ def plot_sensitivity(result: dict[str, Any], path: Path, title: str) -> None:
     shares.set_xlabel("arithmetic, %")
     kept = f"orange: kept in more bits, {result['arithmetic_kept']:.0%} of the arithmetic"
     figure.suptitle(f"{title}\n{kept}", fontsize=10)
-    try:
-        figure.savefig(path, dpi=110, format="png")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=110, format="png")
+    write_atomically(path, picture.getvalue())

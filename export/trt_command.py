@@ -20,7 +20,7 @@ from runtime.parity_cases import Size
 
 if TYPE_CHECKING:
     from export.trt_make import MadeEngine
-    from export.trt_source import Precision
+    from runtime.metadata import Precision
 
 
 class FlavourChoice(str, Enum):

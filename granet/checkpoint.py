@@ -67,11 +67,9 @@ def save_checkpoint(path: str | Path, model: GraNet, /, **facts: Any) -> None:
             buffer = io.BytesIO()
             torch.save({"granet": record, "state_dict": state}, buffer)
             content = buffer.getvalue()
-        write_atomically(path, content)
     except UserError as error:
         raise _about(path, error) from error
-    except OSError as error:
-        raise _about(path, UserError(f"cannot be written: {error.strerror}")) from error
+    write_atomically(path, content)
 
 
 def load_checkpoint(path: str | Path) -> GraNet:

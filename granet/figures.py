@@ -195,7 +195,4 @@ def _save(figure: "Figure", path: Path) -> None:
     content = io.BytesIO()
     options: dict[str, Any] = {"metadata": {"Software": None}}  # the same figure is the same bytes
     figure.savefig(content, format="png", **options)
-    try:
-        write_atomically(path, content.getvalue())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from error
+    write_atomically(path, content.getvalue())

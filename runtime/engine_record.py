@@ -13,9 +13,10 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
+from granet.atomic import write_atomically
 from granet.errors import UserError
 from granet.schema import FileName, JsonFile, NotNegative, Sha256, Text, read_bytes, to_json
-from runtime.manifest import manifest_path, write_text
+from runtime.manifest import manifest_path
 from runtime.metadata import ModelMetadata
 from runtime.profile import Profile, Shape, nearest
 from runtime.tensorrt_flavour import FlavourName
@@ -174,7 +175,7 @@ def write_record(engine: Path, record: EngineRecord) -> Path:
         UserError: if it cannot be written (no such directory, disk full, ...).
     """
     path = record_path(engine)
-    write_text(path, record.to_json())
+    write_atomically(path, record.to_json().encode())
     return path
 
 

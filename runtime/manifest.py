@@ -83,7 +83,7 @@ def write_manifest(
     created = datetime.now(timezone.utc).isoformat(timespec="seconds")
     manifest = Manifest(artefact.name, sha256, metadata, None if parity is None else dict(parity), created)
     path = manifest_path(artefact)
-    write_text(path, to_json(_FILE.values(manifest), indent=2) + "\n")
+    write_atomically(path, (to_json(_FILE.values(manifest), indent=2) + "\n").encode())
     return path
 
 
@@ -117,15 +117,3 @@ def verify(artefact: Path) -> Manifest | None:
             "or remove the manifest if the change was yours"
         )
     return manifest
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file, whole or not at all.
-
-    Raises:
-        UserError: if it cannot be written.
-    """
-    try:
-        write_atomically(path, text.encode())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error

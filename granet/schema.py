@@ -44,6 +44,33 @@ class _Head(msgspec.Struct):
     kind: Any = None
 
 
+class DamagedError(ValueError):
+    """JSON is not what it must be; the message says in one line where, and what was expected."""
+
+
+def decode_json(data: bytes | str, kind: type[T]) -> T:
+    """Decodes JSON that has no format of its own; a file of ours is a :class:`JsonFile`.
+
+    Args:
+        data: all of it.
+        kind: what it holds.
+
+    Raises:
+        DamagedError: if it is not JSON, or not such JSON.
+    """
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.ValidationError as error:
+        raise DamagedError(explained(error, kind, _JSON)) from error
+    except RecursionError:
+        reason = "nested too deeply"
+    except UnicodeError:
+        reason = "not UTF-8"
+    except msgspec.DecodeError as error:
+        reason = str(error).removeprefix("JSON is malformed: ").lower()
+    raise DamagedError(f"it is not valid JSON: {reason}")
+
+
 @dataclass(frozen=True)
 class JsonFile(Generic[T]):
     """A kind of JSON file that this project writes.
@@ -81,18 +108,10 @@ class JsonFile(Generic[T]):
             UserError: if it is not such a file, is damaged, or has a format that this version does not read.
         """
         try:
-            head = msgspec.json.decode(data, type=_Head)
-            self._require_format(head, source)
-            return msgspec.json.decode(data, type=self.holds)
-        except msgspec.ValidationError as error:
-            reason = explained(error, self.holds, _JSON)
-        except RecursionError:
-            reason = "it is not valid JSON: nested too deeply"
-        except UnicodeDecodeError:
-            reason = "it is not valid JSON: not UTF-8"
-        except msgspec.DecodeError as error:
-            reason = f"it is not valid JSON: {str(error).removeprefix('JSON is malformed: ').lower()}"
-        raise UserError(f"{source}: the {self.what} is damaged ({reason}): {self.remedy}")
+            self._require_format(decode_json(data, _Head), source)
+            return decode_json(data, self.holds)
+        except DamagedError as error:
+            raise UserError(f"{source}: the {self.what} is damaged ({error}): {self.remedy}") from error
 
     def _require_format(self, head: _Head, source: str) -> None:
         if head.format is msgspec.UNSET or (self.kind is not None and head.kind != self.kind):

@@ -79,7 +79,7 @@ class ModelMetadata:
 
     def to_json(self) -> str:
         """Compact JSON with sorted keys: the same record gives the same bytes."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @classmethod
     def from_json(cls, text: bytes | str, source: str) -> "ModelMetadata":

@@ -1,5 +1,6 @@
 """An ONNX file of ours: what it says of itself, and a name for it until it is proved."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,8 +8,8 @@ from pathlib import Path
 import onnx
 
 from granet.errors import UserError
+from runtime.manifest import manifest_path
 from runtime.metadata import KEY, ModelMetadata
-from runtime.sinks.part_file import PartFile
 
 
 def save_model(model: onnx.ModelProto, metadata: ModelMetadata, path: Path) -> None:
@@ -23,7 +24,7 @@ def save_model(model: onnx.ModelProto, metadata: ModelMetadata, path: Path) -> N
     try:
         path.write_bytes(model.SerializeToString(deterministic=True))
     except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise UserError(f"cannot write {path.parent}: {error.strerror}") from error
 
 
 def _strip(model: onnx.ModelProto) -> None:
@@ -43,14 +44,11 @@ def _strip(model: onnx.ModelProto) -> None:
 
 
 @contextmanager
-def unproved(output: Path) -> Iterator[PartFile]:
-    """A file beside ``output`` while the model in it is unproved; gone at the end unless it was committed.
-
-    Raises:
-        UserError: if it cannot be written there.
-    """
-    part = PartFile(output)
+def partial_path(output: Path) -> Iterator[Path]:
+    """A name beside ``output`` for the file while it is unproved; gone at the end, whatever happens."""
+    partial = output.with_name(f".{output.stem}.{os.getpid()}.part.onnx")
     try:
-        yield part
+        yield partial
     finally:
-        part.discard()
+        partial.unlink(missing_ok=True)
+        manifest_path(partial).unlink(missing_ok=True)

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from export.graph import ExportedStages, FramesGraph, TensorGraph
-from export.model_file import save_model, unproved
+from export.model_file import partial_path, save_model
 from export.torch_to_onnx import DEFAULT_OPSET, SUPPORTED_OPSETS, translate
 from granet.checkpoint import Checkpoint, load_checkpoint, read_checkpoint
 from granet.errors import ParityError, UserError
@@ -102,11 +102,11 @@ def export_onnx(
     loaded = read_checkpoint(checkpoint)
     model = load_checkpoint(checkpoint)
     metadata = _metadata(checkpoint, loaded, options)
-    with unproved(output) as part:
-        save_model(build_model(model, options), metadata, part.path)
-        report = _check_parity(checkpoint, part.path, metadata, budget or GATES[options.precision], progress)
-        digest = sha256_of(part.path)
-        part.commit()
+    with partial_path(output) as partial:
+        save_model(build_model(model, options), metadata, partial)
+        report = _check_parity(checkpoint, partial, metadata, budget or GATES[options.precision], progress)
+        digest = sha256_of(partial)
+        partial.replace(output)
     try:
         write_manifest(output, digest, metadata, report.to_json())
     except UserError:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from export.model_file import save_model, unproved
+from export.model_file import partial_path, save_model
 from export.quantisation import Result, Subject, quantised_metadata
 from granet.errors import UserError
 from runtime.manifest import sha256_of, write_manifest
@@ -16,11 +16,11 @@ def save_quantised(path: Path, subject: Subject, result: Result) -> None:
         UserError: if it cannot be written, or ONNX Runtime cannot load it; nothing is left then.
     """
     metadata = quantised_metadata(subject, result)
-    with unproved(path) as part:
-        save_model(result.model, metadata, part.path)
-        open_engine(part.path, "cpu", "onnxruntime").close()
-        digest = sha256_of(part.path)
-        part.commit()
+    with partial_path(path) as partial:
+        save_model(result.model, metadata, partial)
+        open_engine(partial, "cpu", "onnxruntime").close()
+        digest = sha256_of(partial)
+        partial.replace(path)
     try:
         write_manifest(path, digest, metadata, result.to_json())
     except UserError:

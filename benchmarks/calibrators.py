@@ -21,9 +21,9 @@ from calibration.quality import Judge, QualityReport
 from calibration.quantiser import Quantiser
 from calibration.simulation import Simulation
 from calibration.table import METHODS
-from export.size_option import parse_size
 from granet.console import say
 from granet.datasets import open_dataset
+from granet.options import parse_size
 from granet.progress import progress_line
 from runtime.machine import this_machine
 from runtime.onnx_file import read_metadata

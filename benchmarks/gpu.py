@@ -38,10 +38,10 @@ import torch
 from export.cli import app
 from export.gpus import find_gpu
 from export.roofline import roofline
-from export.size_option import parse_size
 from granet import load_checkpoint
 from granet.console import run_app
 from granet.errors import UserError
+from granet.options import parse_size
 from runtime.engine import Engine
 from runtime.engines.graph_engine import GraphEngine
 from runtime.frame import Pixels

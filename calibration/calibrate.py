@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from calibration.observe import Observation, Observer
 from calibration.picture_sets import PictureSet
 from calibration.rain_images import Candidate, Size, check_rain, choose, fitted, measure
 from calibration.ranges import clipping_range
-from calibration.table import CalibrationTable, Range
+from calibration.table import CalibrationTable, Method, Range
 from granet.errors import UserError
 from runtime.manifest import sha256_of
 from runtime.sources.base import Say
@@ -42,7 +43,7 @@ class Calibration:
         seen = self.observation.seen
         return CalibrationTable(
             model_sha256=self.model_sha256,
-            method=method,
+            method=cast(Method, method),  # clipping_range refuses any other
             ranges={name: _float32(clipping_range(seen[name], method)) for name in seen},
             images=tuple(candidate.image for candidate in self.chosen),
             extremes={name: _float32((seen[name].low, seen[name].high)) for name in seen},

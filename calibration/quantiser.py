@@ -15,7 +15,8 @@ from calibration.table import Range
 from granet.errors import UserError
 
 Target = Literal["tensorrt", "cpu"]
-Precision = Literal["int8", "fp8", "fp16"]
+LayerPrecision = Literal["int8", "fp8", "fp16"]
+"""Precision of the layers that a quantised model does not keep."""
 
 LEAST_OPSET = 19
 """QuantizeLinear takes float16 and E4M3 from 19 on."""
@@ -39,7 +40,7 @@ class Quantiser:
     model: ModelProto
     ranges: Mapping[str, Range]
     target: Target
-    precision: Precision = "int8"
+    precision: LayerPrecision = "int8"
 
     def __post_init__(self) -> None:
         opset = next(entry.version for entry in self.model.opset_import if entry.domain in ("", "ai.onnx"))

@@ -1,8 +1,7 @@
 """What quantising each layer alone costs, and a record of it that can be continued and used again."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,10 @@ from calibration.quality import Judge
 from calibration.quantiser import Quantiser
 from calibration.rain_images import pixels_sha256
 from calibration.simulation import Simulation
+from granet.atomic import write_atomically
 from granet.errors import UserError
+from granet.schema import Finite, JsonFile, to_json
 from runtime.metadata import ModelMetadata
-from runtime.sinks.part_file import PartFile
 
 FORMAT = 1
 
@@ -33,7 +33,7 @@ class Sensitivity:
 
     key: dict[str, Any]
     multiplications: Mapping[str, int]
-    noise: Mapping[str, Sequence[float]]
+    noise: Mapping[str, Sequence[Finite]]
 
     @property
     def order(self) -> list[str]:
@@ -45,6 +45,9 @@ class Sensitivity:
     def share(self, names: Sequence[str]) -> float:
         """Share of the convolutions' arithmetic that some layers hold."""
         return sum(self.multiplications[name] for name in names) / sum(self.multiplications.values())
+
+
+_FILE = JsonFile(Sensitivity, "sensitivity file", "remove it", FORMAT)
 
 
 def sensitivity_key(
@@ -99,14 +102,7 @@ def write_sensitivity(path: Path, record: Sensitivity) -> None:
     Raises:
         UserError: if it cannot be written.
     """
-    part = PartFile(path)
-    try:
-        part.path.write_text(json.dumps({"format": FORMAT, **asdict(record)}, indent=1) + "\n")
-        part.commit()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        part.discard()
+    write_atomically(path, (to_json(_FILE.values(record), indent=1) + "\n").encode())
 
 
 def read_sensitivity(path: Path, key: Mapping[str, Any]) -> Sensitivity:
@@ -115,19 +111,7 @@ def read_sensitivity(path: Path, key: Mapping[str, Any]) -> Sensitivity:
     Raises:
         UserError: if it cannot be read, is damaged, or is of another model, table or other pictures.
     """
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if record["format"] != FORMAT:
-            raise UserError(f"{path}: format {record['format']!r}, this version reads {FORMAT}: remove it")
-        found = Sensitivity(
-            dict(record["key"]),
-            {str(name): int(count) for name, count in record["multiplications"].items()},
-            {str(name): [float(x) for x in powers] for name, powers in record["noise"].items()},
-        )
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise UserError(f"{path}: not a sensitivity file, or a damaged one: remove it") from error
+    found = _FILE.read(path)
     different = [name for name in key if found.key.get(name) != key[name]]
     if different:
         raise UserError(

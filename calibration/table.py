@@ -5,22 +5,26 @@ records, and holds no date, path or machine: the same model and pictures give th
 """
 
 import json
-import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal, get_args
 
+from msgspec import Meta
+
+from granet.atomic import write_atomically
 from granet.errors import UserError
+from granet.schema import Finite, JsonFile, PositiveInt, Sha256
 from runtime.manifest import sha256_of
-from runtime.sinks.part_file import PartFile
 
 FORMAT = 1
 
-METHODS = ("entropy", "percentile", "minmax", "mse")
+Method = Literal["entropy", "percentile", "minmax", "mse"]
 """How a clipping range comes from what was seen; see :mod:`calibration.ranges`."""
 
-Range = tuple[float, float]
+METHODS: tuple[Method, ...] = get_args(Method)
+
+Range = tuple[Finite, Finite]
 """(low, high) in the units of the tensor."""
 
 _HASH_START = 12
@@ -39,9 +43,9 @@ class CalibrationImage:
     """
 
     name: str
-    sha256: str
-    size: tuple[int, int]
-    rain: float
+    sha256: Sha256
+    size: tuple[PositiveInt, PositiveInt]
+    rain: Finite
 
 
 @dataclass(frozen=True)
@@ -50,20 +54,36 @@ class CalibrationTable:
 
     Attributes:
         model_sha256: of the ONNX file that it belongs to, hexadecimal.
-        method: one of :data:`METHODS`.
+        method: how the ranges come from what was seen.
         ranges: tensor name -> what 8 bits shall span, with low <= 0 <= high. A tensor that was 0
             everywhere has (0, 0).
         images: the pictures, in the order they were seen.
         extremes: tensor name -> least and largest value seen; the same names as ``ranges``.
         source: where the pictures came from, for people.
+
+    Raises:
+        ValueError: if a range is descending or leaves out 0, or the two are of different tensors.
     """
 
-    model_sha256: str
-    method: str
-    ranges: Mapping[str, Range]
+    model_sha256: Sha256
+    method: Method
+    ranges: Annotated[Mapping[str, Range], Meta(min_length=1)]
     images: tuple[CalibrationImage, ...]
     extremes: Mapping[str, Range]
     source: str = ""
+
+    def __post_init__(self) -> None:
+        if self.ranges.keys() != self.extremes.keys():
+            raise ValueError("ranges and extremes are of different tensors")
+        for name, (low, high) in self.extremes.items():
+            if low > high:
+                raise ValueError(f"extremes of {name}: expected the smaller first")
+        for name, (low, high) in self.ranges.items():
+            if not low <= 0 <= high:
+                raise ValueError(f"range of {name}: expected low <= 0 <= high, got {low}, {high}")
+
+
+_FILE = JsonFile(CalibrationTable, "calibration table", "make it again with granet-export calibrate", FORMAT)
 
 
 def write_table(path: Path, table: CalibrationTable) -> None:
@@ -73,15 +93,7 @@ def write_table(path: Path, table: CalibrationTable) -> None:
         UserError: if it cannot be written.
         ValueError: if a number in it is not finite.
     """
-    text = _to_json(table)
-    part = PartFile(path)
-    try:
-        part.path.write_text(text, encoding="utf-8")
-        part.commit()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        part.discard()
+    write_atomically(path, _to_json(table).encode())
 
 
 def read_table(path: Path) -> CalibrationTable:
@@ -90,25 +102,7 @@ def read_table(path: Path) -> CalibrationTable:
     Raises:
         UserError: if it cannot be read, is damaged, or is of a format that this version does not know.
     """
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise _damaged(path, "it is not JSON") from error
-    if not isinstance(record, dict) or "ranges" not in record:
-        raise UserError(f"{path}: not a calibration table: make one with granet-export calibrate")
-    if record.get("format") != FORMAT:
-        raise UserError(
-            f"{path}: a calibration table of format {record.get('format')!r}, this version reads {FORMAT}: "
-            "make it again with granet-export calibrate"
-        )
-    try:
-        return _from_json(record)
-    except KeyError as error:
-        raise _damaged(path, f"{error} is missing") from error
-    except (ValueError, TypeError, AttributeError) as error:
-        raise _damaged(path, f"{error}"[:120]) from error
+    return _FILE.read(path)
 
 
 def require_for(table: CalibrationTable, model: Path) -> None:
@@ -146,53 +140,5 @@ def _dump(value: object) -> str:
     return json.dumps(value, allow_nan=False, ensure_ascii=False)
 
 
-def _joined(entries: Any) -> str:
+def _joined(entries: Iterable[str]) -> str:
     return ",\n".join(f"    {entry}" for entry in entries)
-
-
-def _from_json(record: dict[str, Any]) -> CalibrationTable:
-    """Raises ValueError, TypeError, KeyError or AttributeError for what is no table."""
-    method, digest, source = record["method"], record["model_sha256"], record["source"]
-    _require(method in METHODS, f"method {method!r}")
-    _require(isinstance(digest, str) and len(digest) == 64, "model_sha256")
-    _require(isinstance(source, str), "source")
-    ranges, extremes = _ranges(record["ranges"], "ranges"), _ranges(record["extremes"], "extremes")
-    _require(bool(ranges), "it has no ranges")
-    _require(ranges.keys() == extremes.keys(), "ranges and extremes are of different tensors")
-    for name, (low, high) in ranges.items():
-        _require(low <= 0 <= high, f"the range of {name} leaves out 0")
-    images = tuple(_image(values) for values in record["images"])
-    return CalibrationTable(digest, method, ranges, images, extremes, source)
-
-
-def _ranges(record: dict[str, Any], what: str) -> dict[str, Range]:
-    found = {}
-    for name, pair in record.items():
-        low, high = pair
-        _require(_is_number(low) and _is_number(high) and low <= high, f"{what} of {name}")
-        found[name] = (float(low), float(high))
-    return found
-
-
-def _image(values: dict[str, Any]) -> CalibrationImage:
-    height, width = values["size"]
-    name, digest, rain = values["name"], values["sha256"], values["rain"]
-    strings = isinstance(name, str) and isinstance(digest, str)
-    sides = all(isinstance(side, int) and side > 0 for side in (height, width))
-    _require(strings and sides and _is_number(rain), f"image {name!r:.40}")
-    return CalibrationImage(name, digest, (height, width), float(rain))
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _require(condition: bool, what: str) -> None:
-    if not condition:
-        raise ValueError(what)
-
-
-def _damaged(path: Path, what: str) -> UserError:
-    return UserError(
-        f"{path}: the calibration table is damaged ({what}): make it again with granet-export calibrate"
-    )

@@ -1,7 +1,6 @@
 """``granet-export calibrate``: the ranges of a model's tensors on rain, for ``granet-export quantize``."""
 
 from enum import Enum
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -15,10 +14,10 @@ from calibration.picture_sets import (
     VideoPictures,
 )
 from calibration.table import write_table
-from export.size_option import parse_size
 from granet.console import DebugOption, Notes, UsageError, say
 from granet.datasets import open_dataset
-from granet.errors import UserError
+from granet.extras import require
+from granet.options import parse_size
 from granet.progress import progress_line
 from runtime.sinks.part_file import check_file
 
@@ -57,7 +56,7 @@ def calibrate(
     debug: DebugOption = False,
 ) -> None:
     """Measure on rain what range each tensor of a model has, and write it to a calibration table."""
-    _require_packages()
+    require("calibrating", "onnx", "onnxruntime")
     from calibration.calibrate import calibrate as run
 
     path = output or Path(f"{model.stem}.calibration.json")
@@ -83,15 +82,6 @@ def calibrate(
         f"pictures ({result.source}); streaks {rain[0]:.2f} to {rain[-1]:.2f} grey levels, "
         f"median {rain[len(rain) // 2]:.2f}; brightness {brightness[0]:.0f} to {brightness[-1]:.0f}"
     )
-
-
-def _require_packages() -> None:
-    missing = [name for name in ("onnx", "onnxruntime") if find_spec(name) is None]
-    if missing:
-        raise UserError(
-            f"{' and '.join(missing)} not installed, and calibration runs the model with it: "
-            'pip install "granet-deploy[cpu,export]"'
-        )
 
 
 def _pictures(

@@ -11,15 +11,15 @@ import typer
 
 from export.calibrate_command import calibrate
 from export.case_progress import case_progress
-from export.extra import require_export_extra
 from export.inspect_command import inspect
 from export.quantize_command import quantize
 from export.roofline_command import roofline
 from export.sensitivity_command import sensitivity
-from export.size_option import DEFAULT_SIZE, parse_size
 from export.trt_command import trt
 from granet.console import DebugOption, UsageError, run_app, say
 from granet.errors import ParityError
+from granet.extras import require_export_extra
+from granet.options import CAMERA_SIZE, parse_size
 from granet.progress import progress_line
 from runtime.parity import budget_for, overridden
 
@@ -90,7 +90,7 @@ def onnx(
     if dynamic and size is not None:
         raise UsageError("--size makes a static graph and --dynamic one of any size: give one of them")
     options = ExportOptions(
-        size=None if dynamic else parse_size(size) if size is not None else DEFAULT_SIZE,
+        size=None if dynamic else parse_size(size) if size is not None else CAMERA_SIZE,
         precision="fp16" if fp16 else "fp32",
         layout=layout.value,
         colour=colour.value,

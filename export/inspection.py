@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from export.trt_source import quantisation_of
 from granet.errors import UserError
+from granet.extras import require
 from runtime.engine_record import EngineRecord, read_record
 from runtime.engine_trust import read_trusted
 from runtime.manifest import manifest_path, read_manifest, sha256_of
@@ -51,7 +51,7 @@ def _file(path: Path, kind: str) -> Facts:
 
 
 def _checkpoint(path: Path) -> Facts:
-    _need("torch", path)
+    require(f"{path}: looking into it", "torch")
     from granet.checkpoint import read_checkpoint
 
     loaded = read_checkpoint(path)
@@ -62,12 +62,6 @@ def _checkpoint(path: Path) -> Facts:
         "network": asdict(loaded.config),
         "weights": dict(loaded.facts),
     }
-
-
-def _need(package: str, path: Path) -> None:
-    """Raises one line where only the base install is, as on an edge box."""
-    if find_spec(package) is None:
-        raise UserError(f"{path}: looking into it needs {package}: pip install {package}")
 
 
 def _model(metadata: ModelMetadata) -> Facts:
@@ -105,7 +99,7 @@ def _onnx(path: Path) -> Facts:
 
 
 def _graph(path: Path) -> Facts:
-    _need("onnx", path)
+    require(f"{path}: looking into it", "onnx")
     import onnx
 
     model = onnx.load(path)

@@ -7,7 +7,6 @@ network in PyTorch, and only then given its name and its manifest.
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from typing import Literal
@@ -21,6 +20,7 @@ from export.model_file import partial_path, save_model
 from export.torch_to_onnx import DEFAULT_OPSET, SUPPORTED_OPSETS, translate
 from granet.checkpoint import Checkpoint, load_checkpoint, read_checkpoint
 from granet.errors import ParityError, UserError
+from granet.extras import require
 from granet.model import GraNet
 from runtime.fitting import FrameFit
 from runtime.frame import Colour
@@ -30,7 +30,8 @@ from runtime.open import open_engine
 from runtime.parity import BUDGETS, CaseParity, ParityBudget, ParityReport, measure_parity
 from runtime.parity_cases import ParityCase, Size, hard_cases, sizes_for, synthetic_rain
 
-Precision = Literal["fp32", "fp16"]
+FloatPrecision = Literal["fp32", "fp16"]
+"""Precision of a model that is not quantised."""
 
 GATES = BUDGETS | {"fp32": ParityBudget(mean_db=60.0, min_db=50.0, share=1e-3, hard_db=40.0)}
 """What an export must reach to get its name, by precision.
@@ -61,7 +62,7 @@ class ExportOptions:
     """
 
     size: Size | None = (320, 480)
-    precision: Precision = "fp32"
+    precision: FloatPrecision = "fp32"
     layout: Layout = "frames"
     colour: Colour = "bgr"
     stages: bool = False
@@ -124,8 +125,7 @@ def _check(output: Path, options: ExportOptions) -> None:
     if options.opset not in SUPPORTED_OPSETS:
         first, last = SUPPORTED_OPSETS[0], SUPPORTED_OPSETS[-1]
         raise UserError(f"opset {options.opset}: TensorRT and this export support {first} to {last}")
-    if find_spec("onnxruntime") is None:
-        raise UserError('the export is checked with ONNX Runtime: pip install "granet-deploy[cpu]"')
+    require("checking the export", "onnxruntime")
 
 
 def _metadata(path: Path, checkpoint: Checkpoint, options: ExportOptions) -> ModelMetadata:

@@ -13,7 +13,7 @@ from calibration.examples import load_examples, load_hard
 from calibration.layers import multiplications, too_small
 from calibration.probe import is_quantised
 from calibration.quality import Judge, QualityReport
-from calibration.quantiser import Precision, Quantiser, Target
+from calibration.quantiser import LayerPrecision, Quantiser, Target
 from calibration.sensitivity import (
     Sensitivity,
     measure_sensitivity,
@@ -81,7 +81,7 @@ def open_subject(
     path: Path,
     table_path: Path | None,
     target: Target,
-    precision: Precision,
+    precision: LayerPrecision,
     data: str | None,
     images: Path | None,
     count: int,

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from export.extra import require_export_extra
 from granet.console import DebugOption, UsageError, say
 from granet.errors import ParityError, UserError
+from granet.extras import require_export_extra
 from granet.progress import progress_line
 from runtime.sinks.part_file import check_file
 

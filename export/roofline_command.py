@@ -7,15 +7,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from msgspec import Struct
 
-from export.size_option import parse_size
 from granet.console import DebugOption, UsageError
 from granet.errors import UserError
+from granet.options import parse_size
+from granet.schema import DamagedError, Finite, PositiveInt, decode_json, read_bytes
 from runtime.open import ENGINES
 
 if TYPE_CHECKING:
     from export.gpus import GpuPeaks
     from export.roofline import Roofline
+
+
+class _Milliseconds(Struct):
+    p50: Finite
+
+
+class _Timed(Struct):
+    backend: str
+    model: str
+    ms: _Milliseconds
+
+
+class _Bench(Struct):
+    """What is used of a :class:`runtime.bench_report.BenchReport`; (height, width) in pixels."""
+
+    size: tuple[PositiveInt, PositiveInt]
+    results: list[_Timed]
 
 
 def roofline(
@@ -94,16 +113,10 @@ def _times(ms: float | None, bench: Path | None) -> tuple[dict[str, float], tupl
     if bench is None:
         return {}, None
     try:
-        report = json.loads(bench.read_text(encoding="utf-8"))
-        results = {
-            f"{each['backend']} {each['model']}": float(each["ms"]["p50"]) for each in report["results"]
-        }
-        height, width = report["size"]
-        return results, (int(height), int(width))
-    except OSError as error:
-        raise UserError(f"{bench}: cannot be read: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError) as error:
+        report = decode_json(read_bytes(bench), _Bench)
+    except DamagedError as error:
         raise UserError(f"{bench}: not what granet-export bench --json prints ({error})") from error
+    return {f"{each.backend} {each.model}": each.ms.p50 for each in report.results}, report.size
 
 
 def _values(line: "Roofline", peaks: "Sequence[GpuPeaks]") -> dict[str, Any]:

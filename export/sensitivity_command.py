@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from export.extra import require_export_extra
 from export.quantize_command import PrecisionChoice, TargetChoice
 from granet.console import DebugOption, UsageError, say
+from granet.extras import require_export_extra
 from granet.progress import progress_line
 from runtime.sinks.part_file import check_file
 

@@ -1,9 +1,11 @@
 """The sensitivity of a model's layers as a plot."""
 
+import io
 from pathlib import Path
 from typing import Any
 
-from granet.errors import UserError
+from granet.atomic import write_atomically
+from granet.extras import require
 
 _ROW_INCHES = 0.19
 
@@ -19,11 +21,10 @@ def plot_sensitivity(result: dict[str, Any], path: Path, title: str) -> None:
     Raises:
         UserError: if matplotlib is not installed, or the file cannot be written.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UserError('plots need matplotlib: pip install "granet-deploy[train]"') from error
+    require("drawing a plot", "matplotlib")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     layers = result["layers"]
     figure = Figure(figsize=(9, 1.6 + _ROW_INCHES * len(layers)), layout="constrained")
     FigureCanvasAgg(figure)
@@ -40,7 +41,6 @@ def plot_sensitivity(result: dict[str, Any], path: Path, title: str) -> None:
     shares.set_xlabel("arithmetic, %")
     kept = f"orange: kept in more bits, {result['arithmetic_kept']:.0%} of the arithmetic"
     figure.suptitle(f"{title}\n{kept}", fontsize=10)
-    try:
-        figure.savefig(path, dpi=110, format="png")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=110, format="png")
+    write_atomically(path, picture.getvalue())

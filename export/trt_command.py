@@ -4,24 +4,23 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from export.case_progress import case_progress
-from export.extra import require_export_extra
-from export.size_option import DEFAULT_SIZE, parse_size
 from granet.console import DebugOption, UsageError, say
 from granet.errors import UserError
+from granet.extras import require, require_export_extra
+from granet.options import CAMERA_SIZE, parse_size
 from granet.progress import progress_line
 from runtime.parity import ParityReport
 from runtime.parity_cases import Size
 
 if TYPE_CHECKING:
     from export.trt_make import MadeEngine
-    from export.trt_source import Precision
+    from runtime.metadata import Precision
 
 
 class FlavourChoice(str, Enum):
@@ -119,10 +118,7 @@ def trt(
     Precision is in the ONNX file: from a checkpoint it is made as asked, and a model in fp32 or fp16
     becomes int8 or fp8. TensorRT-RTX builds without a GPU.
     """
-    if find_spec("onnx") is None:
-        raise UserError(
-            "onnx is not installed, and models are checked with it before a build: pip install onnx"
-        )
+    require("checking a model before the build", "onnx")
     from export.trt_build import BuildOptions, check_options
     from export.trt_make import gpu_to_build_on, make_engine
     from export.trt_request import EngineRequest
@@ -199,7 +195,7 @@ def _from_checkpoint(asked: _Asked, checkpoint: Path) -> Path:
 
     require_export_extra()
     several = len(asked.sizes) > 1 or (asked.batch or 1) > 1
-    size = None if several else (*asked.sizes, DEFAULT_SIZE)[0]
+    size = None if several else (*asked.sizes, CAMERA_SIZE)[0]
     precision = "fp16" if asked.precision == "fp16" else "fp32"
     wanted = Exported(checkpoint, asked.directory, precision, size)  # type: ignore[arg-type]
     quantised = wanted.path.with_suffix(f".{asked.precision}.onnx")
@@ -216,7 +212,7 @@ def _quantised(asked: _Asked, source: Path) -> Path:
         source,
         asked.directory,
         asked.precision,  # type: ignore[arg-type]
-        (*asked.sizes, DEFAULT_SIZE)[0],
+        (*asked.sizes, CAMERA_SIZE)[0],
         asked.images,
         asked.calibration,
         asked.overwrite,

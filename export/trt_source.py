@@ -9,11 +9,10 @@ from typing import Any, Literal, cast
 from granet.errors import ParityError, UserError
 from runtime.engines.onnx_model import OnnxModel
 from runtime.manifest import manifest_path, read_manifest, sha256_of
-from runtime.metadata import ModelMetadata
+from runtime.metadata import ModelMetadata, Precision
 from runtime.parity import CaseParity
 from runtime.parity_cases import Size
 
-Precision = Literal["fp32", "fp16", "int8", "fp8"]
 QUANTISED = ("int8", "fp8")
 
 Say = Callable[[str], None]

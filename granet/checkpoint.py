@@ -24,10 +24,20 @@ from granet.config import GraNetConfig
 from granet.errors import UserError
 from granet.foreign_checkpoint import State, canonical_state, config_of_shapes
 from granet.model import GraNet
+from granet.schema import DamagedError, decode_json
 
 FORMAT = "granet-checkpoint/1"
 SUFFIXES = (".pt", ".pth", ".safetensors")
 _LONGEST_REASON = 300
+
+
+@dataclass(frozen=True)
+class _Record:
+    """The JSON beside the weights; the configuration checks itself."""
+
+    format: Any
+    config: dict[str, Any]
+    facts: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -67,11 +77,9 @@ def save_checkpoint(path: str | Path, model: GraNet, /, **facts: Any) -> None:
             buffer = io.BytesIO()
             torch.save({"granet": record, "state_dict": state}, buffer)
             content = buffer.getvalue()
-        write_atomically(path, content)
     except UserError as error:
         raise _about(path, error) from error
-    except OSError as error:
-        raise _about(path, UserError(f"cannot be written: {error.strerror}")) from error
+    write_atomically(path, content)
 
 
 def load_checkpoint(path: str | Path) -> GraNet:
@@ -204,15 +212,12 @@ def _refusal(error: UnpicklingError) -> str:
 
 def _parse_record(record: str) -> tuple[GraNetConfig, dict[str, Any]]:
     try:
-        values = json.loads(record)
-        version, config, facts = values["format"], values["config"], values["facts"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UserError(f"its configuration is damaged: {_first_line(error)}") from error
-    if version != FORMAT:
-        raise UserError(f"its format is {version!r}, and this version of granet reads {FORMAT}")
-    if not isinstance(config, dict) or not isinstance(facts, dict):
-        raise UserError("its configuration is damaged: it is no table of settings")
-    return GraNetConfig.from_dict(config), facts
+        found = decode_json(record, _Record)
+    except DamagedError as error:
+        raise UserError(f"its configuration is damaged: {error}") from error
+    if found.format != FORMAT:
+        raise UserError(f"its format is {found.format!r}, and this version of granet reads {FORMAT}")
+    return GraNetConfig.from_dict(found.config), found.facts
 
 
 def _check_fits(config: GraNetConfig, state: State) -> None:

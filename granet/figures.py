@@ -6,7 +6,6 @@ matplotlib is imported when something is drawn; without pyplot, so that no state
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ import numpy as np
 from granet.atomic import write_atomically
 from granet.errors import UserError
 from granet.evaluation import RAINY, Evaluation
+from granet.extras import require
 from granet.metrics import METRICS, score
 from granet.pictures import Pixels
 
@@ -59,8 +59,7 @@ def check_figure(path: Path, *, overwrite: bool) -> None:
         UserError: if it is no ``.png``, its directory is missing, it is there already and may not be
             replaced, or matplotlib is not installed.
     """
-    if find_spec("matplotlib") is None:
-        raise UserError('drawing a figure needs matplotlib: pip install "granet-deploy[train]"')
+    require("drawing a figure", "matplotlib")
     if path.suffix.lower() != ".png":
         raise UserError(f"{path}: figures are PNG: give a name that ends in .png")
     if not path.parent.is_dir():
@@ -196,7 +195,4 @@ def _save(figure: "Figure", path: Path) -> None:
     content = io.BytesIO()
     options: dict[str, Any] = {"metadata": {"Software": None}}  # the same figure is the same bytes
     figure.savefig(content, format="png", **options)
-    try:
-        write_atomically(path, content.getvalue())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from error
+    write_atomically(path, content.getvalue())

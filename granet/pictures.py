@@ -13,14 +13,28 @@ from granet.exif import is_cut_short
 
 Pixels = NDArray[np.uint8]
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm"})
-"""What counts as a picture, by its ending, in any case."""
+PICTURE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".avif", ".jp2"}
+    | {".ppm", ".pgm", ".pbm", ".pnm"}
+)
+"""What counts as a picture, by its ending, in any case: in data sets, as input and as output."""
 
 
 def natural_order(name: str) -> list[tuple[int, int, str]]:
     """A sort key that puts ``rain-2`` before ``rain-10``; the same on every machine."""
     parts = re.findall(r"\d+|\D+", name)
     return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts]
+
+
+def is_picture(path: Path) -> bool:
+    """Whether the ending of ``path`` is a picture's."""
+    return path.suffix.lower() in PICTURE_SUFFIXES
+
+
+def is_picture_file(path: Path) -> bool:
+    """Whether there is a picture of the user's at ``path``."""
+    # Hidden files are nobody's pictures: macOS leaves ._1.jpg beside each on a USB stick.
+    return is_picture(path) and path.is_file() and not path.name.startswith(".")
 
 
 def list_pictures(directory: str | Path, below: bool = False) -> list[Path]:
@@ -40,11 +54,11 @@ def list_pictures(directory: str | Path, below: bool = False) -> list[Path]:
     if not root.is_dir():
         raise UserError(f"{root}: {'is no directory' if root.exists() else 'there is no such directory'}")
     try:
-        found = [path for path in (root.rglob("*") if below else root.iterdir()) if _is_picture_file(path)]
+        found = [path for path in (root.rglob("*") if below else root.iterdir()) if is_picture_file(path)]
     except OSError as error:
         raise UserError(f"{root}: cannot be read: {error.strerror}") from error
     if not found:
-        raise UserError(f"{root}: no pictures in this directory ({' '.join(sorted(SUFFIXES))})")
+        raise UserError(f"{root}: no pictures in this directory ({' '.join(sorted(PICTURE_SUFFIXES))})")
     return sorted(found, key=lambda path: natural_order(path.relative_to(root).as_posix()))
 
 
@@ -87,8 +101,3 @@ def decode(data: bytes, path: Path, flags: int) -> NDArray[Any]:
     if decoded is None:
         raise UserError(f"{path}: is damaged, or no picture that can be decoded")
     return decoded
-
-
-def _is_picture_file(path: Path) -> bool:
-    # Hidden files are nobody's pictures: macOS leaves ._1.jpg beside each on a USB stick.
-    return path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")

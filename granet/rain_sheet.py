@@ -42,10 +42,7 @@ def make(
         raise UserError(f"{destination}: exists already: give --overwrite to replace it")
     sheet = contact_sheet()
     content = cv2.imencode(".png", sheet[..., ::-1])[1].tobytes()
-    try:
-        write_atomically(destination, content)
-    except OSError as error:
-        raise UserError(f"{destination}: cannot be written: {error.strerror}") from error
+    write_atomically(destination, content)
     say(f"{destination}: {sheet.shape[1]}x{sheet.shape[0]}")
 
 

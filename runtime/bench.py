@@ -24,7 +24,7 @@ from runtime.parity_cases import Size, synthetic_rain
 from runtime.sources.base import Say
 from runtime.statistics import Times
 
-DEFAULT_SIZE: Size = (320, 480)
+BENCH_SIZE: Size = (320, 480)
 """(height, width) in pixels, where no model has a size of its own."""
 
 _PICTURES = 4
@@ -174,4 +174,4 @@ def _common_size(engines: Sequence[Engine]) -> Size:
     if len(sizes) > 1:
         names = ", ".join(sorted(f"{width}x{height}" for height, width in sizes))
         raise UserError(f"the models are static and of different sizes ({names}): choose one with --size")
-    return next(iter(sizes), DEFAULT_SIZE)
+    return next(iter(sizes), BENCH_SIZE)

@@ -1,9 +1,9 @@
 """What a camera is asked for, from the texts of the command line."""
 
-import re
 from fractions import Fraction
 
 from granet.console import UsageError
+from granet.options import parse_size
 from runtime.sources.camera import CameraOptions
 
 
@@ -13,16 +13,8 @@ def parse_camera_options(pixel_format: str | None, size: str | None, rate: str |
     Raises:
         UsageError: if one of them is none of that kind.
     """
-    return CameraOptions(pixel_format, _size(size), _rate(rate))
-
-
-def _size(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
-    if match is None:
-        raise UsageError(f"--camera-size {text}: write WIDTHxHEIGHT, as 1280x720")
-    return int(match[2]), int(match[1])
+    sides = None if size is None else parse_size(size, "--camera-size")
+    return CameraOptions(pixel_format, sides, _rate(rate))
 
 
 def _rate(text: str | None) -> Fraction | None:

@@ -5,27 +5,29 @@ record that matches it (:mod:`runtime.engine_trust`); the record is never a pref
 so that other programs can load it too.
 """
 
-import json
 import re
 import shlex
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from msgspec import Meta
+
+from granet.atomic import write_atomically
 from granet.errors import UserError
-from runtime.manifest import manifest_path, write_text
+from granet.schema import FileName, JsonFile, NotNegative, Sha256, Text, read_bytes, to_json
+from runtime.manifest import manifest_path
 from runtime.metadata import ModelMetadata
 from runtime.profile import Profile, Shape, nearest
+from runtime.tensorrt_flavour import FlavourName
 
 FORMAT = 1
 KIND = "tensorrt-engine"
 """Tells the record of an engine from the manifest of an ONNX file; both are ``NAME.json``."""
 
-FLAVOURS = ("tensorrt", "tensorrt-rtx")
-
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_CAPABILITY = re.compile(r"[1-9][0-9]?\.[0-9]")
+Capability = Annotated[
+    str, Meta(pattern=r"^[1-9][0-9]?\.[0-9]\Z", description="a compute capability such as 8.6")
+]
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class EngineRecord:
         table_sha256: of the calibration table; ``None`` if none was used. The checkpoint and its hash
             are in ``metadata``.
         metadata: what the ONNX file said of itself: precision, colour order, size rule, checkpoint, ...
-        flavour: one of :data:`FLAVOURS`.
+        flavour: ``tensorrt`` or ``tensorrt-rtx``.
         version: of TensorRT (or TensorRT-RTX), in full. An engine is run by the very version that built
             it.
         platform: ``Linux-x86_64`` and the like, see :func:`runtime.engine_trust.this_platform`.
@@ -60,37 +62,39 @@ class EngineRecord:
         arguments: of ``granet-export trt``, beside the ONNX file and the names: what was asked of the build.
 
     Raises:
-        ValueError: if a value is not of the kind above; the file it came from may be anyone's.
+        ValueError: if fields contradict each other.
     """
 
-    file: str
-    sha256: str
-    onnx: str
-    onnx_sha256: str
-    table_sha256: str | None
+    file: FileName
+    sha256: Sha256
+    onnx: FileName
+    onnx_sha256: Sha256
+    table_sha256: Sha256 | None
     metadata: ModelMetadata
-    flavour: str
-    version: str
-    platform: str
-    compute_capabilities: tuple[str, ...]
-    cuda: str | None
-    driver: str | None
-    gpu: str | None
-    profiles: tuple[Profile, ...]
+    flavour: FlavourName
+    version: Text
+    platform: Text
+    compute_capabilities: tuple[Capability, ...]
+    cuda: Text | None
+    driver: Text | None
+    gpu: Text | None
+    profiles: Annotated[tuple[Profile, ...], Meta(min_length=1)]
     layers: dict[str, str] | None
-    build_seconds: float
+    build_seconds: NotNegative
     parity: dict[str, Any] | None
-    parity_reason: str | None
+    parity_reason: Text | None
     warnings: tuple[str, ...]
-    created: str
-    arguments: tuple[str, ...] = ()
+    created: Text
+    arguments: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        for name, holds in _RULES.items():
-            _require(holds(getattr(self, name)), name, getattr(self, name))
-        _require((self.parity is None) != (self.parity_reason is None), "parity_reason", self.parity_reason)
-        portable = self.flavour == "tensorrt-rtx" or len(self.compute_capabilities) > 0
-        _require(portable, "compute_capabilities", self.compute_capabilities)
+        if (self.parity is None) == (self.parity_reason is None):
+            raise ValueError("expected one of parity and parity_reason")
+        if self.flavour == "tensorrt" and not self.compute_capabilities:
+            raise ValueError("compute_capabilities: expected at least one for an engine of TensorRT")
+        cores = [self.arguments[i + 1 : i + 2] for i, word in enumerate(self.arguments) if word == "--dla"]
+        if not all(core and re.fullmatch(r"[0-9]", core[0]) for core in cores):
+            raise ValueError("arguments: expected the number of a DLA core after --dla")
         for profile in self.profiles:
             self._check_static(profile)
 
@@ -98,7 +102,8 @@ class EngineRecord:
         """A static side of the ONNX model is that side of every profile."""
         fixed = (self.metadata.batch, self.metadata.height, self.metadata.width)
         for side, low, high in zip(fixed, profile.min, profile.max, strict=True):
-            _require(side is None or (low == side == high), "profiles", profile)
+            if side is not None and not low == side == high:
+                raise ValueError(f"profiles: the ONNX model is static, and {profile} is another size")
 
     @property
     def checkpoint_sha256(self) -> str:
@@ -136,33 +141,26 @@ class EngineRecord:
         )
 
     def to_json(self) -> str:
-        """Indented JSON; the same record gives the same bytes."""
-        values = {"format": FORMAT, "kind": KIND, **asdict(self)}
-        return json.dumps(values, indent=2, allow_nan=False) + "\n"
+        """Indented JSON; the same record gives the same bytes.
+
+        Raises:
+            ValueError: if a value is not of the kind above.
+        """
+        return to_json(_FILE.values(self), indent=2) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, source: str) -> "EngineRecord":
+    def from_json(cls, text: bytes | str, source: str) -> "EngineRecord":
         """Reads what :meth:`to_json` wrote; ``source`` names the file in errors.
 
         Raises:
             UserError: if it is damaged, of a format that this version does not know, or of no engine.
         """
-        try:
-            values = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise _damaged(source, "it is not JSON") from error
-        if not isinstance(values, dict) or values.get("kind") != KIND:
-            raise UserError(f"{source}: not the record of a TensorRT engine: build it: granet-export trt")
-        if values.get("format") != FORMAT:
-            raise UserError(
-                f"{source}: a record of format {values.get('format')!r}, this version reads {FORMAT}: "
-                "build the engine again with this version: granet-export trt"
-            )
-        metadata = ModelMetadata.from_json(json.dumps(values.get("metadata")), source)
-        try:
-            return cls(**_fields_of(values) | {"metadata": metadata})
-        except (KeyError, TypeError, ValueError) as error:
-            raise _damaged(source, str(error)) from error
+        return _FILE.decode(text, source)
+
+
+_FILE = JsonFile(
+    EngineRecord, "TensorRT engine record", "build the engine again: granet-export trt", FORMAT, KIND
+)
 
 
 def record_path(engine: Path) -> Path:
@@ -177,7 +175,7 @@ def write_record(engine: Path, record: EngineRecord) -> Path:
         UserError: if it cannot be written (no such directory, disk full, ...).
     """
     path = record_path(engine)
-    write_text(path, record.to_json())
+    write_atomically(path, record.to_json().encode())
     return path
 
 
@@ -188,18 +186,12 @@ def read_record(engine: Path) -> EngineRecord:
         UserError: if there is none, or it cannot be read, is damaged or of another format.
     """
     path = record_path(engine)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
+    if not path.exists():
         raise UserError(
             f"{engine}: has no record {path.name} beside it, and an engine is executable code, so it is not "
             "loaded: build it on this machine: granet-export trt MODEL.onnx"
-        ) from error
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise _damaged(str(path), "it is not UTF-8") from error
-    return EngineRecord.from_json(text, str(path))
+        )
+    return EngineRecord.from_json(read_bytes(path), str(path))
 
 
 def as_built(record: EngineRecord) -> ModelMetadata:
@@ -210,93 +202,3 @@ def as_built(record: EngineRecord) -> ModelMetadata:
         fixed.append(sides.pop() if len(sides) == 1 else None)
     batch, height, width = fixed
     return replace(record.metadata, batch=batch, height=height, width=width)
-
-
-def _fields_of(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON's lists as the tuples they were. Unknown names are left out, missing ones are a KeyError."""
-    found = {item.name: values[item.name] for item in fields(EngineRecord)}
-    found["profiles"] = tuple(
-        Profile(**{name: tuple(profile[name]) for name in ("min", "opt", "max")})
-        for profile in _list(found["profiles"])
-    )
-    for name in ("compute_capabilities", "warnings", "arguments"):
-        found[name] = tuple(_list(found[name]))
-    return found
-
-
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise TypeError(f"{value!r:.60} is not a list")
-    return value
-
-
-def _damaged(source: str, what: str) -> UserError:
-    return UserError(
-        f"{source}: the engine's record is damaged ({what}): build the engine again: granet-export trt"
-    )
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and value != ""
-
-
-def _is_file_name(value: object) -> bool:
-    """A bare name: it is printed as part of a command, and must not lead elsewhere."""
-    return isinstance(value, str) and value not in ("", ".", "..") and not set(value) & set("/\\\n\r\0")
-
-
-def _is_hash(value: object) -> bool:
-    return isinstance(value, str) and _SHA256.fullmatch(value) is not None
-
-
-def _is_texts(value: object) -> bool:
-    return isinstance(value, tuple) and all(isinstance(item, str) for item in value)
-
-
-def _is_arguments(value: object) -> bool:
-    """Words, and the DLA core among them a number."""
-    words = value if isinstance(value, tuple) and _is_texts(value) else (None,)
-    cores = [words[index + 1 : index + 2] for index, word in enumerate(words) if word == "--dla"]
-    return None not in words and all(core and re.fullmatch(r"\d", str(core[0])) for core in cores)
-
-
-def _is_duration(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
-
-
-def _or_none(rule: Callable[[object], bool]) -> Callable[[object], bool]:
-    return lambda value: value is None or rule(value)
-
-
-def _is_layers(value: object) -> bool:
-    return isinstance(value, dict) and all(isinstance(x, str) for item in value.items() for x in item)
-
-
-_RULES: dict[str, Callable[[Any], bool]] = {
-    "file": _is_file_name,
-    "sha256": _is_hash,
-    "onnx": _is_file_name,
-    "onnx_sha256": _is_hash,
-    "table_sha256": _or_none(_is_hash),
-    "metadata": lambda value: isinstance(value, ModelMetadata),
-    "flavour": lambda value: value in FLAVOURS,
-    "version": _is_text,
-    "platform": _is_text,
-    "compute_capabilities": lambda value: _is_texts(value) and all(map(_CAPABILITY.fullmatch, value)),
-    "cuda": _or_none(_is_text),
-    "driver": _or_none(_is_text),
-    "gpu": _or_none(_is_text),
-    "profiles": lambda value: len(value) > 0 and all(isinstance(item, Profile) for item in value),
-    "layers": _or_none(_is_layers),
-    "build_seconds": _is_duration,
-    "parity": _or_none(lambda value: isinstance(value, dict)),
-    "parity_reason": _or_none(_is_text),
-    "warnings": _is_texts,
-    "created": _is_text,
-    "arguments": _is_arguments,
-}
-
-
-def _require(condition: bool, name: str, value: object) -> None:
-    if not condition:
-        raise ValueError(f"{name} is {value!r:.60}")

@@ -100,7 +100,7 @@ def check_software(trusted: TrustedPlan, flavour: Flavour) -> None:
     """
     record, found = trusted.record, []
     if (flavour.name, flavour.version) != (record.flavour, record.version):
-        built = Flavour(record.flavour, record.version, None)  # type: ignore[arg-type]
+        built = Flavour(record.flavour, record.version, None)
         found.append(f"it was built with {built}, and here is {flavour}")
     here = this_platform()
     # RTX engines run on Windows and Linux alike; what processor they were built on still counts.

@@ -5,15 +5,15 @@ was changed after, it is refused.
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from granet.atomic import write_atomically
 from granet.errors import UserError
+from granet.schema import JsonFile, Sha256, to_json
 from runtime.metadata import ModelMetadata
 
 FORMAT = 1
@@ -33,10 +33,13 @@ class Manifest:
     """
 
     file: str
-    sha256: str
+    sha256: Sha256
     metadata: ModelMetadata
     parity: dict[str, Any] | None
     created: str
+
+
+_FILE = JsonFile(Manifest, "manifest", "export the model again", FORMAT)
 
 
 def manifest_path(artefact: Path) -> Path:
@@ -78,16 +81,9 @@ def write_manifest(
         UserError: if it cannot be written (no such directory, disk full, ...).
     """
     created = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    record = {
-        "format": FORMAT,
-        "file": artefact.name,
-        "sha256": sha256,
-        "metadata": asdict(metadata),
-        "parity": None if parity is None else dict(parity),
-        "created": created,
-    }
+    manifest = Manifest(artefact.name, sha256, metadata, None if parity is None else dict(parity), created)
     path = manifest_path(artefact)
-    write_text(path, json.dumps(record, indent=2, allow_nan=False) + "\n")
+    write_atomically(path, (to_json(_FILE.values(manifest), indent=2) + "\n").encode())
     return path
 
 
@@ -97,27 +93,7 @@ def read_manifest(path: Path) -> Manifest:
     Raises:
         UserError: if it cannot be read, is damaged, or is of a format that this version does not know.
     """
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise _damaged(path, "it is not JSON") from error
-    if not isinstance(record, dict):
-        raise _damaged(path, "it is not a JSON object")
-    if record.get("format") != FORMAT:
-        raise UserError(
-            f"{path}: a manifest of format {record.get('format')!r}, this version reads {FORMAT}: "
-            "export the model again with this version"
-        )
-    for name in ("file", "sha256", "created"):
-        if not isinstance(record.get(name), str):
-            raise _damaged(path, f"{name} is missing")
-    parity = record.get("parity")
-    if parity is not None and not isinstance(parity, dict):
-        raise _damaged(path, "parity is not an object")
-    metadata = ModelMetadata.from_json(json.dumps(record.get("metadata")), str(path))
-    return Manifest(record["file"], record["sha256"], metadata, parity, record["created"])
+    return _FILE.read(path)
 
 
 def verify(artefact: Path) -> Manifest | None:
@@ -141,19 +117,3 @@ def verify(artefact: Path) -> Manifest | None:
             "or remove the manifest if the change was yours"
         )
     return manifest
-
-
-def _damaged(path: Path, what: str) -> UserError:
-    return UserError(f"{path}: the manifest is damaged ({what}): export the model again")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file, whole or not at all.
-
-    Raises:
-        UserError: if it cannot be written.
-    """
-    try:
-        write_atomically(path, text.encode())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error

@@ -5,10 +5,12 @@ manifest (``model.onnx.json``) repeats it with the file's SHA-256 and the measur
 """
 
 import json
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any, Literal
 
-from granet.errors import UserError
+from msgspec import Meta
+
+from granet.schema import JsonFile, PositiveInt
 from granet.size_rule import SizeRule
 from runtime.frame import Colour
 
@@ -16,6 +18,8 @@ KEY = "granet"
 FORMAT = 1
 
 Layout = Literal["frames", "tensor"]
+Precision = Literal["fp32", "fp16", "int8", "fp8"]
+"""Precision of a model or an engine, as its file says."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class ModelMetadata:
         config: the :class:`granet.GraNetConfig` as a dictionary.
         checkpoint: file name of the checkpoint.
         checkpoint_sha256: its hash, hexadecimal.
-        precision: ``fp32``, ``fp16``, ``int8`` or ``fp8``.
+        precision: of the network in the file.
         layout: ``frames`` (uint8 N x H x W x 3) or ``tensor`` (float N x 3 x H x W, RGB, [0, 1]).
         colour: channel order of the frames; ``rgb`` for tensors.
         multiple: size rule, see :class:`granet.size_rule.SizeRule`.
@@ -42,40 +46,31 @@ class ModelMetadata:
         format: version of this record.
 
     Raises:
-        ValueError: if a value is not of the kind above; the file it came from may be anyone's.
+        ValueError: if ``extent`` is not a multiple of ``multiple``, or the format is another.
     """
 
     config: dict[str, Any]
     checkpoint: str
     checkpoint_sha256: str
-    precision: str
+    precision: Precision
     layout: Layout
     colour: Colour
-    multiple: int
-    extent: int | None
-    height: int | None
-    width: int | None
-    batch: int | None
-    outputs: list[str]
+    multiple: PositiveInt
+    extent: PositiveInt | None
+    height: PositiveInt | None
+    width: PositiveInt | None
+    batch: PositiveInt | None
+    outputs: Annotated[list[str], Meta(min_length=1)]
     versions: dict[str, str]
     weights: dict[str, Any] = field(default_factory=dict)
     quantisation: dict[str, Any] = field(default_factory=dict)
     format: int = FORMAT
 
     def __post_init__(self) -> None:
-        for name in ("checkpoint", "checkpoint_sha256", "precision"):
-            _require(isinstance(getattr(self, name), str), name, getattr(self, name))
-        for name in ("config", "versions", "weights", "quantisation"):
-            _require(isinstance(getattr(self, name), dict), name, getattr(self, name))
-        for name in ("extent", "height", "width", "batch"):
-            value = getattr(self, name)
-            _require(value is None or _is_positive(value), name, value)
-        _require(_is_positive(self.multiple), "multiple", self.multiple)
-        _require(self.extent is None or self.extent % self.multiple == 0, "extent", self.extent)
-        _require(self.layout in ("frames", "tensor"), "layout", self.layout)
-        _require(self.colour in ("bgr", "rgb"), "colour", self.colour)
-        names = isinstance(self.outputs, list) and all(isinstance(name, str) for name in self.outputs)
-        _require(names and len(self.outputs) > 0, "outputs", self.outputs)
+        if self.format != FORMAT:
+            raise ValueError(f"format {self.format}, this version reads {FORMAT}")
+        if self.extent is not None and self.extent % self.multiple:
+            raise ValueError(f"extent: expected a multiple of {self.multiple}, got {self.extent}")
 
     @property
     def size_rule(self) -> SizeRule:
@@ -84,32 +79,17 @@ class ModelMetadata:
 
     def to_json(self) -> str:
         """Compact JSON with sorted keys: the same record gives the same bytes."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @classmethod
-    def from_json(cls, text: str, source: str) -> "ModelMetadata":
+    def from_json(cls, text: bytes | str, source: str) -> "ModelMetadata":
         """Reads what :meth:`to_json` wrote; ``source`` names the file in errors.
 
         Raises:
             UserError: if it is damaged or of a format that this version does not know.
         """
-        try:
-            values = json.loads(text)
-            if values.get("format") != FORMAT:
-                raise UserError(
-                    f"{source}: its metadata has format {values.get('format')!r}, this version reads "
-                    f"{FORMAT}: export it again with this version, or install the one that made it"
-                )
-            known = {item.name for item in fields(cls)}
-            return cls(**{name: value for name, value in values.items() if name in known})
-        except (ValueError, TypeError, AttributeError, RecursionError) as error:
-            raise UserError(f"{source}: its granet metadata is damaged ({error}): export it again") from error
+        return METADATA.decode(text, source)
 
 
-def _is_positive(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _require(condition: bool, name: str, value: object) -> None:
-    if not condition:
-        raise ValueError(f"{name} is {value!r:.60}")
+METADATA = JsonFile(ModelMetadata, "metadata record", "export it again", FORMAT)
+"""The JSON that an exported model carries."""

@@ -6,18 +6,16 @@ from contextlib import contextmanager
 from socketserver import TCPServer, ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from granet.errors import UserError
+from granet.extras import missing_packages
 from runtime.health import LATENCY_BOUNDS, STATES, Health, HealthSnapshot
 from runtime.listen import cannot_listen, family_of, url_of
-
-_INSTALL = 'pip install "granet-deploy[serve]"'
 
 try:
     from prometheus_client import CollectorRegistry, make_wsgi_app
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
     from prometheus_client.registry import Collector
 except ImportError:
-    raise UserError(f"--metrics needs prometheus-client: {_INSTALL}") from None
+    raise missing_packages("--metrics", "prometheus-client") from None
 
 
 class HealthCollector(Collector):

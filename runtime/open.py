@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from granet.errors import UserError
+from granet.extras import pip_install, require
 from runtime.device import Device
 from runtime.engine import Engine
 from runtime.frame import Colour
@@ -13,13 +14,13 @@ CHECKPOINTS = (".pt", ".pth", ".safetensors")
 ENGINES = (".engine",)
 BACKENDS = ("torch", "onnxruntime", "onnxruntime-tensorrt", "openvino", "tensorrt")
 
-_INSTALL = {
-    "torch": 'pip install "granet-deploy[export]"',
-    "onnxruntime": 'pip install "granet-deploy[cpu]" (or, for NVIDIA GPUs, "granet-deploy[gpu]")',
-    "onnxruntime-tensorrt": 'pip install "granet-deploy[gpu]", and TensorRT 10',
-    "openvino": 'pip install "granet-deploy[cpu]"',
-    "tensorrt": 'pip install "granet-deploy[tensorrt]"',
+_PACKAGES = {
+    "torch": ("torch", "safetensors"),
+    "onnxruntime": ("onnxruntime",),
+    "onnxruntime-tensorrt": ("onnxruntime",),
+    "openvino": ("openvino",),
 }
+"""What a backend needs. Of TensorRT there are several: its engine finds which."""
 
 
 def open_engine(
@@ -49,14 +50,12 @@ def open_engine(
         raise UserError(f"no backend is called {backend!r}: there are auto, {', '.join(BACKENDS)}")
     _check_file(path)
     chosen = _choose_backend(path, wanted, backend)
-    if _missing(chosen):
-        raise UserError(f"{path}: running it with {chosen} needs that package: {_INSTALL[chosen]}")
+    require(f"{path}: running it in {chosen}", *_PACKAGES.get(chosen, ()))
     try:
         engine = _engine_class(chosen)
     except ImportError as error:
-        raise UserError(
-            f"{chosen} is installed but cannot be imported ({error}): {_INSTALL[chosen]}"
-        ) from error
+        command = pip_install(*_PACKAGES.get(chosen, (chosen,)))
+        raise UserError(f"{chosen} is installed but cannot be imported ({error}): {command}") from error
     return engine(path, wanted, colour)
 
 
@@ -98,11 +97,6 @@ def _choose_backend(path: Path, device: Device, backend: str) -> str:
     if device.kind in ("gpu", "npu") or find_spec("openvino") is not None:
         return "openvino"
     return "onnxruntime"
-
-
-def _missing(backend: str) -> bool:
-    """Whether its package is not installed. Of TensorRT there are several: its engine finds which."""
-    return backend != "tensorrt" and find_spec(backend.removesuffix("-tensorrt")) is None
 
 
 def _engine_class(backend: str) -> Callable[[Path, Device, Colour], Engine]:

@@ -49,10 +49,7 @@ def write_private(path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise UserError(f"{path.parent}: cannot be made: {error.strerror or error}") from error
-    try:
-        write_atomically(path, content, mode=0o600)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+    write_atomically(path, content, mode=0o600)
 
 
 def beyond(directory: Path, pattern: str, kept: int) -> Iterator[Path]:

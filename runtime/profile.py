@@ -18,7 +18,7 @@ class Profile:
         max: the most of each, (N, H, W). A static engine has one profile with all three the same.
 
     Raises:
-        ValueError: if they are not three positive integers each, in ascending order.
+        ValueError: if they are not positive and in ascending order.
     """
 
     min: Shape
@@ -26,12 +26,8 @@ class Profile:
     max: Shape
 
     def __post_init__(self) -> None:
-        for name in ("min", "opt", "max"):
-            shape = getattr(self, name)
-            fits = isinstance(shape, tuple) and len(shape) == 3 and all(_is_positive(side) for side in shape)
-            _require(fits, name, shape)
-        ordered = all(a <= b <= c for a, b, c in zip(self.min, self.opt, self.max, strict=True))
-        _require(ordered, "min, opt, max", (self.min, self.opt, self.max))
+        if not all(0 < a <= b <= c for a, b, c in zip(self.min, self.opt, self.max, strict=True)):
+            raise ValueError(f"expected 0 < min <= opt <= max, got {self.min}, {self.opt}, {self.max}")
 
     @classmethod
     def fixed(cls, n: int, height: int, width: int) -> "Profile":
@@ -65,12 +61,3 @@ def nearest(profiles: Sequence[Profile], shape: Shape) -> int | None:
 def _distance(profile: Profile, shape: Shape) -> float:
     """How far a profile's optimum is from a shape, in octaves of its sides."""
     return sum(abs(log2(opt / side)) for opt, side in zip(profile.opt, shape, strict=True))
-
-
-def _is_positive(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _require(condition: bool, name: str, value: object) -> None:
-    if not condition:
-        raise ValueError(f"{name} is {value!r:.60}")

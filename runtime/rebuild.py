@@ -14,6 +14,7 @@ from pathlib import Path
 
 from granet.console import Interrupted
 from granet.errors import UserError
+from granet.extras import pip_install
 from granet.signals import on_interrupt
 from runtime.cuda.choose import open_cuda
 from runtime.cuda.contract import Cuda, Gpu
@@ -94,7 +95,7 @@ def _builder(engine: Path) -> list[str]:
     program = str(own) if own.exists() else shutil.which("granet-export")
     missing = "onnx" if find_spec("onnx") is None else None if program else "granet-export"
     if program is None or missing is not None:
-        way = "pip install onnx" if missing == "onnx" else "install granet-deploy"
+        way = pip_install("onnx") if missing == "onnx" else "install granet-deploy"
         raise UserError(
             f"{engine}: cannot be built again here, {missing} is not installed: {way}, or build it on a "
             "machine of this kind that has it"

@@ -1,18 +1,17 @@
 """``granet-run --config streams.toml``: which streams there are, and what becomes of each."""
 
-import sys
-from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, Literal
 
-from granet.errors import UserError
-from runtime.outputs import View
+from msgspec import Meta, Struct
 
-_T = TypeVar("_T")
+from granet.schema import NotNegative, Text, read_toml
+
+Outputs = Annotated[tuple[str, ...], Meta(description="a string or a list of strings")]
+TextOrNumber = Annotated[str, Meta(description="a string or an integer")]
 
 
-@dataclass(frozen=True)
-class StreamConfig:
+class StreamConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """One ``[[stream]]``.
 
     Attributes:
@@ -24,22 +23,32 @@ class StreamConfig:
         show: ``result``, ``compare`` or ``mask``.
         skip_dry: as ``--skip-dry``.
         live: as ``--live``.
-        give_up_after: seconds, as ``--give-up-after``.
+        give_up_after: seconds, as ``--give-up-after``; 0 for never.
+
+    Raises:
+        ValueError: if the settings contradict each other.
     """
 
-    name: str
+    name: Text
     input: str = ""
-    camera: str = ""
-    output: tuple[str, ...] = ()
-    serve: str = ""
-    show: str = "result"
+    camera: TextOrNumber = ""
+    output: Outputs = ()
+    serve: TextOrNumber = ""
+    show: Literal["result", "compare", "mask"] = "result"
     skip_dry: bool = False
     live: bool = False
-    give_up_after: float = 0.0
+    give_up_after: NotNegative = 0.0
+
+    def __post_init__(self) -> None:
+        if bool(self.input) == bool(self.camera):
+            raise ValueError("needs one of input and camera")
+        if not self.output and not self.serve:
+            raise ValueError("needs output or serve")
+        if "window" in self.output or "-" in self.output:
+            raise ValueError("several streams have neither a window nor stdout; give it a page with serve")
 
 
-@dataclass(frozen=True)
-class StreamsConfig:
+class StreamsConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """The file.
 
     Attributes:
@@ -49,14 +58,24 @@ class StreamsConfig:
         backend: as ``--backend``.
         metrics: as ``--metrics``, for all streams together.
         overwrite: as ``--overwrite``.
+
+    Raises:
+        ValueError: if there is no stream, or two have the same name.
     """
 
-    stream: tuple[StreamConfig, ...]
+    stream: tuple[StreamConfig, ...] = ()
     model: str = ""
     device: str = "auto"
     backend: str = "auto"
-    metrics: str = ""
+    metrics: TextOrNumber = ""
     overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.stream:
+            raise ValueError("has no [[stream]]")
+        names = [stream.name for stream in self.stream]
+        if len(set(names)) < len(names):
+            raise ValueError("two streams have the same name")
 
 
 def read_streams_config(path: Path) -> StreamsConfig:
@@ -65,69 +84,17 @@ def read_streams_config(path: Path) -> StreamsConfig:
     Raises:
         UserError: if it cannot be read, or anything in it is not what it must be; the line says what.
     """
-    if sys.version_info < (3, 11):
-        raise UserError("--config needs Python 3.11 or newer, which can read TOML")
-    import tomllib
-
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: is no TOML: {error}") from error
-    streams = table.pop("stream", [])
-    if not isinstance(streams, list) or not streams:
-        raise UserError(f"{path}: has no [[stream]]")
-    made = tuple(
-        _made(StreamConfig, each, f"{path}: stream {number}") for number, each in enumerate(streams, 1)
-    )
-    for number, stream in enumerate(made, 1):
-        _check(stream, f"{path}: stream {number}")
-    names = [stream.name for stream in made]
-    if len(set(names)) < len(names):
-        raise UserError(f"{path}: two streams have the same name")
-    return _made(StreamsConfig, {**table, "stream": made}, str(path))
+    return read_toml(path, StreamsConfig, _write_out)
 
 
-def _made(kind: type[_T], table: Any, where: str) -> _T:
-    """A dataclass of ``kind`` from a table whose keys and types are its fields'."""
-    if not isinstance(table, dict):
-        raise UserError(f"{where}: is no table")
-    known = {field.name: field.default for field in fields(kind)}  # type: ignore[arg-type]
-    values = {}
-    for key, value in table.items():
-        if key not in known:
-            raise UserError(f"{where}: there is no setting {key} (there are {', '.join(known)})")
-        values[key] = _value(value, known[key], f"{where}: {key}")
-    if kind is StreamConfig and not values.get("name"):
-        raise UserError(f"{where}: needs a name")
-    return kind(**values)
-
-
-def _value(value: Any, default: Any, where: str) -> Any:
-    if isinstance(default, tuple):
-        value = tuple(value) if isinstance(value, list) else (value,)
-        if not all(isinstance(each, str) for each in value):
-            raise UserError(f"{where}: must be text, or a list of it")
-        return value
-    if isinstance(default, str) and isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(default, (str, bool, float)) and type(value) is not type(default):
-        kind = {str: "text", bool: "true or false", float: "a number"}[type(default)]
-        raise UserError(f"{where}: must be {kind}")
-    return value
-
-
-def _check(stream: StreamConfig, where: str) -> None:
-    if bool(stream.input) == bool(stream.camera):
-        raise UserError(f"{where}: needs one of input and camera")
-    if not stream.output and not stream.serve:
-        raise UserError(f"{where}: needs output or serve")
-    if "window" in stream.output or "-" in stream.output:
-        raise UserError(
-            f"{where}: several streams have neither a window nor stdout; give it a page with serve"
-        )
-    if stream.show not in get_args(View) or stream.show == "slider":
-        raise UserError(f"{where}: show must be result, compare or mask")
+def _write_out(table: dict[str, Any]) -> None:
+    """Replaces the shorthand of the file: a number for a camera or a port, one output without a list."""
+    streams = table.get("stream")
+    for each in (table, *(streams if isinstance(streams, list) else ())):
+        if not isinstance(each, dict):
+            continue
+        for name in ("name", "camera", "serve", "metrics"):
+            if type(each.get(name)) is int:
+                each[name] = str(each[name])
+        if isinstance(each.get("output"), str):
+            each["output"] = [each["output"]]

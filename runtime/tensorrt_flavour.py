@@ -13,16 +13,12 @@ from importlib.util import find_spec
 from typing import Any, Literal
 
 from granet.errors import UserError
+from granet.extras import missing_packages, pip_install
 
 FlavourName = Literal["tensorrt", "tensorrt-rtx"]
 
 MODULES: dict[FlavourName, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 """Flavour -> its Python module. TensorRT 10 and 11 are one flavour that differs by its version."""
-
-_INSTALL = {
-    "tensorrt": 'pip install "granet-deploy[tensorrt]" (a Jetson has it with JetPack: see docs/jetson.md)',
-    "tensorrt-rtx": "pip install tensorrt-rtx",
-}
 
 _REFUSALS = {
     1: "it was built with another version",
@@ -187,7 +183,7 @@ def find_flavour(choice: str = "auto") -> Flavour:
         installed = [name for name in MODULES if find_spec(MODULES[name]) is not None]
         if not installed:
             raise UserError(
-                f"no TensorRT is installed: {_INSTALL['tensorrt']}, or {_INSTALL['tensorrt-rtx']}, "
+                f"no TensorRT is installed: {pip_install('tensorrt')}, or {pip_install('tensorrt-rtx')}, "
                 "which needs no GPU to build"
             )
         return _load(installed[0])
@@ -200,7 +196,7 @@ def find_flavour(choice: str = "auto") -> Flavour:
 @cache
 def _load(name: FlavourName) -> Flavour:
     if find_spec(MODULES[name]) is None:
-        raise UserError(f"{MODULES[name]} is not installed: {_INSTALL[name]}")
+        raise missing_packages("building or running an engine", name)
     try:
         module = import_module(MODULES[name])
         version = str(module.__version__)
@@ -208,7 +204,7 @@ def _load(name: FlavourName) -> Flavour:
         other = next(each for each in MODULES if each != name)
         raise UserError(
             f"{MODULES[name]} is installed but cannot be used ({' '.join(str(error).split()):.200}): "
-            f"mend it with {_INSTALL[name]}, or choose --flavour {other}"
+            f"mend it with {pip_install(name)}, or choose --flavour {other}"
         ) from error
     return Flavour(name, version, module)
 

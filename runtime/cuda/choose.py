@@ -4,12 +4,10 @@ import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
 
-from granet.errors import UserError
+from granet.extras import missing_packages
 from runtime.cuda.contract import Cuda, no_gpu
 
 PACKAGES = ("pycuda", "cuda-bindings")
-
-_INSTALL = 'pip install "granet-deploy[tensorrt]" (or build pycuda, which needs the CUDA toolkit)'
 
 
 def open_cuda(index: int = 0, package: str = "auto") -> Cuda:
@@ -35,7 +33,7 @@ def open_cuda(index: int = 0, package: str = "auto") -> Cuda:
             return implementation(index)
     if reasons:  # pycuda links the driver: where there is none, it cannot be imported
         raise no_gpu("; ".join(reasons))
-    raise UserError(f"running a TensorRT engine needs {' or '.join(wanted)}: {_INSTALL}")
+    raise missing_packages("running a TensorRT engine", wanted[-1])
 
 
 def _implementation(name: str) -> Callable[[int], Cuda] | None:

@@ -14,6 +14,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as states
 
 from granet.errors import UserError
+from granet.extras import pip_install
 from runtime.device import Device
 from runtime.engines.onnx_model import OnnxModel
 
@@ -106,7 +107,7 @@ def _require_provider(provider: str, device: Device) -> None:
     if provider not in ort.get_available_providers():
         raise UserError(
             f"device {device}: the installed onnxruntime {ort.__version__} has no {name}. Remove it and "
-            'install the other package: pip uninstall onnxruntime && pip install "granet-deploy[gpu]"'
+            f"install the other package: pip uninstall onnxruntime && {pip_install('onnxruntime-gpu')}"
         )
 
 

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from granet.console import UsageError
 from granet.credentials import mask
+from granet.pictures import PICTURE_SUFFIXES, is_picture
 from runtime.health import Health
 from runtime.sinks.base import Sink
 from runtime.sinks.containers import CONTAINERS
@@ -19,7 +20,6 @@ from runtime.sinks.video import STDOUT, VideoSink
 from runtime.sinks.virtual_camera import VIRTUAL_CAMERA, VirtualCameraSink
 from runtime.sinks.window import WindowSink
 from runtime.sources.base import Say, StreamInfo
-from runtime.sources.picture_file import SUFFIXES, is_picture
 from runtime.sources.url import is_url
 
 WINDOW, NULL = "window", "null"
@@ -103,5 +103,5 @@ def _open_path(
         return PictureSink(path, info, say, overwrite=overwrite)
     raise UsageError(
         f"--output {text}: unknown ending {path.suffix} (videos: {' '.join(CONTAINERS)}; "
-        f"pictures: {' '.join(sorted(SUFFIXES))}; a directory has none)"
+        f"pictures: {' '.join(sorted(PICTURE_SUFFIXES))}; a directory has none)"
     )

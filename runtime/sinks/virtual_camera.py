@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from granet.errors import UserError
+from granet.extras import missing_packages
 from runtime.compare import SideBySide
 from runtime.frame import Frame
 from runtime.health import Health
@@ -18,7 +19,6 @@ from runtime.sinks.pace import Pace
 from runtime.sources.base import StreamInfo
 
 VIRTUAL_CAMERA = "virtual-camera"
-_INSTALL = 'pip install "granet-deploy[virtual-camera]"'
 
 
 class VirtualCameraSink(Sink):
@@ -46,7 +46,7 @@ class VirtualCameraSink(Sink):
         try:
             self._library: Any = import_module("pyvirtualcam")
         except ImportError:
-            raise UserError(f"a virtual camera needs pyvirtualcam: {_INSTALL}") from None
+            raise missing_packages("a virtual camera", "pyvirtualcam") from None
 
     def write(self, frame: Frame, before: Frame | None = None) -> None:
         """Shows a frame; see :meth:`Sink.write`."""

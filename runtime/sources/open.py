@@ -4,11 +4,11 @@ import threading
 from pathlib import Path
 
 from granet.errors import UserError
+from granet.pictures import is_picture
 from runtime.health import Health
 from runtime.sources.base import Say, Source
 from runtime.sources.camera import CameraOptions, CameraSource, device_path
 from runtime.sources.gstreamer import GStreamerSource, is_pipeline
-from runtime.sources.picture_file import is_picture
 from runtime.sources.pictures import PictureSource, has_wildcard
 from runtime.sources.probe import device_probe, server_probe
 from runtime.sources.stdin_raw import RawSource, parse_raw

@@ -12,19 +12,8 @@ from runtime.frame import Colour, Pixels
 from runtime.sources.base import Picture, Say
 from runtime.sources.upright import upright
 
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".avif", ".jp2"}
-    | {".ppm", ".pgm", ".pbm", ".pnm"}
-)
-"""What counts as a picture, by its ending, in any case."""
-
 _SIXTEEN_TO_EIGHT = 1 / 257
 """65535 -> 255, exactly."""
-
-
-def is_picture(path: Path) -> bool:
-    """Whether the ending of ``path`` is a picture's."""
-    return path.suffix.lower() in SUFFIXES
 
 
 def read_picture(path: Path, colour: Colour, index: int, name: str, say: Say) -> Picture:

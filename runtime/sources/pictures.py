@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from granet.errors import UserError
-from granet.pictures import natural_order
+from granet.pictures import PICTURE_SUFFIXES, is_picture_file, natural_order
 from runtime.frame import Colour, Frame
 from runtime.sources.base import Say, Source, StreamInfo
-from runtime.sources.picture_file import SUFFIXES, is_picture, read_picture
+from runtime.sources.picture_file import read_picture
 
 _WILDCARD = re.compile(r"[*?\[]")
 
@@ -47,23 +47,18 @@ def _find(text: str) -> tuple[Path, list[Path]]:
     """(the directory that names are relative to, the pictures in order)."""
     path = Path(text)
     if path.is_dir():
-        root, found = path, [item for item in path.iterdir() if _is_picture_file(item)]
+        root, found = path, [item for item in path.iterdir() if is_picture_file(item)]
         missing = f"{text}: no pictures in this directory ({_endings()})"
     elif not path.exists() and has_wildcard(text):
         root = _root_of_pattern(path)
         pattern = path.relative_to(root).as_posix()
-        found = [item for item in root.glob(pattern) if _is_picture_file(item)]
+        found = [item for item in root.glob(pattern) if is_picture_file(item)]
         missing = f"{text}: matches no pictures ({_endings()})"
     else:
         return path.parent, [path]
     if not found:
         raise UserError(missing)
     return root, sorted(found, key=lambda item: natural_order(item.relative_to(root).as_posix()))
-
-
-def _is_picture_file(path: Path) -> bool:
-    # Hidden files are not the user's pictures: macOS leaves ._00001.jpg beside each on a USB stick.
-    return is_picture(path) and path.is_file() and not path.name.startswith(".")
 
 
 def _root_of_pattern(pattern: Path) -> Path:
@@ -77,4 +72,4 @@ def _root_of_pattern(pattern: Path) -> Path:
 
 
 def _endings() -> str:
-    return " ".join(sorted(SUFFIXES))
+    return " ".join(sorted(PICTURE_SUFFIXES))

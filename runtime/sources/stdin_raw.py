@@ -12,12 +12,13 @@ import av
 import numpy as np
 
 from granet.errors import UserError
+from granet.options import SIZE
 from runtime.frame import Colour, Frame
 from runtime.sources.base import Source, StreamInfo, WrongSettingsError
 from runtime.sources.rgb import RgbConverter
 from runtime.sources.video_stream import coding_of
 
-_PATTERN = re.compile(r"(\d+)x(\d+):([a-z0-9]+)@(\d+(?:\.\d+)?(?:/\d+)?)")
+_PATTERN = re.compile(SIZE + r":([a-z0-9]+)@(\d+(?:\.\d+)?(?:/\d+)?)")
 _FORMATS = ("bgr24", "rgb24", "yuv420p", "nv12", "yuyv422", "gray")
 _SIDES = range(16, 16385)
 _RATES = (Fraction(1, 100), Fraction(1000))

@@ -48,9 +48,26 @@ def test_it_continues_where_it_was_interrupted_and_ranks_by_noise_a_multiplicati
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "not a sensitivity file, or a damaged one"),
-        ('{"format": 1, "key": {}}', "not a sensitivity file, or a damaged one"),
-        ('{"format": 7}', "format 7"),
+        ("{", "the sensitivity file is damaged (it is not valid JSON: input data was truncated): remove it"),
+        ("[" * 100_000, "the sensitivity file is damaged (expected a JSON object, got a list): remove it"),
+        ('{"weights": 1}', "not a sensitivity file: remove it"),
+        (
+            '{"format": 1, "key": {}}',
+            "the sensitivity file is damaged (multiplications is missing): remove it",
+        ),
+        (
+            '{"format": 1, "key": {}, "multiplications": {"a": 0.5}, "noise": {}}',
+            "(multiplications[...]: expected an integer, got a number): remove it",
+        ),
+        (
+            '{"format": 1, "key": {}, "multiplications": {}, "noise": {"a": [1, null]}}',
+            "(noise[...][1]: expected a finite number, got null): remove it",
+        ),
+        (
+            '{"format": 1, "key": {}, "multiplications": {}, "noise": {"a": [NaN]}}',
+            "it is not valid JSON: invalid character",
+        ),
+        ('{"format": 7}', "a sensitivity file of format 7, this version reads 1: remove it"),
         (
             '{"format": 1, "key": {"model_sha256": "b"}, "multiplications": {}, "noise": {}}',
             "measured with another model: remove it",
@@ -60,5 +77,6 @@ def test_it_continues_where_it_was_interrupted_and_ranks_by_noise_a_multiplicati
 def test_a_file_that_cannot_be_used_is_refused(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "s.json"
     path.write_text(text)
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError) as caught:
         read_sensitivity(path, {"model_sha256": "a"})
+    assert str(caught.value).startswith(str(path)) and message in str(caught.value)

@@ -52,13 +52,16 @@ def test_a_table_is_refused_for_another_model(tmp_path: Path) -> None:
     require_for(replace(TABLE, model_sha256=sha256_of(model)), model)
 
 
+IMAGE: dict[str, Any] = {"name": "a", "sha256": "cd" * 32, "size": [16, 16], "rain": 0.1}
+
+
 def changed(**changes: Any) -> str:
     record = {
         "format": 1,
         "method": "mse",
         "model_sha256": "ab" * 32,
         "source": "",
-        "images": [{"name": "a", "sha256": "cd", "size": [16, 16], "rain": 0.1}],
+        "images": [IMAGE],
         "extremes": {"a": [-1, 2]},
         "ranges": {"a": [-1, 2]},
     }
@@ -68,25 +71,30 @@ def changed(**changes: Any) -> str:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "not JSON"),
-        (changed()[:-9], "not JSON"),
-        ("[" * 100_000, "not JSON"),
-        ("[1, 2]", "not a calibration table"),
+        ("", "it is not valid JSON"),
+        (changed()[:-9], "it is not valid JSON"),
+        ('{"format": 1, "ranges": ' + "[" * 100_000, "it is not valid JSON: nested too deeply"),
+        ("[1, 2]", "expected a JSON object, got a list"),
         ('{"weights": 1}', "not a calibration table"),
-        (changed(format=2), "format 2"),
-        (changed(method="magic"), "method 'magic'"),
-        (changed(images=None), "'images' is missing"),
-        (changed(images=[{"name": "a", "sha256": "cd", "size": [0, 16], "rain": 0.1}]), "image"),
-        (changed(images=7), "damaged"),
-        (changed(model_sha256="ab"), "model_sha256"),
-        (changed(ranges={}), "no ranges"),
-        (changed(ranges={"a": [0.5, 2]}), "leaves out 0"),
-        (changed(ranges={"a": [2, -1]}), "ranges of a"),
-        (changed(ranges={"a": [-1, float("nan")]}), "ranges of a"),
-        (changed(ranges={"a": [-1, "2"]}), "ranges of a"),
-        (changed(ranges={"a": [1]}), "damaged"),
-        (changed(ranges=[1]), "damaged"),
-        (changed(extremes={"b": [-1, 2]}), "different tensors"),
+        (changed(format=2), "a calibration table of format 2, this version reads 1"),
+        (changed(method="magic"), "(method: expected entropy, minmax, mse or percentile, got 'magic')"),
+        (changed(images=None), "(images is missing)"),
+        (
+            changed(images=[IMAGE | {"size": [0, 16]}]),
+            "(images[0].size[0]: expected an integer of at least 1)",
+        ),
+        (changed(images=[IMAGE | {"sha256": "cd"}]), "(images[0].sha256: expected 64 hexadecimal digits)"),
+        (changed(images=7), "(images: expected a list, got an integer)"),
+        (changed(model_sha256="ab"), "(model_sha256: expected 64 hexadecimal digits)"),
+        (changed(ranges={}), "(ranges: expected a JSON object of length 1 or more)"),
+        (changed(ranges={"a": [0.5, 2]}), "(range of a: expected low <= 0 <= high, got 0.5, 2.0)"),
+        (changed(ranges={"a": [2, -1]}), "(range of a: expected low <= 0 <= high, got 2.0, -1.0)"),
+        (changed(extremes={"a": [2, -1]}), "(extremes of a: expected the smaller first)"),
+        (changed(ranges={"a": [-1, float("nan")]}), "it is not valid JSON: invalid character"),
+        (changed(ranges={"a": [-1, "2"]}), "(ranges[...][1]: expected a finite number, got a string)"),
+        (changed(ranges={"a": [1]}), "(ranges[...]: expected a list of length 2)"),
+        (changed(ranges=[1]), "(ranges: expected a JSON object, got a list)"),
+        (changed(extremes={"b": [-1, 2]}), "(ranges and extremes are of different tensors)"),
     ],
 )
 def test_a_corrupt_table_is_one_line_that_says_what_to_do(text: str, says: str, tmp_path: Path) -> None:
@@ -108,8 +116,9 @@ def test_what_cannot_be_written_leaves_the_old_table(tmp_path: Path) -> None:
     path = tmp_path / "t.json"
     write_table(path, TABLE)
     before = path.read_bytes()
+    endless = {"relu": (0.0, float("inf"))}
     with pytest.raises(ValueError, match="JSON"):
-        write_table(path, replace(TABLE, ranges={"relu": (0.0, float("inf"))}))
+        write_table(path, replace(TABLE, ranges=endless, extremes=endless))
     assert path.read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 1
     with pytest.raises(UserError, match="cannot be"):

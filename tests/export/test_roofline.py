@@ -272,7 +272,20 @@ class TestCommand:
         self, engines_onnx: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         bench = tmp_path / "bench.json"
-        for content in ("{", "{}", '{"size": 1, "results": []}'):
+        for content, reason in (
+            ("{", "it is not valid JSON: input data was truncated"),
+            ("{}", "size is missing"),
+            ('{"size": 1, "results": []}', "size: expected a list, got an integer"),
+            ('{"size": [0, 64], "results": []}', "size[0]: expected an integer of at least 1"),
+            (
+                '{"size": [48, 64], "results": [{"model": 1}]}',
+                "results[0].model: expected a string, got an integer",
+            ),
+            ('{"results": [' + "[" * 100_000, "results[0]: expected a JSON object, got a list"),
+            ('{"machine": ' + "[" * 100_000, "it is not valid JSON: nested too deeply"),
+        ):
             bench.write_text(content)
             assert run_app(app, ["roofline", str(engines_onnx), "--bench", str(bench), "--gpu", "t4"]) == 1
-            assert "bench --json" in capsys.readouterr().err
+            assert capsys.readouterr().err == (
+                f"error: {bench}: not what granet-export bench --json prints ({reason})\n"
+            )

@@ -102,6 +102,7 @@ def record_of(plan: Path) -> EngineRecord:
         parity_reason="not measured",
         warnings=(),
         created="2026-11-23T00:00:00+00:00",
+        arguments=(),
     )
 
 

@@ -269,15 +269,30 @@ def test_an_absurd_configuration_is_refused_by_name(
     assert name.replace("_", " ") in message.replace("_", " ")
 
 
+RECORD = {"format": "granet-checkpoint/1", "config": {}, "facts": {}}
+
+
 @pytest.mark.parametrize(
-    "record",
-    ["", "{", "[]", "3", "null", "{}", '{"format": 1}', "[" * 100_000,
-     json.dumps({"format": "granet-checkpoint/1", "config": [], "facts": {}}),
-     json.dumps({"format": "granet-checkpoint/1", "config": {}, "facts": 3})],
-    ids=lambda record: record[:12],
-)  # fmt: skip
-def test_a_damaged_record(record: str, model: GraNet, tmp_path: Path) -> None:
-    assert "configuration is damaged" in refused(with_record(tmp_path / "best.safetensors", model, record))
+    ("record", "reason"),
+    [
+        ("", "it is not valid JSON: input data was truncated"),
+        ("{", "it is not valid JSON: input data was truncated"),
+        ("[]", "expected a JSON object, got a list"),
+        ("3", "expected a JSON object, got an integer"),
+        ("null", "expected a JSON object, got null"),
+        ("{}", "format is missing"),
+        ('{"format": 1}', "config is missing"),
+        ('{"config": ' + "[" * 100_000, "config: expected a JSON object, got a list"),
+        ('{"config": {"a": ' + "[" * 100_000, "it is not valid JSON: nested too deeply"),
+        (json.dumps(RECORD | {"config": []}), "config: expected a JSON object, got a list"),
+        (json.dumps(RECORD | {"facts": 3}), "facts: expected a JSON object, got an integer"),
+        (json.dumps(RECORD | {"facts": {"psnr": float("nan")}}), "it is not valid JSON: invalid character"),
+    ],
+    ids=lambda text: text[:24],
+)
+def test_a_damaged_record(record: str, reason: str, model: GraNet, tmp_path: Path) -> None:
+    message = refused(with_record(tmp_path / "best.safetensors", model, record))
+    assert f"its configuration is damaged: {reason}" in message
 
 
 def test_a_format_of_the_future(model: GraNet, tmp_path: Path) -> None:

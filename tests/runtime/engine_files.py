@@ -41,6 +41,7 @@ def record(
         "parity_reason": "built where there is no GPU",
         "warnings": (),
         "created": "2026-11-23T01:00:00+00:00",
+        "arguments": (),
     }
     return EngineRecord(**(values | changes))
 

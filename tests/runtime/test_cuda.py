@@ -198,10 +198,16 @@ class TestChoice:
 
     def test_neither(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.installed(monkeypatch)
-        with pytest.raises(
-            UserError, match=r"pycuda or cuda-bindings: pip install .*granet-deploy\[tensorrt\]"
+        for package, wanted, remark in (
+            ("auto", "cuda-bindings", " (or build pycuda, which needs the CUDA toolkit)"),
+            ("pycuda", "pycuda", ""),
         ):
-            choose.open_cuda()
+            with pytest.raises(UserError) as caught:
+                choose.open_cuda(package=package)
+            assert str(caught.value) == (
+                f"running a TensorRT engine needs {wanted}, which is not installed: "
+                f"pip install {wanted}{remark}"
+            )
 
     def test_pycuda_without_a_driver(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """It links libcuda, so that importing it fails."""

@@ -4,6 +4,7 @@ import hashlib
 import json
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,25 +60,71 @@ def test_an_artefact_changed_after_is_refused(model: Path) -> None:
         verify(model)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "no json",
-        "[]",
-        "[" * 100_000,
-        '{"format": 7}',
-        '{"format": 1}',
-        '{"format": 1, "file": "m", "sha256": 3, "created": "", "metadata": {}}',
-        '{"format": 1, "file": "m", "sha256": "", "created": "", "metadata": null}',
-        '{"format": 1, "file": "m", "sha256": "", "created": "", "metadata": {"format": 1}}',
-    ],
-)
-def test_a_damaged_manifest_is_refused_with_one_line(model: Path, text: str) -> None:
+OLD: dict[str, Any] = {
+    "format": 1,
+    "file": "model.onnx",
+    "sha256": "a" * 64,
+    "metadata": {
+        "config": {"channels": 16},
+        "checkpoint": "lite.safetensors",
+        "checkpoint_sha256": "b" * 64,
+        "precision": "fp32",
+        "layout": "frames",
+        "colour": "bgr",
+        "multiple": 8,
+        "extent": 512,
+        "height": None,
+        "width": None,
+        "batch": None,
+        "outputs": ["derained"],
+        "versions": {"onnx": "1.23.2"},
+        "weights": {},
+        "quantisation": {},
+        "format": 1,
+    },
+    "parity": None,
+    "created": "2026-11-20T00:00:00+00:00",
+}
+"""As 0.1.0 writes it: it must load for ever."""
+
+
+def test_a_manifest_of_an_earlier_version_loads(model: Path) -> None:
+    manifest_path(model).write_text(json.dumps(OLD))
+    manifest = read_manifest(manifest_path(model))
+    assert (manifest.sha256, manifest.metadata.checkpoint) == ("a" * 64, "lite.safetensors")
+    assert manifest.metadata.size_rule.padded_size(480, 643) == (480, 656)
+
+
+DAMAGED = [
+    ("", "the manifest is damaged (it is not valid JSON: input data was truncated)"),
+    ("no json", "the manifest is damaged (it is not valid JSON: "),
+    ("[]", "the manifest is damaged (expected a JSON object, got a list)"),
+    ("[" * 100_000, "the manifest is damaged (expected a JSON object, got a list)"),
+    ('{"format": 1, "parity": {"a": ' + "[" * 100_000, "(it is not valid JSON: nested too deeply)"),
+    ("{}", "not a manifest"),
+    (json.dumps(OLD | {"format": 7}), "a manifest of format 7, this version reads 1"),
+    ('{"format": 1}', "(file is missing)"),
+    (json.dumps(OLD | {"sha256": 3}), "(sha256: expected 64 hexadecimal digits, got an integer)"),
+    (json.dumps(OLD | {"sha256": ""}), "(sha256: expected 64 hexadecimal digits)"),
+    (json.dumps(OLD | {"metadata": None}), "(metadata: expected a JSON object, got null)"),
+    (json.dumps(OLD | {"metadata": {"format": 1}}), "(metadata.config is missing)"),
+    (
+        json.dumps(OLD | {"metadata": OLD["metadata"] | {"format": 2}}),
+        "(metadata: format 2, this version reads 1)",
+    ),
+    (json.dumps(OLD | {"parity": 1}), "(parity: expected a JSON object or null, got an integer)"),
+    (json.dumps(OLD | {"parity": {"psnr_db": float("nan")}}), "(it is not valid JSON: invalid character"),
+]
+
+
+@pytest.mark.parametrize(("text", "reason"), DAMAGED)
+def test_a_damaged_manifest_is_refused_with_one_line(model: Path, text: str, reason: str) -> None:
     manifest_path(model).write_text(text)
     with pytest.raises(UserError) as caught:
         verify(model)
-    assert "\n" not in str(caught.value) and "model.onnx.json" in str(caught.value)
+    message = str(caught.value)
+    assert message.startswith(f"{manifest_path(model)}: ") and reason in message
+    assert message.endswith(": export the model again") and "\n" not in message
 
 
 def test_bytes_that_are_no_text(model: Path) -> None:

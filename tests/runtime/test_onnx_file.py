@@ -149,16 +149,40 @@ def _message(number: int, payload: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("not json", "damaged"),
-        ("[]", "damaged"),
-        ("[" * 100_000, "damaged"),
-        ('{"format":2}', "format 2"),
-        ('{"format":1}', "damaged"),
-        (METADATA.to_json().replace('"multiple":8', '"multiple":"8"'), "damaged"),
-        (METADATA.to_json().replace('"multiple":8', '"multiple":0'), "damaged"),
-        (METADATA.to_json().replace('"height":null', '"height":-5'), "damaged"),
-        (METADATA.to_json().replace('"colour":"bgr"', '"colour":"grb"'), "damaged"),
-        (METADATA.to_json().replace('"outputs":["derained"]', '"outputs":[]'), "damaged"),
+        ("not json", "it is not valid JSON"),
+        ("[]", "expected a JSON object, got a list"),
+        ("{}", "not a metadata record"),
+        ('{"format":1,"config":' + "[" * 100_000, "it is not valid JSON: nested too deeply"),
+        ('{"format":2}', "a metadata record of format 2, this version reads 1: export it again"),
+        ('{"format":1}', "config is missing"),
+        (
+            METADATA.to_json().replace('"multiple":8', '"multiple":"8"'),
+            "multiple: expected an integer, got a string",
+        ),
+        (
+            METADATA.to_json().replace('"multiple":8', '"multiple":0'),
+            "multiple: expected an integer of at least 1",
+        ),
+        (
+            METADATA.to_json().replace('"height":null', '"height":-5'),
+            "height: expected an integer of at least 1",
+        ),
+        (
+            METADATA.to_json().replace('"colour":"bgr"', '"colour":"grb"'),
+            "colour: expected bgr or rgb, got 'grb'",
+        ),
+        (
+            METADATA.to_json().replace('"outputs":["derained"]', '"outputs":[]'),
+            "outputs: expected a list of length 1 or more",
+        ),
+        (
+            METADATA.to_json().replace('"extent":512', '"extent":510'),
+            "extent: expected a multiple of 8, got 510",
+        ),
+        (
+            METADATA.to_json().replace('"fp32"', '"int4"'),
+            "precision: expected fp16, fp32, fp8 or int8, got 'int4'",
+        ),
     ],
 )
 def test_damaged_metadata_is_refused(tmp_path: Path, text: str, reason: str) -> None:

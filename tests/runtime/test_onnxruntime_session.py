@@ -50,10 +50,14 @@ def refused(path: Path, device: str, backend: str, capfd: pytest.CaptureFixture[
 
 @pytest.mark.skipif(CUDA in onnxruntime.get_available_providers(), reason="onnxruntime-gpu is installed")
 def test_the_package_without_cuda_is_named(model: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert "granet-deploy[gpu]" in refused(model, "cuda", "onnxruntime", capfd)
+    assert "pip uninstall onnxruntime && pip install onnxruntime-gpu" in refused(
+        model, "cuda", "onnxruntime", capfd
+    )
     for device in ("auto", "cuda"):
         told = refused(model, device, "onnxruntime-tensorrt", capfd)
-        assert "has no TensorRT" in told and "granet-deploy[gpu]" in told
+        assert (
+            "has no TensorRT" in told and "pip uninstall onnxruntime && pip install onnxruntime-gpu" in told
+        )
 
 
 @pytest.mark.usefixtures("gpu_package")

@@ -21,7 +21,8 @@ def without(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
     for package in packages:
         monkeypatch.delitem(sys.modules, package, raising=False)
     real = __import__("importlib.util").util.find_spec
-    monkeypatch.setattr("runtime.open.find_spec", lambda name: None if name in packages else real(name))
+    for user in ("runtime.open", "granet.extras"):
+        monkeypatch.setattr(f"{user}.find_spec", lambda name: None if name in packages else real(name))
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
@@ -59,13 +60,13 @@ def test_suffixes_are_known_in_capitals(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("missing", "arguments", "extra"),
+    ("missing", "arguments", "wanted"),
     [
-        (("openvino", "onnxruntime"), {}, "granet-deploy[cpu]"),
-        (("onnxruntime",), {"backend": "onnxruntime"}, "granet-deploy[gpu]"),
-        (("onnxruntime",), {"device": "cuda"}, "granet-deploy[gpu]"),
-        (("openvino",), {"backend": "openvino"}, "granet-deploy[cpu]"),
-        (("openvino",), {"device": "gpu"}, "granet-deploy[cpu]"),
+        (("openvino", "onnxruntime"), {}, "onnxruntime"),
+        (("onnxruntime",), {"backend": "onnxruntime"}, "onnxruntime"),
+        (("onnxruntime",), {"device": "cuda"}, "onnxruntime"),
+        (("openvino",), {"backend": "openvino"}, "openvino"),
+        (("openvino",), {"device": "gpu"}, "openvino"),
     ],
 )
 def test_a_package_that_is_missing_is_named_with_the_command(
@@ -73,19 +74,24 @@ def test_a_package_that_is_missing_is_named_with_the_command(
     monkeypatch: pytest.MonkeyPatch,
     missing: tuple[str, ...],
     arguments: dict[str, str],
-    extra: str,
+    wanted: str,
 ) -> None:
     without(monkeypatch, *missing)
     with pytest.raises(UserError) as caught:
         open_engine(model, **arguments)
-    assert "pip install" in str(caught.value) and extra in str(caught.value)
+    gpu = " (for NVIDIA GPUs: onnxruntime-gpu)" if wanted == "onnxruntime" else ""
+    assert str(caught.value) == (
+        f"{model}: running it in {wanted} needs {wanted}, which is not installed: pip install {wanted}{gpu}"
+    )
 
 
 def test_a_checkpoint_where_there_is_no_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "best.pt"
     path.write_bytes(b"")
     without(monkeypatch, "torch")
-    with pytest.raises(UserError, match=r"granet-deploy\[export\]"):
+    with pytest.raises(
+        UserError, match=r"running it in torch needs torch, which is not installed: pip install torch$"
+    ):
         open_engine(path)
 
 

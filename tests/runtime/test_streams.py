@@ -22,7 +22,7 @@ from runtime.health import Health
 from runtime.shared_engine import SharedEngine
 from runtime.sources.base import Source, StreamInfo
 from runtime.streams import Streams
-from runtime.streams_config import StreamConfig, StreamsConfig, read_streams_config
+from runtime.streams_config import StreamConfig, StreamsConfig
 from tests.media import make_clip, number_of, read_clip
 from tests.runtime.fakes import FakeEngine
 from tests.runtime.watching import wait_for
@@ -256,39 +256,3 @@ def test_the_command_runs_a_configuration(
         numbers = [number_of(frame) for frame in read_clip(tmp_path / f"{name}.mkv").frames]
         assert numbers == [14 - i % 14 for i in range(20)]
     assert run_app(cli.app, ["--config", "streams.toml", "--input", "a.mp4"]) == 2
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("[[stream]", "is no TOML"),
-        ("model = 'x'", "has no \\[\\[stream"),
-        ("[[stream]]\ninput='x'\noutput='y.mkv'", "stream 1: needs a name"),
-        ("[[stream]]\nname='a'\noutput='y.mkv'", "needs one of input and camera"),
-        ("[[stream]]\nname='a'\ninput='x'\ncamera=0\noutput='y.mkv'", "needs one of input and camera"),
-        ("[[stream]]\nname='a'\ninput='x'", "needs output or serve"),
-        ("[[stream]]\nname='a'\ninput='x'\noutput='window'", "neither a window"),
-        ("[[stream]]\nname='a'\ninput='x'\noutput='y.mkv'\nshow='slider'", "show must be"),
-        ("[[stream]]\nname='a'\ninput='x'\noutput='y.mkv'\nspeed=3", "there is no setting speed"),
-        (
-            "[[stream]]\nname='a'\ninput='x'\noutput='y.mkv'\nskip_dry='yes'",
-            "skip_dry: must be true or false",
-        ),
-        ("[[stream]]\nname='a'\ninput='x'\noutput=[1]", "output: must be text"),
-        ("nonsense=1\n[[stream]]\nname='a'\ninput='x'\noutput='y.mkv'", "no setting nonsense"),
-        ("[[stream]]\nname='a'\ninput='x'\noutput='y.mkv'\n" * 2, "two streams have the same name"),
-    ],
-)
-def test_a_mistake_in_the_file_is_one_line_that_says_where(tmp_path: Path, text: str, message: str) -> None:
-    path = tmp_path / "streams.toml"
-    path.write_text(text)
-    with pytest.raises(UserError, match=message) as error:
-        read_streams_config(path)
-    assert str(error.value).startswith(str(path)) and "\n" not in str(error.value)
-
-
-def test_a_number_stands_for_a_camera(tmp_path: Path) -> None:
-    path = tmp_path / "streams.toml"
-    path.write_text("[[stream]]\nname='a'\ncamera=0\nserve=8080\ngive_up_after=30")
-    (stream,) = read_streams_config(path).stream
-    assert (stream.camera, stream.serve, stream.give_up_after) == ("0", "8080", 30.0)

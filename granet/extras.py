@@ -1,0 +1,50 @@
+"""Packages beyond the base install: whether they are there, and how to get them."""
+
+from importlib.util import find_spec
+
+from granet.errors import UserError
+
+EXPORT = ("torch", "onnx", "onnxscript", "safetensors")
+"""What making a model needs."""
+
+_REMARKS = {
+    "onnxruntime": " (for NVIDIA GPUs: onnxruntime-gpu)",
+    "tensorrt": " (a Jetson has it with JetPack: see docs/jetson.md)",
+    "cuda-bindings": " (or build pycuda, which needs the CUDA toolkit)",
+}
+
+
+def require(purpose: str, *packages: str) -> None:
+    """Raises one line if a package is not installed.
+
+    Args:
+        purpose: what needs them, as the subject of a sentence: "drawing a figure".
+        packages: their names on PyPI.
+
+    Raises:
+        UserError: names those that are missing and the command that installs them.
+    """
+    missing = [name for name in packages if find_spec(name.replace("-", "_")) is None]
+    if missing:
+        raise missing_packages(purpose, *missing)
+
+
+def missing_packages(purpose: str, *packages: str) -> UserError:
+    """The error of :func:`require`, for packages whose import has failed already."""
+    are = "is" if len(packages) == 1 else "are"
+    return UserError(
+        f"{purpose} needs {' and '.join(packages)}, which {are} not installed: {pip_install(*packages)}"
+    )
+
+
+def pip_install(*packages: str) -> str:
+    """The command that installs packages, for messages.
+
+    It names the packages and no extra of this project, which is not on PyPI.
+    """
+    return f"pip install {' '.join(packages)}" + "".join(_REMARKS.get(name, "") for name in packages)
+
+
+def require_export_extra() -> None:
+    """Raises one line where only the base install is, as on an edge box."""
+    require("making a model", *EXPORT)

@@ -1,0 +1,182 @@
+"""Files that others can write: JSON and TOML are decoded into types, and a mistake is one line that names it.
+
+A type says what a file may hold: a frozen dataclass, or a :class:`msgspec.Struct` with
+``forbid_unknown_fields`` for a file that people type, where an unknown name is a typing error. msgspec checks
+the values, ``__post_init__`` what concerns several fields (it raises ValueError), and this module turns
+either into a :class:`UserError`. Files of earlier versions must load, so a new field has a default.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Generic, TypeVar
+
+import msgspec
+import tomllib
+from msgspec import Meta
+
+from granet.errors import UserError
+from granet.schema_errors import Words, explained
+
+T = TypeVar("T")
+
+PositiveInt = Annotated[int, Meta(ge=1)]
+Finite = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max, description="a finite number")]
+NotNegative = Annotated[float, Meta(ge=0, le=sys.float_info.max, description="a finite number of at least 0")]
+Text = Annotated[str, Meta(min_length=1, description="a non-empty string")]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z", description="64 hexadecimal digits")]
+FileName = Annotated[
+    str,
+    Meta(pattern=r"^(?!\.{1,2}\Z)[^/\\\n\r\x00]+\Z", description="the name of a file, without a directory"),
+]
+"""A bare name: it is printed as part of a command, and must not lead elsewhere."""
+
+_JSON = Words("a JSON object")
+_TOML = Words("a table", numbered_from_one=True)
+
+
+class _Head(msgspec.Struct):
+    """What every JSON file of ours begins with."""
+
+    format: Any = msgspec.UNSET
+    kind: Any = None
+
+
+class DamagedError(ValueError):
+    """JSON is not what it must be; the message says in one line where, and what was expected."""
+
+
+def decode_json(data: bytes | str, kind: type[T]) -> T:
+    """Decodes JSON that has no format of its own; a file of ours is a :class:`JsonFile`.
+
+    Args:
+        data: all of it.
+        kind: what it holds.
+
+    Raises:
+        DamagedError: if it is not JSON, or not such JSON.
+    """
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.ValidationError as error:
+        raise DamagedError(explained(error, kind, _JSON)) from error
+    except RecursionError:
+        reason = "nested too deeply"
+    except UnicodeError:
+        reason = "not UTF-8"
+    except msgspec.DecodeError as error:
+        reason = str(error).removeprefix("JSON is malformed: ").lower()
+    raise DamagedError(f"it is not valid JSON: {reason}")
+
+
+@dataclass(frozen=True)
+class JsonFile(Generic[T]):
+    """A kind of JSON file that this project writes.
+
+    Attributes:
+        holds: its content as a type; fields that it does not know are ignored.
+        what: name of the kind, as in "the manifest is damaged".
+        remedy: what a user does about one that cannot be read: "export the model again".
+        format: the version of the format that is written and read.
+        kind: the value of ``kind`` in the file, where that tells it from others; else ``None``.
+    """
+
+    holds: type[T]
+    what: str
+    remedy: str
+    format: int
+    kind: str | None = None
+
+    def read(self, path: Path) -> T:
+        """Reads a file.
+
+        Raises:
+            UserError: if it cannot be read, or as :meth:`decode` does.
+        """
+        return self.decode(read_bytes(path), str(path))
+
+    def decode(self, data: bytes | str, source: str) -> T:
+        """Decodes a file.
+
+        Args:
+            data: all of it.
+            source: the file that errors name.
+
+        Raises:
+            UserError: if it is not such a file, is damaged, or has a format that this version does not read.
+        """
+        try:
+            self._require_format(decode_json(data, _Head), source)
+            return decode_json(data, self.holds)
+        except DamagedError as error:
+            raise UserError(f"{source}: the {self.what} is damaged ({error}): {self.remedy}") from error
+
+    def _require_format(self, head: _Head, source: str) -> None:
+        if head.format is msgspec.UNSET or (self.kind is not None and head.kind != self.kind):
+            raise UserError(f"{source}: not a {self.what}: {self.remedy}")
+        if head.format != self.format:
+            raise UserError(
+                f"{source}: a {self.what} of format {head.format!r:.40}, this version reads {self.format}: "
+                f"{self.remedy}"
+            )
+
+    def values(self, content: T) -> dict[str, Any]:
+        """What the file of ``content`` holds, as JSON values: ``format``, ``kind`` and the fields.
+
+        Raises:
+            ValueError: if such a file could not be read again.
+        """
+        head = {"format": self.format} | ({} if self.kind is None else {"kind": self.kind})
+        fields: Mapping[str, Any] = msgspec.to_builtins(content)
+        msgspec.convert(fields, self.holds)
+        return {**head, **fields}
+
+
+def to_json(values: Mapping[str, Any], *, indent: int | None = None) -> str:
+    """JSON; the same values give the same text.
+
+    Raises:
+        ValueError: if a number is not finite.
+    """
+    return json.dumps(values, indent=indent, allow_nan=False)
+
+
+def read_toml(path: Path, kind: type[T], prepare: Callable[[dict[str, Any]], None] | None = None) -> T:
+    """Reads a TOML file.
+
+    Args:
+        path: the file.
+        kind: what it holds.
+        prepare: writes out, in place, what the file may abbreviate; it is given whatever the file has.
+
+    Raises:
+        UserError: if it cannot be read, is not TOML, or has anything that ``kind`` has not.
+    """
+    try:
+        table = tomllib.loads(read_bytes(path).decode())
+    except RecursionError:
+        raise UserError(f"{path}: is not valid TOML: nested too deeply") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: is not valid TOML: not UTF-8") from None
+    except ValueError as error:  # TOMLDecodeError, or a number of too many digits
+        raise UserError(f"{path}: is not valid TOML: {error}") from error
+    if prepare is not None:
+        prepare(table)
+    try:
+        return msgspec.convert(table, kind)
+    except msgspec.ValidationError as error:
+        raise UserError(f"{path}: {explained(error, kind, _TOML)}") from error
+
+
+def read_bytes(path: Path) -> bytes:
+    """All of a file.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error

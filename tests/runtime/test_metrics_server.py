@@ -1,3 +1,5 @@
+import gzip
+import urllib.error
 import urllib.request
 
 import pytest
@@ -58,6 +60,17 @@ def test_prometheus_reads_what_happened() -> None:
     assert [value("granet_latency_seconds_bucket", le=le) for le, _ in bounds] == [n for _, n in bounds]
     assert value("granet_latency_seconds_count") == 4
     assert value("granet_latency_seconds_sum") == pytest.approx(9.075)
+
+
+def test_metrics_are_compressed_for_who_asks_and_refused_under_another_name() -> None:
+    with metrics_server(("127.0.0.1", 0), [used_health(Clock())]) as url:
+        asked = urllib.request.Request(url, headers={"Accept-Encoding": "gzip"})
+        with urllib.request.urlopen(asked, timeout=10) as answer:
+            assert b"granet_frames_read_total" in gzip.decompress(answer.read())
+        asked = urllib.request.Request(url, headers={"Host": "127.evil.example"})
+        with pytest.raises(urllib.error.HTTPError, match="403") as refused:
+            urllib.request.urlopen(asked, timeout=10)
+        refused.value.close()
 
 
 def test_a_taken_port_is_one_line_and_a_free_one_is_given_back() -> None:

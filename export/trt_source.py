@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from granet.errors import ParityError, UserError
+from granet.progress import Progress
 from runtime.engines.onnx_model import OnnxModel
 from runtime.manifest import manifest_path, read_manifest, sha256_of
 from runtime.metadata import ModelMetadata
-from runtime.parity import CaseParity
 from runtime.parity_cases import Size
 
 Precision = Literal["fp32", "fp16", "int8", "fp8"]
@@ -91,9 +91,7 @@ class Exported:
         return self.directory / f"{self.checkpoint.stem}{ending}"
 
 
-def export_checkpoint(
-    wanted: Exported, overwrite: bool, say: Say, progress: Callable[[CaseParity], None]
-) -> Path:
+def export_checkpoint(wanted: Exported, overwrite: bool, say: Say, progress: Progress) -> Path:
     """Exports a checkpoint as ``granet-export onnx`` does, parity included; the path of the ONNX file.
 
     A file that is already there is used if it was made from this very checkpoint in the same form.

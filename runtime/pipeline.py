@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from granet.errors import UserError
+from granet.progress import Progress, no_progress
 from runtime.engine import Engine
 from runtime.frame import Frame
 from runtime.frame_queue import FrameQueue
@@ -72,11 +73,13 @@ class Pipeline:
         limit: int | None = None,
         say: Say = lambda message: None,
         announce: Say = lambda message: None,
-        progress: Callable[[int], None] = lambda written: None,
+        progress: Progress = no_progress,
     ) -> None:
         self._source, self._engine, self._sink = source, engine, sink
         self._compare, self._limit = compare, limit
         self._say, self._progress = say, progress
+        frames = source.info.frames
+        self._total = frames if limit is None else min(limit, frames or limit)
         self._live = source.info.live
         self.health: Health = source.health
         self._guard = EngineGuard(engine, announce) if self._live else None
@@ -210,7 +213,7 @@ class Pipeline:
             latency = time.perf_counter() - work.read_at
             self._latency.add(latency)
             self.health.frame_out(latency)
-            self._progress(self._frames_out)
+            self._progress(self._frames_out, self._total, "")
 
     def _drain(self) -> bool:
         """After a stop: nothing more is read; ``True`` once what was read is not waited for any longer."""

@@ -111,5 +111,5 @@ def test_figures_are_of_the_last_seconds() -> None:
 
 def test_without_a_terminal_there_is_no_status_line(capsys: pytest.CaptureFixture[str]) -> None:
     with status_line([Health("cam")]) as progress:
-        progress(1)
+        progress(1, None, "")
     assert capsys.readouterr() == ("", "")

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from calibration.budget import fewest_kept
 from calibration.examples import load_examples, load_hard
+from calibration.float32_model import load_float32
 from calibration.layers import multiplications, too_small
-from calibration.probe import is_quantised
 from calibration.quality import Judge, QualityReport
 from calibration.quantiser import Precision, Quantiser, Target
 from calibration.sensitivity import (
@@ -93,17 +92,7 @@ def open_subject(
             opset, a table that is damaged or of another model, or pictures that cannot be read.
     """
     metadata = read_metadata(path)
-    try:
-        model = onnx.load(path)
-    except (OSError, DecodeError) as error:
-        raise UserError(f"{path}: cannot be read as ONNX: export it again") from error
-    if metadata.precision in ("int8", "fp8") or is_quantised(model):
-        raise UserError(f"{path}: is quantised already: give the float32 model that it was made of")
-    if metadata.precision != "fp32":
-        raise UserError(
-            f"{path}: computes in {metadata.precision}: give the float32 model "
-            "(granet-export onnx without --fp16); quantize makes float16 where the target wants it"
-        )
+    model = load_float32(path, metadata)
     table = None
     if table_path is not None:
         table = read_table(table_path)

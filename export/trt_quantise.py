@@ -12,7 +12,7 @@ from calibration.picture_sets import DirectoryPictures, PictureSet
 from calibration.table import read_table, require_for, write_table
 from export.quantisation import meet_budget, open_subject
 from export.quantised_file import save_quantised
-from export.trt_source import quantisation_of
+from export.trt_source import is_there, quantisation_of
 from granet.errors import ParityError, UserError
 from granet.progress import Progress, labelled
 from granet.rain import add_rain, render_rain, sample_rain
@@ -116,13 +116,7 @@ def quantise_model(wanted: Quantisation, say: Callable[[str], None], progress: P
         UserError: for files that do not fit together, or pictures that do not do.
     """
     path = wanted.path
-    if path.exists() and not wanted.overwrite:
-        if not _is(wanted, path):
-            raise UserError(
-                f"{path} exists and is not what this engine is made from: add --overwrite to replace it, or "
-                "name the engine in another directory with -o"
-            )
-        say(f"using {path}, which was made from {wanted.source}")
+    if not wanted.overwrite and is_there(path, wanted.source, lambda: _was_made_so(wanted, path), say):
         return path
     table = _table(wanted, say, progress)
     say(f"quantising {wanted.source} to {path}")
@@ -152,7 +146,7 @@ def quantise_model(wanted: Quantisation, say: Callable[[str], None], progress: P
     return path
 
 
-def _is(wanted: Quantisation, path: Path) -> bool:
+def _was_made_so(wanted: Quantisation, path: Path) -> bool:
     """Whether ``path`` was quantised from this model, with the table that is named or beside it."""
     try:
         metadata = OnnxModel.open(path).metadata

@@ -103,13 +103,7 @@ def export_checkpoint(wanted: Exported, overwrite: bool, say: Say, progress: Pro
     from export.onnx_export import ExportOptions, export_onnx  # torch takes seconds to import
 
     path = wanted.path
-    if path.exists() and not overwrite:
-        if not _is(wanted, path):
-            raise UserError(
-                f"{path} exists and is not what this engine is made from: add --overwrite to replace it, or "
-                "name the engine in another directory with -o"
-            )
-        say(f"using {path}, which was made from {wanted.checkpoint}")
+    if not overwrite and is_there(path, wanted.checkpoint, lambda: _was_made_so(wanted, path), say):
         return path
     say(f"exporting {wanted.checkpoint} to {path}")
     options = ExportOptions(size=wanted.size, precision=wanted.precision, overwrite=overwrite)
@@ -125,7 +119,30 @@ def export_checkpoint(wanted: Exported, overwrite: bool, say: Say, progress: Pro
     return path
 
 
-def _is(wanted: Exported, path: Path) -> bool:
+def is_there(path: Path, source: Path, was_made_so: Callable[[], bool], say: Say) -> bool:
+    """Whether a step need not be done again: its file exists and was made in this very way.
+
+    Args:
+        path: the file that the step makes.
+        source: what it makes it from.
+        was_made_so: looks into the file.
+        say: is told that the file is used.
+
+    Raises:
+        UserError: if another file has the name.
+    """
+    if not path.exists():
+        return False
+    if not was_made_so():
+        raise UserError(
+            f"{path} exists and is not what this engine is made from: add --overwrite to replace it, or "
+            "name the engine in another directory with -o"
+        )
+    say(f"using {path}, which was made from {source}")
+    return True
+
+
+def _was_made_so(wanted: Exported, path: Path) -> bool:
     with suppress(UserError):
         found = OnnxModel.open(path).metadata
         size = None

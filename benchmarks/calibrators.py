@@ -24,7 +24,7 @@ from calibration.table import METHODS
 from granet.console import say
 from granet.datasets import open_dataset
 from granet.options import parse_size
-from granet.progress import progress_line
+from granet.progress import terminal_progress
 from runtime.machine import this_machine
 from runtime.onnx_file import read_metadata
 
@@ -40,7 +40,7 @@ def main() -> None:
     for spec in options.judge:
         judges[spec] = Judge(reference, load_examples(metadata, spec, None, options.judge_count))
     reports: dict[tuple[str, str, int], QualityReport] = {}
-    with progress_line("calibrators", total=1.0) as show:
+    with terminal_progress("calibrators") as progress:
         for done, count in enumerate(options.counts):
             found = calibrate(
                 options.model,
@@ -48,14 +48,12 @@ def main() -> None:
                 count,
                 size=parse_size(options.size) if metadata.height is None else None,
                 say=say,
-                progress=lambda what, n, total, name, done=done: show(
-                    done / len(options.counts), f"{what} {n}: {name}"
-                ),
+                progress=progress,
             )
             for method in METHODS:
                 quantiser = Quantiser(model, found.table(method).ranges, options.target)
                 for spec, judge in judges.items():
-                    show(done / len(options.counts), f"{method} of {count} pictures on {spec}")
+                    progress(done, len(options.counts), f"{method} of {count} pictures on {spec}")
                     kept = too_small(multiplications(model, quantiser.layers, judge.examples[0].rainy))
                     simulated = Simulation(quantiser.make(kept), metadata)
                     reports[spec, method, count] = judge.report(simulated, budget_db=0.1)

@@ -1,6 +1,5 @@
 """Rain pictures and a model -> its calibration table."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -13,10 +12,10 @@ from calibration.rain_images import Candidate, Size, check_rain, choose, fitted,
 from calibration.ranges import clipping_range
 from calibration.table import CalibrationTable, Method, Range
 from granet.errors import UserError
+from granet.progress import Progress, labelled
 from runtime.manifest import sha256_of
 from runtime.sources.base import Say
 
-Progress = Callable[[str, int, int | None, str], None]
 """Is told what is done, how many are done, of how many (``None`` if that is not known), and the last."""
 
 
@@ -70,7 +69,7 @@ def calibrate(
         size: (height, width) that pictures are cut to for a model of any size; ``None`` for their own.
         force: too few and dry pictures are taken nevertheless.
         say: is told about what the user would not expect.
-        progress: is called after each picture.
+        progress: called after each picture, first of those that are looked at, then of those that are chosen.
 
     Raises:
         UserError: if the model is not of ours, not float32 or of one other size than ``size``, or if the
@@ -78,13 +77,13 @@ def calibrate(
     """
     observer = Observer(model)
     size = _size(observer, size)
-    found = measure(pictures, size, lambda done, total, name: progress("measuring rain", done, total, name))
+    found = measure(pictures, size, labelled(progress, "measuring rain"))
     check_rain(found, pictures.source, force=force, say=say)
     chosen = choose(found, count)
     wanted = {candidate.number for candidate in chosen}
     for done, (_, name, pixels) in enumerate(pictures.read(wanted), 1):
         observer.add(fitted(pixels, size), name)
-        progress("observing", done, len(chosen), name)
+        progress(done, len(chosen), f"observing: {name}")
     return Calibration(sha256_of(model), pictures.source, len(found), tuple(chosen), observer.result())
 
 

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import onnxruntime as ort
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
+from calibration.float32_model import load_float32
 from calibration.histogram import Histogram
-from calibration.probe import LENGTHS, START, VALUES, Probe, build_probe, is_quantised
+from calibration.probe import LENGTHS, START, VALUES, Probe, build_probe
 from calibration.ranges import Seen
 from granet.errors import UserError
 from runtime.engines.onnx_model import OnnxModel
@@ -54,14 +53,7 @@ class Observer:
         self.model = OnnxModel.open(path)
         meta = self.model.metadata
         self.fit = FrameFit(meta.size_rule, meta.height, meta.width, meta.batch)
-        proto = _load(path)
-        if meta.precision in ("int8", "fp8") or is_quantised(proto):
-            raise UserError(f"{path}: is quantised already: calibrate the float32 model it was made of")
-        if meta.precision != "fp32":
-            raise UserError(
-                f"{path}: computes in {meta.precision}: calibrate the float32 model "
-                "(granet-export onnx without --fp16)"
-            )
+        proto = load_float32(path, meta)
         self._probe = build_probe(proto)
         if not self._probe.tensors:
             raise UserError(f"{path}: has no floating-point tensor to calibrate")
@@ -158,10 +150,3 @@ class Observer:
                 "give a smaller --size, or calibrate where there is more"
             )
         return self.model.failure(f"ONNX Runtime on {name}", error)
-
-
-def _load(path: Path) -> onnx.ModelProto:
-    try:
-        return onnx.load(str(path))
-    except DecodeError as error:
-        raise UserError(f"{path}: not an ONNX file, or a damaged one ({error}): export it again") from error

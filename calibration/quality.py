@@ -7,7 +7,7 @@ pictures, so it guides the search. The *drop* in PSNR and SSIM of the rounded pi
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from calibration.examples import Example
 from calibration.simulation import Levels, Simulation, to_pixels
 from granet.errors import UserError
 from granet.metrics import METRICS, score
+from granet.progress import Progress, no_progress
 from runtime.frame import Pixels
 from runtime.parity import IDENTICAL_DB
 
@@ -30,8 +31,6 @@ WORST, SSIM = 5.0, 0.01
 
 HARD_DB = 25.0
 """Least PSNR of a hard case to the float32 model; NaN, overflow or a black picture are far below."""
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -142,7 +141,7 @@ class Judge:
         reference: Simulation,
         examples: Sequence[Example],
         hard: Sequence[Example] = (),
-        progress: Progress = lambda name: None,
+        progress: Progress = no_progress,
     ) -> None:
         """Runs the float32 model.
 
@@ -150,7 +149,7 @@ class Judge:
             reference: the float32 model.
             examples: at least one.
             hard: cases chosen to go wrong.
-            progress: told the name of each picture that is done.
+            progress: called after each picture.
 
         Raises:
             UserError: if there are no examples.
@@ -158,18 +157,20 @@ class Judge:
         if not examples:
             raise UserError("there are no pictures to judge by")
         self.examples, self._hard = list(examples), list(hard)
-        self._expected = [self._run(reference, example, progress) for example in self.examples]
-        self._expected_hard = [self._run(reference, example, progress) for example in self._hard]
+        results = list(self._run(reference, progress))
+        self._expected, self._expected_hard = results[: len(examples)], results[len(examples) :]
         self._errors = [
             _assumed_error() if example.truth is None else _power(expected, example.truth)
             for example, expected in zip(self.examples, self._expected, strict=True)
         ]
 
-    @staticmethod
-    def _run(model: Simulation, example: Example, progress: Progress) -> Levels:
-        levels = model.run(example.rainy)
-        progress(example.name)
-        return levels
+    def _run(self, model: Simulation, progress: Progress) -> Iterator[Levels]:
+        """What the model makes of the examples, and then of the hard cases."""
+        cases = [*self.examples, *self._hard]
+        for done, case in enumerate(cases, 1):
+            levels = model.run(case.rainy)
+            progress(done, len(cases), case.name)
+            yield levels
 
     def noise(self, model: Simulation) -> list[float]:
         """Noise power of each picture, in squared grey levels of luminance."""
@@ -194,17 +195,17 @@ class Judge:
         self,
         model: Simulation,
         budget_db: float,
-        progress: Progress = lambda name: None,
+        progress: Progress = no_progress,
         least_psnr_db: float = 0.0,
     ) -> QualityReport:
         """Everything, with the rounded pictures by both metrics."""
-        pictures = []
-        for number, example in enumerate(self.examples):
-            levels = self._run(model, example, progress)
-            pictures.append(self._compared(number, example, levels))
+        results = self._run(model, progress)
+        pictures = [
+            self._compared(number, example, next(results)) for number, example in enumerate(self.examples)
+        ]
         hard = {
-            example.name: _psnr(to_pixels(expected), to_pixels(self._run(model, example, progress)))
-            for example, expected in zip(self._hard, self._expected_hard, strict=True)
+            case.name: _psnr(to_pixels(expected), to_pixels(levels))
+            for case, expected, levels in zip(self._hard, self._expected_hard, results, strict=True)
         }
         return QualityReport(budget_db, tuple(pictures), hard, least_psnr_db)
 

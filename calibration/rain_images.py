@@ -1,7 +1,7 @@
 """Which pictures a model is calibrated on: rainy ones, from drizzle to cloudburst and from dark to bright."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from calibration.picture_sets import PictureSet
 from calibration.table import CalibrationImage
 from granet.errors import UserError
+from granet.progress import Progress
 from runtime.frame import Pixels
 from runtime.rain_measure import DRY_BELOW, rain_strength
 from runtime.sources.base import Say
@@ -22,7 +23,6 @@ LEAST_RAINY = 1 / 3
 Size = tuple[int, int]
 """(height, width) in pixels."""
 
-Progress = Callable[[int, int | None, str], None]
 """Is told how many are done, of how many (``None`` if that is not known), and the name of the last."""
 
 

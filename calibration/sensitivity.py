@@ -11,12 +11,12 @@ from calibration.rain_images import pixels_sha256
 from calibration.simulation import Simulation
 from granet.atomic import write_atomically
 from granet.errors import UserError
+from granet.progress import Progress, no_progress
 from granet.schema import Finite, JsonFile, to_json
 from runtime.metadata import ModelMetadata
 
 FORMAT = 1
 
-Progress = Callable[[int, str], None]
 """Is told how many layers are done and the name of the last."""
 
 
@@ -70,7 +70,7 @@ def measure_sensitivity(
     known: Sensitivity,
     names: Sequence[str],
     save: Callable[[Sensitivity], None] = lambda record: None,
-    progress: Progress = lambda done, last: None,
+    progress: Progress = no_progress,
 ) -> Sensitivity:
     """Measures those of the layers ``names`` that ``known`` lacks.
 
@@ -92,7 +92,7 @@ def measure_sensitivity(
             noise = judge.noise(Simulation(quantiser.alone(name), metadata))
             record = replace(record, noise={**record.noise, name: noise})
             save(record)
-        progress(done, name)
+        progress(done, len(names), name)
     return record
 
 

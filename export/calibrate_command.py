@@ -18,7 +18,7 @@ from granet.console import DebugOption, Notes, UsageError, say
 from granet.datasets import open_dataset
 from granet.extras import require
 from granet.options import parse_size
-from granet.progress import progress_line
+from granet.progress import terminal_progress
 from runtime.sinks.part_file import check_file
 
 
@@ -64,14 +64,7 @@ def calibrate(
     cut = parse_size(size) if size is not None else None
     notes = Notes()
     pictures = _pictures(images, video, data, synthesise, count=count, seed=seed, notes=notes)
-    with progress_line("calibrating", total=1.0) as show:
-
-        def progress(what: str, done: int, total: int | None, name: str) -> None:
-            # Looking at all pictures takes a fraction of the time that the model then takes.
-            share = min(1.0, done / total) if total else 0.0
-            part = 0.1 * share if what == "measuring rain" else 0.1 + 0.9 * share
-            show(part, f"{what}, {done}{f' of {total}' if total else ''}: {name}")
-
+    with terminal_progress("calibrating") as progress:
         result = run(model, pictures, count, size=cut, force=force, say=notes, progress=progress)
     table = result.table(method.value)
     write_table(path, table)

@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from export.calibrate_command import calibrate
-from export.case_progress import case_progress
 from export.inspect_command import inspect
 from export.quantize_command import quantize
 from export.roofline_command import roofline
@@ -20,7 +19,7 @@ from granet.console import DebugOption, UsageError, run_app, say
 from granet.errors import ParityError
 from granet.extras import require_export_extra
 from granet.options import CAMERA_SIZE, parse_size
-from granet.progress import progress_line
+from granet.progress import terminal_progress
 from runtime.parity import budget_for, overridden
 
 app = typer.Typer(
@@ -102,7 +101,7 @@ def onnx(
     limits = {"mean_db": mean_db, "min_db": min_db, "share": share, "hard_db": hard_db}
     budget = overridden(GATES[options.precision], **limits)
     say(f"exporting {ckpt} to {path}")
-    with case_progress("parity") as progress:
+    with terminal_progress("parity") as progress:
         report = export_onnx(ckpt, path, options, budget, progress)
     say(
         f"{path}: {path.stat().st_size / 1e6:.1f} MB; PSNR to PyTorch {report.mean_db:.1f} dB in the mean, "
@@ -137,7 +136,7 @@ def parity(
 
     overrides = {"mean_db": mean_db, "min_db": min_db, "share": share, "hard_db": hard_db}
     sizes = [parse_size(text) for text in size or []]
-    with case_progress("parity") as progress:
+    with terminal_progress("parity") as progress:
         report = check_parity(ckpt, model, images, sizes, backend, device, overrides, progress)
     if as_json:
         sys.stdout.write(json.dumps(report.to_json(), indent=2) + "\n")
@@ -174,13 +173,13 @@ def bench(
     from runtime.bench import measure_bench, pair
 
     subjects = pair(models, backend or [], device, say)
-    with progress_line("bench", total=1.0) as show:
+    with terminal_progress("bench") as progress:
         report = measure_bench(
             subjects,
             parse_size(size) if size else None,
             frames,
             warm_up,
-            lambda done, share: show(share, done),
+            progress,
         )
     if as_json:
         sys.stdout.write(json.dumps(report.to_json(), indent=2) + "\n")

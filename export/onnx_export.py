@@ -4,7 +4,7 @@ The file is written under another name, opened as a user's engine would be, held
 network in PyTorch, and only then given its name and its manifest.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
@@ -22,12 +22,13 @@ from granet.checkpoint import Checkpoint, load_checkpoint, read_checkpoint
 from granet.errors import ParityError, UserError
 from granet.extras import require
 from granet.model import GraNet
+from granet.progress import Progress, no_progress
 from runtime.fitting import FrameFit
 from runtime.frame import Colour
 from runtime.manifest import sha256_of, write_manifest
 from runtime.metadata import Layout, ModelMetadata
 from runtime.open import open_engine
-from runtime.parity import BUDGETS, CaseParity, ParityBudget, ParityReport, measure_parity
+from runtime.parity import BUDGETS, ParityBudget, ParityReport, measure_parity
 from runtime.parity_cases import ParityCase, Size, hard_cases, sizes_for, synthetic_rain
 
 FloatPrecision = Literal["fp32", "fp16"]
@@ -80,7 +81,7 @@ def export_onnx(
     output: Path,
     options: ExportOptions,
     budget: ParityBudget | None = None,
-    progress: Callable[[CaseParity], None] = lambda case: None,
+    progress: Progress = no_progress,
 ) -> ParityReport:
     """Writes ``output`` and its manifest.
 
@@ -183,7 +184,7 @@ def _check_parity(
     model: Path,
     metadata: ModelMetadata,
     budget: ParityBudget,
-    progress: Callable[[CaseParity], None],
+    progress: Progress,
 ) -> ParityReport:
     with (
         open_engine(checkpoint, "cpu", colour=metadata.colour) as reference,

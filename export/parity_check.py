@@ -1,6 +1,6 @@
 """``granet-export parity``: names, shapes and types first, then values."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -11,13 +11,14 @@ from export.graph_interface import interface_difference
 from granet.checkpoint import read_checkpoint
 from granet.console import say
 from granet.errors import ParityError
+from granet.progress import Progress
 from runtime.engine import Engine
 from runtime.engine_record import read_record
 from runtime.manifest import sha256_of
 from runtime.metadata import ModelMetadata
 from runtime.onnx_file import read_metadata
 from runtime.open import ENGINES, open_engine
-from runtime.parity import CaseParity, ParityReport, budget_for, measure_parity
+from runtime.parity import ParityReport, budget_for, measure_parity
 from runtime.parity_cases import ParityCase, Size, hard_cases, pictures, sizes_for, synthetic_rain
 
 
@@ -29,7 +30,7 @@ def check_parity(
     backend: str,
     device: str,
     overrides: Mapping[str, float | None],
-    progress: Callable[[CaseParity], None],
+    progress: Progress,
 ) -> ParityReport:
     """Holds an exported model against the network in PyTorch.
 

@@ -1,17 +1,16 @@
 """What ``granet-export quantize`` and ``sensitivity`` share: inputs checked, layers measured and searched."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from calibration.budget import fewest_kept
 from calibration.examples import load_examples, load_hard
+from calibration.float32_model import load_float32
 from calibration.layers import multiplications, too_small
-from calibration.probe import is_quantised
 from calibration.quality import Judge, QualityReport
 from calibration.quantiser import LayerPrecision, Quantiser, Target
 from calibration.sensitivity import (
@@ -24,11 +23,10 @@ from calibration.sensitivity import (
 from calibration.simulation import Simulation
 from calibration.table import CalibrationTable, read_table, require_for
 from granet.errors import UserError
+from granet.progress import Progress, labelled
 from runtime.manifest import sha256_of
 from runtime.metadata import ModelMetadata
 from runtime.onnx_file import read_metadata
-
-Progress = Callable[[float, str], None]
 
 BUDGETS_DB = {"int8": 0.1, "fp8": 0.1, "fp16": 0.01}
 """Drop in PSNR that is allowed in the mean unless the user says another."""
@@ -94,17 +92,7 @@ def open_subject(
             opset, a table that is damaged or of another model, or pictures that cannot be read.
     """
     metadata = read_metadata(path)
-    try:
-        model = onnx.load(path)
-    except (OSError, DecodeError) as error:
-        raise UserError(f"{path}: cannot be read as ONNX: export it again") from error
-    if metadata.precision in ("int8", "fp8") or is_quantised(model):
-        raise UserError(f"{path}: is quantised already: give the float32 model that it was made of")
-    if metadata.precision != "fp32":
-        raise UserError(
-            f"{path}: computes in {metadata.precision}: give the float32 model "
-            "(granet-export onnx without --fp16); quantize makes float16 where the target wants it"
-        )
+    model = load_float32(path, metadata)
     table = None
     if table_path is not None:
         table = read_table(table_path)
@@ -113,14 +101,7 @@ def open_subject(
         raise UserError(f"--table is missing: make one with granet-export calibrate {path} --images DIR")
     quantiser = Quantiser(model, table.ranges if table else {}, target, precision)
     examples, hard = load_examples(metadata, data, images, count), load_hard(metadata)
-    total, done = len(examples) + len(hard), 0
-
-    def advance(name: str) -> None:
-        nonlocal done
-        done += 1
-        progress(done / total, f"float32, {name}")
-
-    judge = Judge(Simulation(model, metadata), examples, hard, advance)
+    judge = Judge(Simulation(model, metadata), examples, hard, labelled(progress, "float32"))
     counts = multiplications(model, quantiser.layers, examples[0].rainy)
     return Subject(path, metadata, table, table_path, quantiser, judge, counts)
 
@@ -141,7 +122,7 @@ def measured(subject: Subject, record_path: Path | None, progress: Progress) -> 
         known,
         names,
         lambda record: None if record_path is None else write_sensitivity(record_path, record),
-        lambda done, last: progress(done / len(names), f"{done} of {len(names)} layers, {last}"),
+        progress,
     )
 
 
@@ -154,12 +135,12 @@ def search(
         UserError: if not even the model with all layers kept is.
     """
     layers = len(subject.quantiser.layers)
-    runs = 0
+    runs, most = 0, 2 + layers.bit_length()
 
     def within(kept: frozenset[str]) -> bool:
         nonlocal runs
         runs += 1
-        progress(min(1.0, runs / (2 + layers.bit_length())), f"{len(kept)} of {layers} layers kept")
+        progress(min(runs, most), most, f"{len(kept)} of {layers} layers kept")
         noise = subject.judge.noise(subject.simulation(subject.quantiser.draft(kept)))
         return subject.judge.within(noise, budget_db)
 
@@ -200,14 +181,7 @@ def judged(subject: Subject, kept: Collection[str], budget_db: float | None, pro
     least = FP16_LEAST_DB if budget_db is None and quantiser.precision == "fp16" else 0.0
     budget_db = BUDGETS_DB[quantiser.precision] if budget_db is None else budget_db
     model = quantiser.make(kept)
-    total, done = len(judge.examples) + len(load_hard(subject.metadata)), 0
-
-    def advance(name: str) -> None:
-        nonlocal done
-        done += 1
-        progress(done / total, name)
-
-    report = judge.report(subject.simulation(model), budget_db, advance, least)
+    report = judge.report(subject.simulation(model), budget_db, progress, least)
     names = tuple(layer.name for layer in quantiser.layers if layer.name in kept)
     share = sum(subject.counts[name] for name in names) / sum(subject.counts.values())
     return Result(model, names, share, report)
@@ -218,7 +192,7 @@ def meet_budget(
     always: Collection[str],
     budget_db: float | None,
     record_path: Path | None,
-    progress: Callable[[str, float, str], None],
+    progress: Progress,
 ) -> Result:
     """The quantised model that keeps as few layers as the budget allows; ``None`` is that of the precision.
 
@@ -226,15 +200,15 @@ def meet_budget(
     and then with a few more while the whole model, rounded and by both metrics, still misses.
     """
     always = subject.spared | set(always)
-    result = judged(subject, always, budget_db, lambda share, last: progress("plain", share, last))
+    result = judged(subject, always, budget_db, labelled(progress, "plain"))
     if not result.report.misses() or subject.quantiser.precision == "fp16":
         return result
-    record = measured(subject, record_path, lambda share, last: progress("sensitivity", share, last))
+    record = measured(subject, record_path, labelled(progress, "sensitivity"))
     allowed = result.report.budget_db
-    kept = search(subject, record, always, allowed, lambda share, last: progress("search", share, last))
+    kept = search(subject, record, always, allowed, labelled(progress, "search"))
     more = [name for name in record.order if name not in kept]
     while True:
-        result = judged(subject, kept, budget_db, lambda share, last: progress("check", share, last))
+        result = judged(subject, kept, budget_db, labelled(progress, "check"))
         if not result.report.misses() or not more:
             return result
         kept, more = kept | set(more[:STEP]), more[STEP:]

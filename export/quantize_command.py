@@ -11,7 +11,7 @@ import typer
 from granet.console import DebugOption, UsageError, say
 from granet.errors import ParityError, UserError
 from granet.extras import require_export_extra
-from granet.progress import progress_line
+from granet.progress import terminal_progress
 from runtime.sinks.part_file import check_file
 
 
@@ -86,10 +86,8 @@ def quantize(
     if path.suffix != ".onnx":
         raise UserError(f"{path}: the name of an ONNX file ends in .onnx")
     check_file(path, (model,), overwrite=overwrite)
-    with progress_line("quantising", total=1.0) as show:
-        subject = open_subject(
-            model, table, target.value, precision.value, data, images, count, lambda s, last: show(s, last)
-        )
+    with terminal_progress("quantising") as progress:
+        subject = open_subject(model, table, target.value, precision.value, data, images, count, progress)
         require_layers(subject.quantiser.layers, keep or [])
         always = chosen(subject.quantiser.layers, keep or [])
         result = meet_budget(
@@ -97,7 +95,7 @@ def quantize(
             always,
             budget_db,
             sensitivity,
-            lambda stage, share, last: show(share, f"{stage}: {last}"),
+            progress,
         )
     report = result.report
     if as_json:

@@ -15,6 +15,7 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto
 
+from calibration.float32_model import load_onnx
 from export.gpus import GpuPeaks
 from export.graph_shapes import GraphShapes
 from granet.errors import UserError
@@ -120,10 +121,7 @@ def roofline(path: Path, metadata: ModelMetadata, size: Size | None, batch: int 
     """
     height, width = _size_of(path, metadata, size)
     n = metadata.batch or batch
-    try:
-        model = onnx.load(path)
-    except Exception as error:
-        raise UserError(f"{path}: cannot be read as ONNX: {error}") from error
+    model = load_onnx(path)
     shape = (n, height, width, 3) if metadata.layout == "frames" else (n, 3, height, width)
     shapes = GraphShapes(model, {model.graph.input[0].name: shape})
     counter = _Counter(model.graph, shapes)

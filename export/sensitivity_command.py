@@ -10,7 +10,7 @@ import typer
 from export.quantize_command import PrecisionChoice, TargetChoice
 from granet.console import DebugOption, UsageError, say
 from granet.extras import require_export_extra
-from granet.progress import progress_line
+from granet.progress import labelled, terminal_progress
 from runtime.sinks.part_file import check_file
 
 
@@ -52,13 +52,11 @@ def sensitivity(
     picture = plot or path.with_suffix(".png")
     check_file(path, (model, table), overwrite=True)  # what is there is continued, or refused
     check_file(picture, (model, table), overwrite=overwrite)
-    with progress_line("sensitivity", total=1.0) as show:
-        subject = open_subject(
-            model, table, target.value, precision.value, data, images, count, lambda s, last: show(s, last)
-        )
-        record = measured(subject, path, show)
-        kept = search(subject, record, subject.spared, budget_db, lambda s, last: show(s, f"search: {last}"))
-        show(1.0, "what the kept layers cost")
+    with terminal_progress("sensitivity") as progress:
+        subject = open_subject(model, table, target.value, precision.value, data, images, count, progress)
+        record = measured(subject, path, progress)
+        kept = search(subject, record, subject.spared, budget_db, labelled(progress, "search"))
+        progress(1, 1, "what the kept layers cost")
         cost = kept_cost(subject, kept)
     result = sensitivity_json(record, subject.judge, kept, budget_db, cost)
     if as_json:

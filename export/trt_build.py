@@ -10,8 +10,9 @@ from time import monotonic
 from typing import Any
 
 from export.trt_layers import layer_precisions
-from export.trt_progress import Progress, interruptible, new_monitor
+from export.trt_progress import interruptible, new_monitor
 from granet.errors import UserError
+from granet.progress import Progress, no_progress
 from granet.size_rule import SizeRule
 from runtime.metadata import Layout
 from runtime.parity_cases import Size
@@ -94,7 +95,7 @@ def build_engine(
     layout: Layout,
     profile: Profile,
     options: BuildOptions,
-    progress: Progress = lambda share, doing: None,
+    progress: Progress = no_progress,
 ) -> BuiltEngine:
     """Parses and builds.
 

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from export.case_progress import case_progress
 from granet.console import DebugOption, UsageError, say
 from granet.errors import UserError
 from granet.extras import require, require_export_extra
 from granet.options import CAMERA_SIZE, parse_size
-from granet.progress import progress_line
+from granet.progress import terminal_progress
 from runtime.parity import ParityReport
 from runtime.parity_cases import Size
 
@@ -146,8 +145,8 @@ def trt(
     request = EngineRequest(source, path, sizes, batch, options, overwrite, not no_cache)
     several = list(sizes) if len(sizes) > 1 else []  # a static engine is compared at its own size
     verify = _verifier(ckpt, images, several) if ckpt is not None else None
-    with progress_line("building", total=1.0) as show:
-        made = make_engine(request, chosen, say, show, verify)
+    with terminal_progress("building") as progress:
+        made = make_engine(request, chosen, say, progress, verify)
     _report(path, made, str(chosen), ckpt)
     if as_json:
         sys.stdout.write(made.record.to_json())
@@ -200,7 +199,7 @@ def _from_checkpoint(asked: _Asked, checkpoint: Path) -> Path:
     wanted = Exported(checkpoint, asked.directory, precision, size)  # type: ignore[arg-type]
     quantised = wanted.path.with_suffix(f".{asked.precision}.onnx")
     asked.engine(quantised if asked.precision in QUANTISED else wanted.path)
-    with case_progress("parity") as progress:
+    with terminal_progress("parity") as progress:
         return export_checkpoint(wanted, asked.overwrite, say, progress)
 
 
@@ -218,8 +217,8 @@ def _quantised(asked: _Asked, source: Path) -> Path:
         asked.overwrite,
     )
     asked.engine(wanted.path)
-    with progress_line("quantising", total=1.0) as show:
-        return quantise_model(wanted, say, lambda stage, share, last: show(share, f"{stage}, {last}"))
+    with terminal_progress("quantising") as progress:
+        return quantise_model(wanted, say, progress)
 
 
 def _verifier(checkpoint: Path, images: Path | None, sizes: list[Size]) -> Callable[[Path], ParityReport]:
@@ -228,7 +227,7 @@ def _verifier(checkpoint: Path, images: Path | None, sizes: list[Size]) -> Calla
     def verify(engine: Path) -> ParityReport:
         from export.parity_check import check_parity
 
-        with case_progress("parity") as progress:
+        with terminal_progress("parity") as progress:
             return check_parity(checkpoint, engine, images, sizes, "tensorrt", "cuda", {}, progress)
 
     return verify

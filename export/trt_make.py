@@ -10,10 +10,10 @@ from export.graph_interface import interface_difference
 from export.trt_build import BuildOptions, build_engine, check_options
 from export.trt_cache import EngineCache, cache_key, timing_cache_path
 from export.trt_check import refuse
-from export.trt_progress import Progress
 from export.trt_record import new_record, renamed
 from export.trt_request import EngineRequest, choose_profile
 from granet.errors import ParityError, UserError
+from granet.progress import Progress
 from runtime.cuda.choose import open_cuda
 from runtime.cuda.contract import Gpu
 from runtime.engine_record import EngineRecord, record_path, write_record

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from threading import Event, Thread
 from typing import Any, TypeVar
 
+from granet.progress import Progress
 from runtime.tensorrt_flavour import Flavour
 
-Progress = Callable[[float, str], None]
 """Called with the share that is done, 0 to 1, and the name of what is being done."""
 
 T = TypeVar("T")
@@ -92,7 +92,7 @@ def new_monitor(flavour: Flavour, progress: Progress) -> Any:
                 weight /= self.steps[name]
             self.share = min(1.0, max(self.share, share))  # a phase may end before its step is counted
             try:
-                progress(self.share, phase)
+                progress(self.share, 1.0, phase)
             except BaseException as error:  # noqa: BLE001 - must not go through TensorRT's C++
                 self.fault, self.stopped = error, True
 

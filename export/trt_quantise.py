@@ -12,8 +12,9 @@ from calibration.picture_sets import DirectoryPictures, PictureSet
 from calibration.table import read_table, require_for, write_table
 from export.quantisation import meet_budget, open_subject
 from export.quantised_file import save_quantised
-from export.trt_source import quantisation_of
+from export.trt_source import is_there, quantisation_of
 from granet.errors import ParityError, UserError
+from granet.progress import Progress, labelled
 from granet.rain import add_rain, render_rain, sample_rain
 from granet.scenes import street
 from runtime.engines.onnx_model import OnnxModel
@@ -38,8 +39,6 @@ A_STREET = 16
 
 HEAVINESS = (0.1, 0.6)
 """Of the rain that is drawn, from drizzle to a shower."""
-
-Progress = Callable[[float, str], None]
 
 
 class DrawnPictures(PictureSet):
@@ -99,9 +98,7 @@ class Quantisation:
         return self.table or self.directory / f"{self.source.stem}.calibration.json"
 
 
-def quantise_model(
-    wanted: Quantisation, say: Callable[[str], None], progress: Callable[[str, float, str], None]
-) -> Path:
+def quantise_model(wanted: Quantisation, say: Callable[[str], None], progress: Progress) -> Path:
     """Calibrates and quantises as ``granet-export calibrate`` and ``quantize`` do by default.
 
     What is there already is used if it was made of this very model.
@@ -109,7 +106,7 @@ def quantise_model(
     Args:
         wanted: what is to be made.
         say: told what a person should know, a line at a time.
-        progress: called with the stage, the share of it that is done, and the last picture or layer.
+        progress: called after each picture and each layer.
 
     Returns:
         The path of the quantised model.
@@ -119,13 +116,7 @@ def quantise_model(
         UserError: for files that do not fit together, or pictures that do not do.
     """
     path = wanted.path
-    if path.exists() and not wanted.overwrite:
-        if not _is(wanted, path):
-            raise UserError(
-                f"{path} exists and is not what this engine is made from: add --overwrite to replace it, or "
-                "name the engine in another directory with -o"
-            )
-        say(f"using {path}, which was made from {wanted.source}")
+    if not wanted.overwrite and is_there(path, wanted.source, lambda: _was_made_so(wanted, path), say):
         return path
     table = _table(wanted, say, progress)
     say(f"quantising {wanted.source} to {path}")
@@ -137,7 +128,7 @@ def quantise_model(
         None,
         wanted.images,
         JUDGES,
-        lambda share, last: progress("quantising", share, last),
+        labelled(progress, "quantising"),
     )
     result = meet_budget(subject, (), None, None, progress)
     if result.report.misses():
@@ -155,7 +146,7 @@ def quantise_model(
     return path
 
 
-def _is(wanted: Quantisation, path: Path) -> bool:
+def _was_made_so(wanted: Quantisation, path: Path) -> bool:
     """Whether ``path`` was quantised from this model, with the table that is named or beside it."""
     try:
         metadata = OnnxModel.open(path).metadata
@@ -169,9 +160,7 @@ def _is(wanted: Quantisation, path: Path) -> bool:
     return same and (wanted.table is None or made.get("table_sha256") == sha256_of(wanted.table))
 
 
-def _table(
-    wanted: Quantisation, say: Callable[[str], None], progress: Callable[[str, float, str], None]
-) -> Path:
+def _table(wanted: Quantisation, say: Callable[[str], None], progress: Progress) -> Path:
     """The calibration table, made if there is none."""
     path = wanted.table_path
     given = wanted.table is not None
@@ -193,7 +182,7 @@ def _table(
         pictures,
         PICTURES,
         say=say,
-        progress=lambda what, done, total, name: progress(what, done / total if total else 0.0, name),
+        progress=progress,
     )
     table = result.table(METHOD)
     write_table(path, table)

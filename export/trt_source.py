@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from granet.errors import ParityError, UserError
+from granet.progress import Progress
 from runtime.engines.onnx_model import OnnxModel
 from runtime.manifest import manifest_path, read_manifest, sha256_of
 from runtime.metadata import ModelMetadata, Precision
-from runtime.parity import CaseParity
 from runtime.parity_cases import Size
 
 QUANTISED = ("int8", "fp8")
@@ -90,9 +90,7 @@ class Exported:
         return self.directory / f"{self.checkpoint.stem}{ending}"
 
 
-def export_checkpoint(
-    wanted: Exported, overwrite: bool, say: Say, progress: Callable[[CaseParity], None]
-) -> Path:
+def export_checkpoint(wanted: Exported, overwrite: bool, say: Say, progress: Progress) -> Path:
     """Exports a checkpoint as ``granet-export onnx`` does, parity included; the path of the ONNX file.
 
     A file that is already there is used if it was made from this very checkpoint in the same form.
@@ -104,13 +102,7 @@ def export_checkpoint(
     from export.onnx_export import ExportOptions, export_onnx  # torch takes seconds to import
 
     path = wanted.path
-    if path.exists() and not overwrite:
-        if not _is(wanted, path):
-            raise UserError(
-                f"{path} exists and is not what this engine is made from: add --overwrite to replace it, or "
-                "name the engine in another directory with -o"
-            )
-        say(f"using {path}, which was made from {wanted.checkpoint}")
+    if not overwrite and is_there(path, wanted.checkpoint, lambda: _was_made_so(wanted, path), say):
         return path
     say(f"exporting {wanted.checkpoint} to {path}")
     options = ExportOptions(size=wanted.size, precision=wanted.precision, overwrite=overwrite)
@@ -126,7 +118,30 @@ def export_checkpoint(
     return path
 
 
-def _is(wanted: Exported, path: Path) -> bool:
+def is_there(path: Path, source: Path, was_made_so: Callable[[], bool], say: Say) -> bool:
+    """Whether a step need not be done again: its file exists and was made in this very way.
+
+    Args:
+        path: the file that the step makes.
+        source: what it makes it from.
+        was_made_so: looks into the file.
+        say: is told that the file is used.
+
+    Raises:
+        UserError: if another file has the name.
+    """
+    if not path.exists():
+        return False
+    if not was_made_so():
+        raise UserError(
+            f"{path} exists and is not what this engine is made from: add --overwrite to replace it, or "
+            "name the engine in another directory with -o"
+        )
+    say(f"using {path}, which was made from {source}")
+    return True
+
+
+def _was_made_so(wanted: Exported, path: Path) -> bool:
     with suppress(UserError):
         found = OnnxModel.open(path).metadata
         size = None

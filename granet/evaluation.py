@@ -17,6 +17,7 @@ from granet.datasets import Dataset, Pair
 from granet.errors import UserError
 from granet.metrics import METRICS, Metric, Quality, Scores, score
 from granet.pictures import Pixels
+from granet.progress import Progress
 
 Derain = Callable[[Pixels], Pixels]
 """uint8 1 x H x W x 3, RGB -> the rain-free image, of the same shape."""
@@ -27,7 +28,6 @@ Stages = tuple[Pixels, Pixels, Pixels]
 RAINY = "rainy input"
 MASK, COARSE, FINE = "mask", "coarse", "fine"
 
-Progress = Callable[[int, str], None]
 """Told how many pictures are done and the name of the last."""
 
 
@@ -209,12 +209,13 @@ def _evaluation(
     dataset: Dataset, entries: Callable[[Pair], Sequence[Entry]], limit: int | None, progress: Progress
 ) -> Evaluation:
     rows: list[Row] = []
-    for index in range(min(len(dataset), limit or len(dataset))):
+    count = min(len(dataset), limit or len(dataset))
+    for index in range(count):
         pair = dataset.read(index)
         try:
             scores = {entry.subject: score(entry.picture, entry.truth) for entry in entries(pair)}
         except UserError as error:  # an engine and a metric do not know which picture it was
             raise UserError(f"{dataset.spec}: {pair.name}: {error}") from error
         rows.append(Row(pair.name, scores))
-        progress(len(rows), pair.name)
+        progress(len(rows), count, pair.name)
     return Evaluation(dataset.spec, dataset.title, len(dataset), tuple(rows))

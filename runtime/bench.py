@@ -6,7 +6,7 @@ that, for each engine in a process of its own (:mod:`runtime.alone`).
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from granet.errors import UserError
+from granet.progress import Progress, no_progress
 from runtime.alone import AloneRun, run_alone
 from runtime.bench_report import BenchReport, BenchResult
 from runtime.engine import Engine
@@ -35,9 +36,6 @@ _WHAT_RUNS_WHERE = "checkpoints run in torch, engines in tensorrt, ONNX files in
 
 _TIMING_SHARE = 0.8
 """Of the progress; the rest is measuring memory."""
-
-Progress = Callable[[str, float], None]
-"""Told what was done, and the share of all that is done, in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ def measure_bench(
     size: Size | None = None,
     frames: int = 20,
     warm_up: int = 3,
-    progress: Progress = lambda done, share: None,
+    progress: Progress = no_progress,
 ) -> BenchReport:
     """Measures engines on frames of synthetic rain.
 
@@ -95,7 +93,7 @@ def measure_bench(
         size: (height, width) in pixels; by default that of the static models.
         frames: timed, of each engine; at least 1.
         warm_up: frames of each engine that are not timed.
-        progress: called after each step.
+        progress: called after each step, with the share that is done.
 
     Raises:
         UserError: if one cannot be opened or run, or static models are of different sizes and
@@ -113,7 +111,8 @@ def measure_bench(
         info = timing.engine.info
         alone = run_alone(one.model, size, device=info.device, backend=info.backend)
         results.append(timing.result(timings[0], plan, alone))
-        progress(f"memory of {info.model}", _TIMING_SHARE + (1 - _TIMING_SHARE) * (index + 1) / len(subjects))
+        share = _TIMING_SHARE + (1 - _TIMING_SHARE) * (index + 1) / len(subjects)
+        progress(share, 1.0, f"memory of {info.model}")
     return BenchReport(this_machine(), size, frames, warm_up, tuple(results))
 
 
@@ -164,7 +163,8 @@ def _take_turns(timings: list[_Timing], size: Size, frames: int, warm_up: int, p
                 timing.engine.run(picture)
             else:
                 timing.take(picture)
-        progress("warm-up" if index < warm_up else "timing", _TIMING_SHARE * (index + 1) / (warm_up + frames))
+        share = _TIMING_SHARE * (index + 1) / (warm_up + frames)
+        progress(share, 1.0, "warm-up" if index < warm_up else "timing")
 
 
 def _common_size(engines: Sequence[Engine]) -> Size:

@@ -14,6 +14,7 @@ import typer
 
 from granet.console import DebugOption, Interrupted, Notes, UsageError, run_app, say
 from granet.errors import UserError
+from granet.progress import terminal_progress
 from granet.signals import on_interrupt
 from runtime.address_variables import expanded
 from runtime.camera_options import parse_camera_options
@@ -24,7 +25,6 @@ from runtime.open import open_engine
 from runtime.outputs import Outputs, View, open_outputs, open_page
 from runtime.packaged import packaged_model
 from runtime.pipeline import Pipeline
-from runtime.progress import progress_bar
 from runtime.rebuild import open_or_rebuild
 from runtime.shared_engine import SharedEngine
 from runtime.sinks.several import SeveralSinks
@@ -346,8 +346,7 @@ def _run(
 ) -> None:
     info, limit = source.info, wanted.limit
     say(f"{_describe(info)} -> {sink.name}, with {engine.info.model} ({engine.info.description})")
-    total = info.frames if limit is None else min(limit, info.frames or limit)
-    with status_line([source.health]) if info.live else progress_bar(total) as progress:
+    with status_line([source.health]) if info.live else terminal_progress("frames", "fps") as progress:
         pipeline = Pipeline(
             source,
             engine,

@@ -11,10 +11,10 @@ import numpy as np
 import typer
 
 from granet.console import DebugOption, Notes, run_app, say
+from granet.progress import terminal_progress
 from granet.rain import add_rain, render_rain, sample_rain
 from granet.scenes import street
 from runtime.frame import Frame
-from runtime.progress import progress_bar
 from runtime.sinks.video import VideoSink
 from runtime.sources.base import StreamInfo
 
@@ -43,13 +43,13 @@ def make(
     sink.start("rgb")
     finished = False
     try:
-        with progress_bar(count) as progress:
+        with terminal_progress("frames", "fps") as progress:
             for index in range(count):
                 time = index / RATE
                 clean = street(HEIGHT, WIDTH, time, seed)
                 pixels = add_rain(clean, render_rain(rain, HEIGHT, WIDTH, time))
                 sink.write(Frame(pixels, index, index, Fraction(1, RATE)))
-                progress(index + 1)
+                progress(index + 1, count, "")
         sink.finish()
         finished = True
     finally:

@@ -8,7 +8,7 @@ from granet.datasets import Dataset
 from granet.errors import UserError
 from granet.evaluation import Evaluation, evaluate, evaluate_dry, evaluate_stages
 from granet.evaluation_tables import ablation_of
-from granet.progress import progress_line
+from granet.progress import terminal_progress
 from runtime.evaluated_models import EvaluatedModel
 
 
@@ -52,8 +52,8 @@ def measure_results(
     derain = {model.name: model.derain for model in models}
     evaluations = []
     for dataset in datasets:
-        with progress_line(dataset.title, _count(dataset, limit)) as show:
-            evaluations.append(evaluate(dataset, derain, limit, show))
+        with terminal_progress(dataset.title) as progress:
+            evaluations.append(evaluate(dataset, derain, limit, progress))
     return evaluations
 
 
@@ -70,8 +70,8 @@ def measure_stages(
         stages = model.open_stages()
         measured[model.name] = []
         for dataset in datasets:
-            with progress_line(f"{dataset.title}, stages", _count(dataset, limit)) as show:
-                measured[model.name].append(evaluate_stages(dataset, stages, limit, show))
+            with terminal_progress(f"{dataset.title}, stages") as progress:
+                measured[model.name].append(evaluate_stages(dataset, stages, limit, progress))
     return measured
 
 
@@ -82,8 +82,8 @@ def measure_dry(dataset: Dataset, models: Sequence[EvaluatedModel], limit: int |
         UserError: if a picture cannot be read or computed on.
     """
     derain = {model.name: model.derain for model in models}
-    with progress_line(dataset.title, _count(dataset, limit)) as show:
-        return evaluate_dry(dataset, derain, limit, show)
+    with terminal_progress(dataset.title) as progress:
+        return evaluate_dry(dataset, derain, limit, progress)
 
 
 def checkpoints(models: Sequence[EvaluatedModel], what: str) -> list[EvaluatedModel]:
@@ -108,7 +108,3 @@ def settings_of_table2(models: Sequence[EvaluatedModel]) -> dict[str, str]:
     """
     settings = {model.name: ablation_of(model.config) for model in models}
     return {name: setting for name, setting in settings.items() if setting is not None}
-
-
-def _count(dataset: Dataset, limit: int | None) -> int:
-    return min(len(dataset), limit or len(dataset))

@@ -1,11 +1,15 @@
 """Addresses to listen on: ``[HOST]:PORT``."""
 
+import re
 import socket
+from ipaddress import ip_address
 
 from granet.console import UsageError
 from granet.errors import UserError
 
 LOOPBACK = "127.0.0.1"
+
+_HOST = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::[0-9]{1,5})?")
 
 
 def parse_listen(text: str) -> tuple[str, int]:
@@ -27,8 +31,22 @@ def family_of(host: str) -> socket.AddressFamily:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a server that listens on ``host``."""
-    return host in ("localhost", "::1") or host.startswith("127.")
+    """Whether ``host`` is ``localhost`` or an address that only this machine reaches.
+
+    Other names never are, whatever they look like (``127.evil.example``).
+    """
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def host_of(header: str) -> str | None:
+    """The host that a ``Host`` header names, without port and brackets; ``None`` if it is not valid."""
+    match = _HOST.fullmatch(header.strip())
+    return match and (match["six"] or match["name"])
 
 
 def cannot_listen(host: str, port: int, error: OSError) -> UserError:

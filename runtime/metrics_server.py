@@ -1,14 +1,13 @@
 """Figures for Prometheus, over HTTP at ``/metrics``: what :mod:`runtime.health` counted, when asked."""
 
-import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from socketserver import TCPServer, ThreadingMixIn
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from http import HTTPStatus
+from typing import Any
 
 from granet.extras import missing_packages
 from runtime.health import LATENCY_BOUNDS, STATES, Health, HealthSnapshot
-from runtime.listen import cannot_listen, family_of, url_of
+from runtime.http_server import HttpServer, Request, Response
 
 try:
     from prometheus_client import CollectorRegistry, make_wsgi_app
@@ -90,43 +89,35 @@ def metrics_server(listen: tuple[str, int], healths: Sequence[Health]) -> Iterat
     """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(HealthCollector(healths))
+    server = HttpServer(listen, _answers(registry), "metrics")
     try:
-        server = make_server(
-            listen[0], listen[1], make_wsgi_app(registry), _server_class(listen[0]), handler_class=_Silent
-        )
-    except OSError as error:
-        raise cannot_listen(*listen, error) from error
-    # Not prometheus-client's own: it takes half a second to stop.
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="metrics", daemon=True)
-    thread.start()
-    try:
-        yield url_of(listen[0], server.server_port) + "metrics"
+        yield f"{server.url}metrics"
     finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        server.close()
 
 
-class _Silent(WSGIRequestHandler):
-    timeout = 10.0
+def _answers(registry: CollectorRegistry) -> Callable[[Request], Response]:
+    """prometheus-client's own application, which chooses the format and compresses."""
+    application = make_wsgi_app(registry)
 
-    def log_message(self, format: str, *arguments: object) -> None:
-        """Requests are not told."""
+    def respond(request: Request) -> Response:
+        environment = {
+            "REQUEST_METHOD": "GET",
+            "PATH_INFO": request.path,
+            "QUERY_STRING": request.query,
+            "HTTP_ACCEPT": request.headers.get("Accept"),
+            "HTTP_ACCEPT_ENCODING": request.headers.get("Accept-Encoding"),
+        }
+        started: dict[str, Any] = {}
 
+        def start(status: str, headers: list[tuple[str, str]]) -> None:
+            started.update(status=HTTPStatus(int(status.split()[0])), headers=dict(headers))
 
-def _server_class(host: str) -> type[WSGIServer]:
-    class Server(ThreadingMixIn, WSGIServer):
-        address_family = family_of(host)
-        daemon_threads = True
-        block_on_close = False
+        body = b"".join(application(environment, start))
+        kind = started["headers"].pop("Content-Type", "text/plain")
+        return Response(kind, body, started["status"], started["headers"])
 
-        def server_bind(self) -> None:
-            """Binds without asking a name server for the host's name, which can take long."""
-            TCPServer.server_bind(self)
-            self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
-            self.setup_environ()
-
-    return Server
+    return respond
 
 
 def _buckets(now: HealthSnapshot) -> list[tuple[str, float]]:

@@ -6,13 +6,14 @@ the share of values that differ, and not to a largest difference, which is repor
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from granet.errors import UserError
+from granet.progress import Progress, no_progress
 from runtime.engine import Engine
 from runtime.frame import Pixels
 from runtime.parity_cases import ParityCase
@@ -158,7 +159,7 @@ def measure_parity(
     engine: Engine,
     cases: Iterable[ParityCase],
     budget: ParityBudget,
-    progress: Callable[[CaseParity], None] = lambda case: None,
+    progress: Progress = no_progress,
 ) -> ParityReport:
     """Runs both engines on every case.
 
@@ -178,7 +179,7 @@ def measure_parity(
     for case in cases:
         result = _compare(case, reference.run(case.frames), engine.run(case.frames))
         results.append(result)
-        progress(result)
+        progress(len(results), None, f"{result.name} {result.psnr_db:.1f} dB")
     if not results:
         raise UserError("there is nothing to compare on")
     return ParityReport(engine.info.description, reference.info.description, budget, tuple(results))

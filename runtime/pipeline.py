@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from granet.errors import UserError
+from granet.progress import Progress, no_progress
 from runtime.dry import DrySkipper
 from runtime.engine import Engine
 from runtime.frame import Frame
@@ -107,11 +108,13 @@ class Pipeline:
         limit: int | None = None,
         say: Say = lambda message: None,
         announce: Say = lambda message: None,
-        progress: Callable[[int], None] = lambda written: None,
+        progress: Progress = no_progress,
     ) -> None:
         self._source, self._engine, self._sink = source, engine, sink
         self._compare, self._limit = compare, limit
         self._say, self._progress = say, progress
+        frames = source.info.frames
+        self._total = frames if limit is None else min(limit, frames or limit)
         self._live = source.info.live
         self.health: Health = source.health
         self._steps = FrameSteps(
@@ -240,7 +243,7 @@ class Pipeline:
         self._tally.written += 1
         self._tally.latency.add(latency)
         self.health.frame_out(latency)
-        self._progress(self._tally.written)
+        self._progress(self._tally.written, self._total, "")
 
     def _guarded(self, stage: Callable[[], None]) -> None:
         """Runs a stage in its thread; its error ends the run and is raised in the calling thread."""

@@ -1,12 +1,13 @@
 """One line on a terminal that says how live streams fare; silence elsewhere."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.live import Live
 from rich.text import Text
 
 from granet.console import stderr
+from granet.progress import Progress, no_progress
 from runtime.figures import Figures, LiveFigures
 from runtime.health import Health
 
@@ -32,17 +33,17 @@ def status_text(now: Figures) -> str:
 
 
 @contextmanager
-def status_line(healths: Sequence[Health]) -> Iterator[Callable[[int], None]]:
+def status_line(healths: Sequence[Health]) -> Iterator[Progress]:
     """Shows a line a stream while it lasts, and takes it away at the end.
 
     Args:
         healths: of the streams.
 
     Yields:
-        A function to be called after each frame, as a progress bar's is.
+        What a pipeline calls after each frame; the line does not need it.
     """
     if not stderr.is_terminal:
-        yield lambda written: None
+        yield no_progress
         return
     streams = [LiveFigures(health) for health in healths]
 
@@ -55,4 +56,4 @@ def status_line(healths: Sequence[Health]) -> Iterator[Callable[[int], None]]:
 
     # Drawn by a thread of its own: a stalled stream has no frames, and that must be seen.
     with Live(get_renderable=render, console=stderr, transient=True, refresh_per_second=1 / _EVERY):
-        yield lambda written: None
+        yield no_progress

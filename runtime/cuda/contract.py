@@ -5,18 +5,17 @@ context; ``cuda-bindings`` comes as a wheel. :func:`runtime.cuda.choose.open_cud
 and the engine's description says which.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, NewType
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from typing_extensions import Self
 
 from granet.errors import UserError
+from runtime.closing import Closing
 
 Stream = NewType("Stream", object)
 Event = NewType("Event", object)
@@ -46,7 +45,7 @@ class CudaError(UserError):
     """A call of CUDA failed. One line."""
 
 
-class Cuda(ABC):
+class Cuda(Closing):
     """CUDA on one GPU, for the one thread that opened it; that thread makes every call.
 
     Who asks for a thing releases it, once, and before :meth:`close`. Every method raises
@@ -150,16 +149,6 @@ class Cuda(ABC):
     @abstractmethod
     def close(self) -> None:
         """Leaves the device; nothing may be used after it. Only once."""
-
-    def __enter__(self) -> Self:
-        """Itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Closes."""
-        self.close()
 
 
 def dotted(version: int) -> str:

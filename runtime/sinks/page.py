@@ -1,14 +1,12 @@
 """A web page: the picture as it comes, input and result against each other, and live figures."""
 
-import threading
-
 from runtime.figures import LiveFigures
 from runtime.frame import Colour, Frame
 from runtime.health import Health
-from runtime.listen import is_loopback, url_of
+from runtime.http_server import HttpServer
 from runtime.sinks.base import Sink
 from runtime.sinks.page_pictures import PagePictures
-from runtime.sinks.page_server import PageServer
+from runtime.sinks.page_server import PageAnswers
 from runtime.sources.base import Say
 
 
@@ -32,16 +30,16 @@ class PageSink(Sink):
     def __init__(self, listen: tuple[str, int], health: Health, say: Say) -> None:
         self._health = health
         self._pictures: PagePictures | None = None
-        self._server = PageServer(listen, LiveFigures(health).now)
-        self.name = url_of(listen[0], self._server.server_address[1])
-        if not is_loopback(listen[0]):
+        self._answers = PageAnswers(LiveFigures(health).now)
+        self._server = HttpServer(listen, self._answers, "page")
+        self.name = self._server.url
+        if not self._server.loopback_only:
             say(f"{self.name}: everyone who reaches this machine can look; there is no password")
-        threading.Thread(target=self._server.serve_forever, args=(0.1,), name="page", daemon=True).start()
 
     def start(self, colour: Colour) -> None:
         """Begins to show pictures."""
         super().start(colour)
-        self._pictures = self._server.pictures = PagePictures(colour, self._health.banner)
+        self._pictures = self._answers.pictures = PagePictures(colour, self._health.banner)
 
     def write(self, frame: Frame, before: Frame | None = None) -> None:
         """Shows a frame; costs nothing if nobody looks."""
@@ -54,6 +52,4 @@ class PageSink(Sink):
 
     def abort(self) -> None:
         """Stops serving."""
-        if not self._server.ending:
-            self._server.shutdown()
-            self._server.close()
+        self._server.close()

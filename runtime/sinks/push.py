@@ -1,6 +1,5 @@
 """Pushes the picture to an RTSP or RTMP server, and comes back when the server does."""
 
-import random
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,10 +14,8 @@ from runtime.sinks.base import Sink
 from runtime.sinks.letterbox import letterboxed
 from runtime.sinks.pace import Pace
 from runtime.sinks.push_connection import PushConnection
+from runtime.sources.backoff import Backoff
 from runtime.sources.base import Say, StreamInfo
-
-RETRY = (1.0, 10.0)
-"""Seconds until a lost server is tried again: the first wait, which doubles, and the longest."""
 
 _SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps")
 
@@ -32,9 +29,8 @@ class PushSink(Sink):
     """H.264 without sound, in the size of the first frame, shrunk by a pixel where a side is odd.
 
     The server is looked for when the first frame comes. While it cannot be reached a live source's
-    frames are dropped and counted, and it is tried again after a second, two, four ... ten, give or take
-    a quarter. A file, of which no frame may be lost, is sent as fast as it plays, and a lost server is
-    an error.
+    frames are dropped and counted, and it is tried again after waits that ``backoff`` makes. A file, of
+    which no frame may be lost, is sent as fast as it plays, and a lost server is an error.
 
     Args:
         url: ``rtsp``, ``rtsps``, ``rtmp`` or ``rtmps``.
@@ -42,6 +38,7 @@ class PushSink(Sink):
         say: is told when the server is lost and when it is back.
         health: counts lost servers and dropped frames.
         clock: seconds that only go forward.
+        backoff: makes the waits between attempts; ``None`` for one of the usual waits.
     """
 
     def __init__(
@@ -52,6 +49,7 @@ class PushSink(Sink):
         *,
         health: Health,
         clock: Callable[[], float] = time.monotonic,
+        backoff: Backoff | None = None,
     ) -> None:
         self.name = _shown(url)
         self._url, self._say, self._health, self._clock = url, say, health, clock
@@ -61,9 +59,9 @@ class PushSink(Sink):
         self._pace = Pace(live=info.live, clock=clock)
         self._connection: PushConnection | None = None
         self._size: tuple[int, int] | None = None
-        self._wait, self._retry_at = RETRY[0], 0.0
+        self._backoff, self._retry_at = backoff or Backoff(), 0.0
+        self._sending_since: float | None = None
         self._lost_at: float | None = None
-        self._random = random.Random()
 
     def write(self, frame: Frame, before: Frame | None = None) -> None:
         """Sends a frame, or drops a live source's while the server is away."""
@@ -112,9 +110,12 @@ class PushSink(Sink):
             connection.kill()
 
     def _tell_return(self) -> None:
+        now = self._clock()
+        if self._sending_since is None:
+            self._sending_since = now
         if self._lost_at is not None:
-            self._say(f"{self.name}: sending again after {self._clock() - self._lost_at:.0f} s")
-        self._lost_at, self._wait = None, RETRY[0]
+            self._say(f"{self.name}: sending again after {now - self._lost_at:.0f} s")
+        self._lost_at = None
 
     def _lose(self, error: Exception) -> None:
         self.abort()
@@ -124,8 +125,10 @@ class PushSink(Sink):
         if self._lost_at is None:
             self._lost_at = now
             self._say(f"{error}; trying again until the server is back")
-        self._retry_at = now + self._wait * self._random.uniform(0.75, 1.25)
-        self._wait = min(2 * self._wait, RETRY[1])
+        if self._sending_since is not None:
+            self._backoff.lived(now - self._sending_since)
+        self._sending_since = None
+        self._retry_at = now + self._backoff.wait()
 
 
 def _shown(url: str) -> str:

@@ -17,13 +17,11 @@ from runtime.sinks.containers import container_for
 from runtime.sinks.part_file import check_file
 from runtime.sinks.sound_track import can_hold
 from runtime.sinks.video import VideoSink
+from runtime.sources.backoff import Backoff
 from runtime.sources.base import Say, SoundPacket, StreamInfo
 
 ROOM = 64 * 2**20
 """Bytes that must be free before a recording resumes: less would be full again within seconds."""
-
-RETRY = (1.0, 10.0)
-"""Seconds until the first try to resume, which double from try to try, and their most."""
 
 
 def free_bytes(directory: Path) -> int:
@@ -47,6 +45,7 @@ class RecordingSink(Sink):
         overwrite: whether a first file that exists may be replaced.
         health: counts what failed, and the frames that are not recorded.
         clock: seconds that only go forward.
+        backoff: makes the waits between tries to resume; ``None`` for one of the usual waits.
 
     Raises:
         UserError: if the destination is refused, see :class:`VideoSink`.
@@ -61,6 +60,7 @@ class RecordingSink(Sink):
         overwrite: bool,
         health: Health,
         clock: Callable[[], float] = time.monotonic,
+        backoff: Backoff | None = None,
     ) -> None:
         self.name = destination
         self._info = _with_sound_for(destination, info, say)
@@ -69,7 +69,8 @@ class RecordingSink(Sink):
         self._files = 0
         self._video: VideoSink | None = self._next_file()
         self._stopped_at = 0.0
-        self._wait, self._retry_at = RETRY[0], 0.0
+        self._backoff, self._retry_at = backoff or Backoff(), 0.0
+        self._begun_at = clock()
         self._lost = 0
 
     def start(self, colour: Colour) -> None:
@@ -95,7 +96,7 @@ class RecordingSink(Sink):
                 f"recording again after {gap:.0f} s, into {self._video.name}; "
                 f"{self._lost} frames are not recorded"
             )
-            self._lost, self._wait = 0, RETRY[0]
+            self._lost = 0
 
     def write_sound(self, packets: list[SoundPacket]) -> None:
         """See :meth:`Sink.write_sound`."""
@@ -134,8 +135,8 @@ class RecordingSink(Sink):
                 f"ALARM: recording stopped: {error}; all else goes on, and the recording resumes in a new "
                 "file when it can"
             )
-        self._retry_at = now + self._wait
-        self._wait = min(2 * self._wait, RETRY[1])
+        self._backoff.lived(now - self._begun_at)
+        self._retry_at = now + self._backoff.wait()
         self._lose()
 
     def _lose(self) -> None:
@@ -146,8 +147,7 @@ class RecordingSink(Sink):
         now = self._clock()
         if now < self._retry_at:
             return False
-        self._retry_at = now + self._wait
-        self._wait = min(2 * self._wait, RETRY[1])
+        self._retry_at = now + self._backoff.wait()
         try:
             if free_bytes(Path(self.name).parent) < ROOM:
                 return False
@@ -155,6 +155,7 @@ class RecordingSink(Sink):
         except (UserError, OSError):
             return False
         self._video.start(self._colour)
+        self._begun_at = now
         return True
 
     def _next_file(self) -> VideoSink:

@@ -1,4 +1,4 @@
-"""How long to wait before a connection is opened again."""
+"""How long to wait before a connection, or whatever else failed, is tried again."""
 
 import random
 
@@ -31,7 +31,7 @@ class Backoff:
         return wait
 
     def lived(self, seconds: float) -> None:
-        """A connection gave frames for ``seconds``. If that is longer than the first wait, they begin anew.
+        """What was tried worked for ``seconds``. If that is longer than the first wait, waits begin anew.
 
         So a server that takes every connection and drops it at once is not asked every second.
         """

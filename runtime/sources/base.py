@@ -1,20 +1,19 @@
 """What a source is: frames one after another, and what is known about them beforehand."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Literal, TypeAlias
 
 import av
 from av.audio.stream import AudioStream
 from av.packet import Packet
-from typing_extensions import Self
 
 from granet.errors import UserError
+from runtime.closing import Closing
 from runtime.colour_tags import ColourTags
 from runtime.frame import Colour, Frame, Pixels
 from runtime.health import Health
@@ -101,7 +100,7 @@ class Picture(Frame):
     gray: bool = False
 
 
-class Source(ABC):
+class Source(Closing):
     """Frames in order. Constructing one opens it; wrong input is refused there if it can be seen there.
 
     One thread iterates over :meth:`frames`; another may call :meth:`sound`.
@@ -133,18 +132,8 @@ class Source(ABC):
         """Audio packets read since the last call, in the order of the file."""
         return []
 
-    def close(self) -> None:  # noqa: B027 - pictures hold nothing
+    def close(self) -> None:
         """Releases the input. May be called twice, and from any thread.
 
         An input that another thread is waiting for (a silent server) is left to the end of the process.
         """
-
-    def __enter__(self) -> Self:
-        """Itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Closes."""
-        self.close()

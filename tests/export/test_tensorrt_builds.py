@@ -168,7 +168,7 @@ def test_bytes_that_are_no_model_are_a_users_error(rtx: Flavour) -> None:
 
 def test_progress_goes_up_to_the_end(rtx: Flavour, models: dict[tuple[str, bool], onnx.ModelProto]) -> None:
     told: list[float] = []
-    build(rtx, models["fp32", False], FIXED, progress=lambda share, doing: told.append(share))
+    build(rtx, models["fp32", False], FIXED, progress=lambda share, *_: told.append(share))
     assert told == sorted(told)
     assert told[0] == 0 and 0.8 < told[-1] <= 1 and len(told) > 10
 
@@ -178,7 +178,7 @@ def test_an_interruption_ends_the_build(
 ) -> None:
     told: list[float] = []
 
-    def interrupt(share: float, doing: str) -> None:
+    def interrupt(share: float, total: float | None, doing: str) -> None:
         told.append(share)
         if share > 0.2:
             raise KeyboardInterrupt

@@ -190,11 +190,11 @@ build, interrupted = make.build_engine, []
 
 def build_and_interrupt(*arguments):
     *others, progress = arguments
-    def first_step(share, doing):
+    def first_step(share, total, doing):
         if not interrupted:
             interrupted.append(doing)
             os.kill(os.getpid(), signal.SIGINT)
-        progress(share, doing)
+        progress(share, total, doing)
     return build(*others, first_step)
 
 make.build_engine = build_and_interrupt

@@ -11,6 +11,7 @@ import pytest
 
 from export.parity_check import check_parity
 from granet.errors import UserError
+from granet.progress import no_progress
 from runtime import open_engine
 from runtime.cuda.choose import PACKAGES, open_cuda
 from runtime.cuda.contract import Gpu
@@ -52,7 +53,7 @@ def test_an_engine_is_within_its_budget_of_pytorch_on_rain100l(
     if not RAIN100L.exists():
         pytest.skip("Rain100L is not there: ../shared/data/rain100l-test/rainy")
     path = engines / f"{precision}-{shapes}.engine"
-    report = check_parity(CHECKPOINT, path, RAIN100L, [], "tensorrt", "cuda", {}, lambda case: None)
+    report = check_parity(CHECKPOINT, path, RAIN100L, [], "tensorrt", "cuda", {}, no_progress)
     assert report.misses() == []
 
 
@@ -60,7 +61,7 @@ def test_an_engine_is_within_its_budget_of_pytorch_on_rain100l(
 def test_drawn_rain_and_the_hard_cases(engines: Path, precision: str) -> None:
     for shapes in ("static", "dynamic"):
         path = engines / f"{precision}-{shapes}.engine"
-        report = check_parity(CHECKPOINT, path, None, [], "tensorrt", "cuda", {}, lambda case: None)
+        report = check_parity(CHECKPOINT, path, None, [], "tensorrt", "cuda", {}, no_progress)
         assert report.misses() == []
 
 
@@ -214,7 +215,7 @@ def test_onnxruntime_is_a_second_way_to_the_gpu(models: Path, backend: str) -> N
         open_engine(path, "cuda", backend).close()
     except UserError as error:
         pytest.skip(str(error))
-    report = check_parity(CHECKPOINT, path, None, [], backend, "cuda", {}, lambda case: None)
+    report = check_parity(CHECKPOINT, path, None, [], backend, "cuda", {}, no_progress)
     if backend == "onnxruntime":
         assert report.misses() == []
     else:  # the provider may use TF32, which has float16's precision

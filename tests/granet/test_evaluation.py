@@ -11,11 +11,8 @@ from granet.datasets import Pair, open_dataset
 from granet.errors import UserError
 from granet.evaluation import RAINY, evaluate, evaluate_dry, evaluate_stages, rain_of
 from granet.pictures import Pixels
+from granet.progress import no_progress
 from tests.granet.flat_data import CLEAN, RAIN, flat, flat_dataset, halve, psnr, write_pairs
-
-
-def quiet(done: int, name: str) -> None:
-    """No progress."""
 
 
 def worse(frames: Pixels) -> Pixels:
@@ -23,7 +20,7 @@ def worse(frames: Pixels) -> Pixels:
 
 
 def test_results_stand_beside_the_rainy_input_in_the_order_of_the_models(tmp_path: Path) -> None:
-    evaluation = evaluate(flat_dataset(tmp_path), {"half": halve, "worse": worse}, None, quiet)
+    evaluation = evaluate(flat_dataset(tmp_path), {"half": halve, "worse": worse}, None, no_progress)
     assert evaluation.subjects == (RAINY, "half", "worse")
     assert [row.name for row in evaluation.rows] == ["rain-1", "rain-2", "rain-3"]
     for row, rain in zip(evaluation.rows, RAIN, strict=True):
@@ -34,7 +31,7 @@ def test_results_stand_beside_the_rainy_input_in_the_order_of_the_models(tmp_pat
 
 
 def test_means_are_of_the_decibels_and_the_worst_is_the_lowest(tmp_path: Path) -> None:
-    evaluation = evaluate(flat_dataset(tmp_path), {"half": halve}, None, quiet)
+    evaluation = evaluate(flat_dataset(tmp_path), {"half": halve}, None, no_progress)
     expected = sum(psnr(rain) for rain in RAIN) / 3
     assert evaluation.mean(RAINY, "paper").psnr_db == pytest.approx(expected, abs=1e-6)
     # Two flat pictures have the contrast of the constants alone: SSIM is its luminance term.
@@ -44,15 +41,15 @@ def test_means_are_of_the_decibels_and_the_worst_is_the_lowest(tmp_path: Path) -
 
 
 def test_the_first_pictures_alone_and_it_says_so(tmp_path: Path) -> None:
-    told: list[tuple[int, str]] = []
+    told: list[object] = []
     evaluation = evaluate(flat_dataset(tmp_path), {}, 2, lambda *done: told.append(done))
-    assert told == [(1, "rain-1"), (2, "rain-2")]
+    assert told == [(1, 2, "rain-1"), (2, 2, "rain-2")]
     assert evaluation.extent == "first 2 of 3 pictures"
-    assert evaluate(open_dataset(f"rain100l:{tmp_path}", "test"), {}, 9, quiet).extent == "3 pictures"
+    assert evaluate(open_dataset(f"rain100l:{tmp_path}", "test"), {}, 9, no_progress).extent == "3 pictures"
 
 
 def test_json_has_means_worst_and_rows(tmp_path: Path) -> None:
-    evaluation = evaluate(flat_dataset(tmp_path), {"half": halve}, 2, quiet)
+    evaluation = evaluate(flat_dataset(tmp_path), {"half": halve}, 2, no_progress)
     values = json.loads(json.dumps(evaluation.to_json(), allow_nan=False))
     assert (values["data"], values["title"]) == (f"rain100l:{tmp_path}", "Rain100L")
     assert (values["pictures"], values["of"]) == (2, 3)
@@ -66,7 +63,7 @@ def test_the_mask_is_held_against_the_rain_and_the_rest_against_the_dry_picture(
     def stages(rainy: Pixels) -> tuple[Pixels, Pixels, Pixels]:
         return flat(4), np.asarray(rainy - 4, np.uint8), flat(CLEAN)
 
-    evaluation = evaluate_stages(flat_dataset(tmp_path), stages, None, quiet)
+    evaluation = evaluate_stages(flat_dataset(tmp_path), stages, None, no_progress)
     row = evaluation.rows[1]  # rain of 20 levels
     assert evaluation.subjects == (RAINY, "coarse", "mask", "fine")
     assert row.scores["mask"].paper.psnr_db == pytest.approx(psnr(16), abs=1e-6)
@@ -83,7 +80,7 @@ def test_dry_pictures_are_held_against_themselves(tmp_path: Path) -> None:
     write_pairs(tmp_path)
     dry = open_dataset(f"clean:{tmp_path / 'clean'}", "test")
     models = {"still": lambda frames: frames, "darker": lambda frames: np.asarray(frames - 3, np.uint8)}
-    evaluation = evaluate_dry(dry, models, None, quiet)
+    evaluation = evaluate_dry(dry, models, None, no_progress)
     assert evaluation.subjects == ("still", "darker")
     assert evaluation.mean("still", "paper").psnr_db == 100
     assert evaluation.mean("darker", "paper").psnr_db == pytest.approx(psnr(3), abs=1e-6)
@@ -94,4 +91,4 @@ def test_an_error_names_the_picture(tmp_path: Path) -> None:
         raise UserError("too small")
 
     with pytest.raises(UserError, match=r"rain-1: too small$"):
-        evaluate(flat_dataset(tmp_path), {"fails": fails}, None, quiet)
+        evaluate(flat_dataset(tmp_path), {"fails": fails}, None, no_progress)

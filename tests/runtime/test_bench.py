@@ -27,7 +27,7 @@ def test_engines_are_measured_in_the_order_asked_for_and_held_against_the_first(
         [Subject(model, "openvino"), Subject(model, "onnxruntime")],
         frames=4,
         warm_up=1,
-        progress=lambda done, share: steps.append((done, share)),
+        progress=lambda done, total, label: steps.append((label, done / (total or 0))),
     )
     assert (report.size, report.frames, report.warm_up) == ((48, 64), 4, 1)
     first, second = report.results

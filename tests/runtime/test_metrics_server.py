@@ -1,3 +1,5 @@
+import gzip
+import urllib.error
 import urllib.request
 
 import pytest
@@ -60,6 +62,17 @@ def test_prometheus_reads_what_happened() -> None:
     assert value("granet_latency_seconds_sum") == pytest.approx(9.075)
 
 
+def test_metrics_are_compressed_for_who_asks_and_refused_under_another_name() -> None:
+    with metrics_server(("127.0.0.1", 0), [used_health(Clock())]) as url:
+        asked = urllib.request.Request(url, headers={"Accept-Encoding": "gzip"})
+        with urllib.request.urlopen(asked, timeout=10) as answer:
+            assert b"granet_frames_read_total" in gzip.decompress(answer.read())
+        asked = urllib.request.Request(url, headers={"Host": "127.evil.example"})
+        with pytest.raises(urllib.error.HTTPError, match="403") as refused:
+            urllib.request.urlopen(asked, timeout=10)
+        refused.value.close()
+
+
 def test_a_taken_port_is_one_line_and_a_free_one_is_given_back() -> None:
     with metrics_server(("127.0.0.1", 0), []) as url:
         port = int(url.split(":")[2].split("/")[0])
@@ -98,5 +111,5 @@ def test_figures_are_of_the_last_seconds() -> None:
 
 def test_without_a_terminal_there_is_no_status_line(capsys: pytest.CaptureFixture[str]) -> None:
     with status_line([Health("cam")]) as progress:
-        progress(1)
+        progress(1, None, "")
     assert capsys.readouterr() == ("", "")

@@ -136,7 +136,7 @@ def test_an_error_among_several_frames_ends_the_run() -> None:
 def test_stopping_finishes_the_frames_that_are_in_the_engine() -> None:
     engine, sink = SeveralAtOnce(), FakeSink()
     pipeline = Pipeline(
-        FakeSource(10_000), engine, sink, progress=lambda n: pipeline.stop() if n == 5 else None
+        FakeSource(10_000), engine, sink, progress=lambda n, *_: pipeline.stop() if n == 5 else None
     )
     pipeline.run()
     assert sink.calls[-1] == "finish" and engine.at_once == 0
@@ -176,7 +176,7 @@ def test_a_slow_sink_never_makes_frames_pile_up() -> None:
     source, sink = FakeSource(60), FakeSink(seconds=0.01)
     most = 0
 
-    def look(written: int) -> None:
+    def look(written: float, *_: object) -> None:
         nonlocal most
         most = max(most, source.given - written)
 
@@ -262,7 +262,7 @@ def test_stop_loses_nothing_that_was_read() -> None:
     sink, source = FakeSink(seconds=0.002), FakeSource(10_000)
     pipeline: Pipeline
     pipeline = Pipeline(
-        source, FakeEngine(seconds=0.01), sink, progress=lambda n: pipeline.stop() if n == 5 else None
+        source, FakeEngine(seconds=0.01), sink, progress=lambda n, *_: pipeline.stop() if n == 5 else None
     )
     summary = pipeline.run()
     # Both queues are emptied, and the one frame more that the source was asked for meanwhile.
@@ -304,7 +304,7 @@ def test_no_more_is_read_ahead_than_can_be_finished_after_a_stop(seconds: float,
     engine, source = FakeEngine(seconds=seconds), FakeSource(10_000)
     ahead: list[int] = []
 
-    def look(written: int) -> None:
+    def look(written: float, *_: object) -> None:
         # The first frame's time is not known yet.
         if written > 1 + QUEUED:
             ahead.append(source.given - written)
@@ -324,7 +324,7 @@ def test_a_stop_of_a_live_run_writes_what_was_read_and_counts_the_rest() -> None
         source,
         FakeEngine(seconds=0.02),
         sink,
-        progress=lambda n: pipeline.stop() if n == 5 else None,
+        progress=lambda n, *_: pipeline.stop() if n == 5 else None,
     )
     summary = pipeline.run()
     assert summary.frames_in == summary.frames_out + summary.dropped

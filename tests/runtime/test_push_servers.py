@@ -14,8 +14,8 @@ import pytest
 
 from runtime.frame import Frame
 from runtime.health import Health
-from runtime.sinks import push
 from runtime.sinks.push import PushSink
+from runtime.sources.backoff import Backoff
 from runtime.sources.base import StreamInfo
 from tests.media import number_of, numbered
 
@@ -82,11 +82,15 @@ def test_a_server_records_the_picture_before_and_after_it_was_started_again(
     scheme: str,
     server: Callable[[Path, int, int], list[str]],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(push, "RETRY", (0.2, 0.4))
     port, said = free_port(), list[str]()
-    sink = PushSink(f"{scheme}://127.0.0.1:{port}/live/cam", INFO, said.append, health=Health("cam"))
+    sink = PushSink(
+        f"{scheme}://127.0.0.1:{port}/live/cam",
+        INFO,
+        said.append,
+        health=Health("cam"),
+        backoff=Backoff(0.2, 0.4),
+    )
     sink.start("bgr")
     counter = itertools.count()
 

@@ -234,7 +234,9 @@ def test_a_key_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     window = FakeWindow(monkeypatch, keys=[])
     with open_source(str(make_clip(tmp_path / "a.mp4", count=30)), print) as source:
         sink = WindowSink(source.info)
-        pipeline = Pipeline(source, FakeEngine("rgb"), sink, progress=lambda n: window.keys.append(ord("q")))
+        pipeline = Pipeline(
+            source, FakeEngine("rgb"), sink, progress=lambda n, *_: window.keys.append(ord("q"))
+        )
         summary = pipeline.run()
     assert 1 <= summary.frames_out <= 3
     # What was not due yet when the key came is not shown any more.

@@ -14,8 +14,9 @@ import pytest
 from granet.errors import UserError
 from runtime.frame import Frame
 from runtime.health import Health
-from runtime.sinks import push, push_connection
+from runtime.sinks import push_connection
 from runtime.sinks.push import PushSink, is_push
+from runtime.sources.backoff import Backoff
 from runtime.sources.base import StreamInfo
 from tests.media import number_of, numbered
 
@@ -54,14 +55,11 @@ class Server(threading.Thread):
 
 
 @pytest.mark.parametrize("protocol", ["rtsp", "rtmp"])
-def test_a_server_gets_the_picture_and_gets_it_again_after_it_was_away(
-    protocol: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(push, "RETRY", (0.1, 0.3))
+def test_a_server_gets_the_picture_and_gets_it_again_after_it_was_away(protocol: str) -> None:
     url = f"{protocol}://127.0.0.1:{free_port()}/live/cam"
     said: list[str] = []
     health = Health("cam")
-    sink = PushSink(url, INFO, said.append, health=health)
+    sink = PushSink(url, INFO, said.append, health=health, backoff=Backoff(0.1, 0.3))
     sink.start("bgr")
 
     def send_until(done: object, seconds: float = 25.0) -> None:
@@ -147,24 +145,3 @@ def test_credentials_are_not_in_the_name_and_other_protocols_are_not_pushed() ->
     assert [is_push(text) for text in ("rtsp://h/x", "rtmps://h/x", "http://h/x", "out.mkv", "file:x")] == [
         True, True, False, False, False,
     ]  # fmt: skip
-
-
-def test_a_server_that_is_away_is_tried_again_ever_more_rarely_and_for_ever(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    now, tries = [0.0], list[float]()
-
-    def refused(*arguments: object, **options: object) -> None:
-        tries.append(now[0])
-        raise ConnectionRefusedError(111, "Connection refused")
-
-    monkeypatch.setattr(push, "PushConnection", refused)
-    sink = PushSink("rtsp://host/x", INFO, lambda line: None, health=Health("cam"), clock=lambda: now[0])
-    sink.start("bgr")
-    for index in range(1000):
-        now[0] = index / 5
-        sink.write(Frame(numbered(index), index, index * 3600, BASE))
-    waits = np.diff(tries)
-    for wait, expected in zip(waits, [1, 2, 4, 8, *[10] * 100], strict=False):
-        assert 0.75 * expected <= wait <= 1.25 * expected + 0.21
-    assert len(tries) > 15

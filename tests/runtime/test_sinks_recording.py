@@ -124,7 +124,7 @@ def test_a_full_disk_stops_the_recording_with_an_alarm_and_it_resumes(
     assert first > 0.5 and not list(tmp_path.glob("*.part*"))
     resource.setrlimit(resource.RLIMIT_FSIZE, tuple(full_disk))
     free = recording.ROOM
-    clock.now += 10
+    clock.now += 13
     for index in range(200, 260):
         sink.write(noise(index))
         clock.now += 1 / 30

@@ -208,19 +208,6 @@ def test_frames_have_the_colour_order_that_is_asked_for(colour: Colour) -> None:
     source.close()
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_waits_double_up_to_a_limit_with_jitter(seed: int) -> None:
-    backoff = Backoff(rng=random.Random(seed))
-    waits = [backoff.wait() for _ in range(8)]
-    for wait, nominal in zip(waits, [1, 2, 4, 8, 10, 10, 10, 10], strict=True):
-        assert 0.75 * nominal <= wait <= 1.25 * nominal
-    assert len({round(wait, 6) for wait in waits[4:]}) == 4
-    backoff.lived(0.5)
-    assert backoff.wait() > 7
-    backoff.lived(1.5)
-    assert backoff.wait() <= 1.25
-
-
 def _times(stamps: list[tuple[float | None, float]]) -> tuple[list[float], int]:
     """(times given in seconds, repairs) for (time of the stream, time of arrival)."""
     repairs: list[int] = []

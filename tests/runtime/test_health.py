@@ -38,6 +38,21 @@ def test_each_change_of_state_is_told_once_and_counted() -> None:
     assert "secret" not in repr(snapshot)
 
 
+def test_no_snapshot_has_a_password_in_it() -> None:
+    health = Health("rtsp://me:secret@cam/1")
+    for state, why in [
+        ("connecting", "is away"),  # the state that it is in already
+        ("live", ""),
+        ("stalled", "sent nothing"),
+        ("reconnecting", "refused"),
+        ("reconnecting", "no route"),
+        ("ended", "given up"),
+    ]:
+        health.enter(state, f"rtsp://me:secret@cam/1: {why}" if why else "")  # type: ignore[arg-type]
+        assert health.snapshot().detail == (f"rtsp://***@cam/1: {why}" if why else "")
+        assert "secret" not in repr(health.snapshot())
+
+
 def test_the_end_is_final() -> None:
     health = Health("cam")
     assert health.enter("ended") and not health.enter("live")

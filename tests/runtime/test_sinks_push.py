@@ -149,21 +149,75 @@ def test_credentials_are_not_in_the_name_and_other_protocols_are_not_pushed() ->
     ]  # fmt: skip
 
 
+class Away:
+    """Stands for the connection to a server: notes when it is tried, and refuses unless told otherwise."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        self.tries: list[float] = []
+        self.answers = False
+        monkeypatch.setattr(push, "PushConnection", self._open)
+
+    def _open(self, *arguments: object, **options: object) -> "Away":
+        self.tries.append(self.now)
+        return self
+
+    sending = True
+
+    def ready(self) -> bool:
+        return True
+
+    def write(self, frame: Frame, before: Frame | None) -> None:
+        if not self.answers:
+            raise ConnectionRefusedError(111, "Connection refused")
+
+    def kill(self) -> None:
+        """There is nothing to end."""
+
+    def push(self, seconds: float, rate: int) -> list[float]:
+        """Pushes a new stream for so long; when a connection was tried."""
+        start, self.tries = self.now, []
+        self.go_on(self.sink(), start + seconds, rate)
+        return [at - start for at in self.tries]
+
+    def sink(self) -> PushSink:
+        url, health = "rtsp://host/x", Health("cam")
+        sink = PushSink(url, INFO, lambda line: None, health=health, clock=lambda: self.now)
+        sink.start("bgr")
+        return sink
+
+    def go_on(self, sink: PushSink, until: float, rate: int) -> None:
+        while self.now < until:
+            sink.write(Frame(numbered(0), 0, round(self.now * 90_000), BASE))
+            self.now += 1 / rate
+
+
+def test_a_hundred_boxes_do_not_come_back_to_one_server_in_the_same_instant(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    away = Away(monkeypatch)
+    second = [away.push(2.0, rate=100)[1] for _ in range(20)]
+    assert all(0.74 <= wait <= 1.27 for wait in second)
+    # Twenty waits that are a second each, give or take a quarter: some are apart by a sixth of it at least.
+    assert max(second) - min(second) > 0.16
+
+
+def test_a_server_that_was_back_is_tried_soon_when_it_goes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    away = Away(monkeypatch)
+    sink = away.sink()
+    away.go_on(sink, 60.0, rate=20)
+    away.answers = True
+    away.go_on(sink, 80.0, rate=20)
+    away.answers, away.tries = False, []
+    away.go_on(sink, 83.0, rate=20)
+    # It is asked again about a second after it was lost, not ten as at the end of the first outage.
+    assert away.tries and away.tries[0] - 80.0 <= 1.35
+
+
 def test_a_server_that_is_away_is_tried_again_ever_more_rarely_and_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    now, tries = [0.0], list[float]()
-
-    def refused(*arguments: object, **options: object) -> None:
-        tries.append(now[0])
-        raise ConnectionRefusedError(111, "Connection refused")
-
-    monkeypatch.setattr(push, "PushConnection", refused)
-    sink = PushSink("rtsp://host/x", INFO, lambda line: None, health=Health("cam"), clock=lambda: now[0])
-    sink.start("bgr")
-    for index in range(1000):
-        now[0] = index / 5
-        sink.write(Frame(numbered(index), index, index * 3600, BASE))
+    tries = Away(monkeypatch).push(200.0, rate=5)
     waits = np.diff(tries)
     for wait, expected in zip(waits, [1, 2, 4, 8, *[10] * 100], strict=False):
         assert 0.75 * expected <= wait <= 1.25 * expected + 0.21

@@ -63,6 +63,28 @@ def test_timestamps_are_kept_exactly(tmp_path: Path, suffix: str, pts: list[int]
     assert said == []
 
 
+@pytest.mark.parametrize("rate", [Fraction(25), RATE])
+def test_the_last_picture_is_shown_for_as_long_as_it_was(tmp_path: Path, rate: Fraction) -> None:
+    """Only the duration of its packet says so: no picture follows it."""
+    source = make_clip(tmp_path / "in.mp4", count=8, rate=rate, last=3 * BASE.denominator)
+    for suffix in (".mp4", ".mov", ".mkv", ".webm"):
+        convert(source, tmp_path / f"out{suffix}")
+        with av.open(str(source)) as was, av.open(str(tmp_path / f"out{suffix}")) as now:
+            assert was.duration is not None and now.duration is not None
+            assert now.duration == pytest.approx(was.duration, abs=3000)  # of 1 us
+    before, after = shown_for(source), shown_for(tmp_path / "out.mkv")
+    assert before[-1] == 3 and before[:-1] == pytest.approx([float(1 / rate)] * 7, abs=1e-3)
+    assert after == pytest.approx(before, abs=2e-3)
+
+
+def shown_for(path: Path) -> list[float]:
+    """Seconds of each picture, in the order in which they are shown."""
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        packets.sort(key=lambda packet: packet.pts or 0)
+        return [float((packet.duration or 0) * packet.time_base) for packet in packets]
+
+
 @pytest.mark.parametrize("pts", [steps(40), UNEVEN])
 def test_matroska_keeps_timestamps_to_its_millisecond(tmp_path: Path, pts: list[int]) -> None:
     source = make_clip(tmp_path / "in.mp4", count=len(pts), pts=pts)

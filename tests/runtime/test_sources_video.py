@@ -64,6 +64,23 @@ def test_colours_are_decoded_as_the_tags_say(tmp_path: Path, tags: tuple[int, in
     assert np.abs(rgb[32, 16::32].astype(int) - BARS).max() <= 4
 
 
+@pytest.mark.parametrize("colour_range", [1, 2])
+def test_the_range_that_a_stream_states_decides_what_its_levels_mean(
+    tmp_path: Path, colour_range: int
+) -> None:
+    # FFV1 codes both ranges in the same pixel format, so that nothing but the tag tells them apart; H.264
+    # comes out of the decoder as yuvj420p, whose name is enough.
+    path = make_clip(
+        tmp_path / "bars.mkv", frames=[colour_bars()] * 2, order="rgb24", tags=(1, colour_range, 2, 2),
+        codec="ffv1", options={}, pix_fmt="yuv444p",
+    )  # fmt: skip
+    with VideoSource(str(path), print) as source:
+        frame = next(iter(source.frames("rgb")))
+    assert isinstance(frame, DecodedFrame) and frame.native is not None
+    assert frame.native.format.name == "yuv444p"
+    assert np.abs(frame.pixels[32, 16::32].astype(int) - BARS).max() <= 4
+
+
 @pytest.mark.parametrize(("size", "matrix"), [((576, 704), 6), ((720, 1280), 1)])
 def test_an_untagged_video_is_decoded_as_players_do(
     tmp_path: Path, size: tuple[int, int], matrix: int

@@ -271,3 +271,18 @@ def test_whatever_the_stamps_time_goes_forward_and_stays_near_ours(seed: int) ->
         assert time_now > last
         last = time_now
     assert abs(float(last * TIME_BASE) - (arrival - 100)) < 12
+
+
+@pytest.mark.parametrize("pace", [0.8, 0.9, 1.1, 1.25])
+def test_a_camera_whose_clock_runs_too_fast_or_too_slowly_does_not_run_away_from_ours(pace: float) -> None:
+    """No step of the stream looks wrong, and after an hour a recording would be minutes off."""
+    repairs: list[int] = []
+    clock = LiveClock(lambda: repairs.append(0))
+    seconds = [
+        float(clock.time_of(Fraction(round(index * 40 * pace), 1000), index * 0.04) * TIME_BASE)
+        for index in range(25 * 600)
+    ]
+    assert all(a < b for a, b in pairwise(seconds))
+    # Ten seconds are forgiven; what is moved for the rest is counted.
+    assert max(abs(given - index * 0.04) for index, given in enumerate(seconds)) < 11
+    assert repairs

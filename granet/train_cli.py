@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
-from enum import Enum
+from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -35,14 +35,14 @@ app = typer.Typer(
 )
 
 
-class PresetChoice(str, Enum):
+class PresetChoice(StrEnum):
     """How wide the network is."""
 
     paper = "paper"
     lite = "lite"
 
 
-class DeviceChoice(str, Enum):
+class DeviceChoice(StrEnum):
     """Where it is trained."""
 
     auto = "auto"

@@ -3,9 +3,9 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Self
 
 import numpy as np
-from typing_extensions import Self
 
 from granet.errors import UserError
 from runtime.fitting import FittingPlan, FrameFit

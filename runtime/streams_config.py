@@ -1,6 +1,6 @@
 """``granet-run --config streams.toml``: which streams there are, and what becomes of each."""
 
-import sys
+import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -65,10 +65,6 @@ def read_streams_config(path: Path) -> StreamsConfig:
     Raises:
         UserError: if it cannot be read, or anything in it is not what it must be; the line says what.
     """
-    if sys.version_info < (3, 11):
-        raise UserError("--config needs Python 3.11 or newer, which can read TOML")
-    import tomllib
-
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -7,12 +7,11 @@ from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, TypeAlias
+from typing import Literal, Self, TypeAlias
 
 import av
 from av.audio.stream import AudioStream
 from av.packet import Packet
-from typing_extensions import Self
 
 from granet.errors import UserError
 from runtime.colour_tags import ColourTags

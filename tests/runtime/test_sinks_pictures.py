@@ -7,7 +7,6 @@ import pytest
 
 from granet.console import UsageError
 from granet.errors import UserError
-from runtime.compare import DIVIDER
 from runtime.pipeline import Pipeline
 from runtime.sinks.directory import DirectorySink
 from runtime.sinks.null import NullSink
@@ -74,7 +73,7 @@ def test_a_comparison_of_pictures(tmp_path: Path) -> None:
     write_picture(tmp_path / "in.png", clear)
     run(tmp_path / "in.png", tmp_path / "out.png", invert=True, compare=True)
     after = cv2.imread(str(tmp_path / "out.png"), cv2.IMREAD_UNCHANGED)
-    assert after.shape == (20, 60 + DIVIDER, 4)
+    assert after.shape == (20, 60 + 4, 4)
     assert np.array_equal(after[:, :30], clear)
     assert np.array_equal(after[:, 34:, :3], 255 - clear[..., :3])
     assert np.array_equal(after[:, 34:, 3], clear[..., 3])
@@ -247,7 +246,7 @@ def test_closing_the_window_ends_the_run(tmp_path: Path, monkeypatch: pytest.Mon
     with open_source(str(make_clip(tmp_path / "a.mp4", count=30)), print) as source:
         summary = Pipeline(source, FakeEngine(), WindowSink(source.info), compare=True).run()
     assert summary.frames_out == 2
-    assert window.shown[0].shape == (48, 64 * 2 + DIVIDER, 3)
+    assert window.shown[0].shape == (48, 64 * 2 + 4, 3)
 
 
 def test_a_file_plays_no_faster_than_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

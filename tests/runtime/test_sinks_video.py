@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from granet.errors import UserError
-from runtime.compare import DIVIDER
 from runtime.frame import Frame
 from runtime.pipeline import Pipeline
 from runtime.sinks.open import open_sink
@@ -152,7 +151,7 @@ def test_colours_and_their_tags_survive(tmp_path: Path, tags: tuple[int, int, in
         for read in (before, after):
             assert np.abs(read.frames[0][40, 16:320:32, ::-1].astype(int) - BARS).max() <= 5
         if compare:
-            right = after.frames[0][40, 320 + DIVIDER + 16 :: 32, ::-1]
+            right = after.frames[0][40, 320 + 4 + 16 :: 32, ::-1]
             assert np.abs(right.astype(int) - BARS).max() <= 5
 
 

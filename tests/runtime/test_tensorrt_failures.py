@@ -9,11 +9,13 @@ import pytest
 from granet.errors import UserError
 from runtime.cuda.contract import CudaError
 from runtime.device import Device
-from runtime.engines.tensorrt_buffers import SLOTS
 from runtime.engines.tensorrt_engine import TensorRtEngine
 from tests.runtime.engine_files import PLAN, engine_file, record
 from tests.runtime.fake_tensorrt import FakeTensorRt
 from tests.runtime.opened_engine import Opened, noise
+
+SLOTS = 3
+"""Frames in flight: one is copied in, one computed and one copied out."""
 
 Open = Callable[..., Opened]
 

@@ -173,7 +173,7 @@ class Trainer:
         """One step of the optimiser: (the loss, whether all processes are to stop)."""
         progress = self.progress
         for group in self._optimiser.param_groups:
-            group["lr"] = self._cosine_rate() if self.recipe.cosine else group["lr"]
+            group["lr"] = self.cosine_rate() if self.recipe.cosine else group["lr"]
         self._optimiser.zero_grad(set_to_none=True)
         loss = self._loss(batch)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -207,8 +207,8 @@ class Trainer:
         # Frames are channels-last as they come.
         return image if self.recipe.channels_last else image.contiguous()
 
-    def _cosine_rate(self) -> float:
-        """A cosine over what is to be done, after a short rise."""
+    def cosine_rate(self) -> float:
+        """The learning rate of the next step: a cosine over what is to be done, after a short rise."""
         if self.limits.minutes is not None:
             done = self.progress.seconds / (60 * self.limits.minutes)
         else:

@@ -72,6 +72,8 @@ class Clip:
     rotation: int = 0
     aspect: Fraction = Fraction(1)
     sound: str | None = None
+    language: str = ""
+    title: str = ""
     order: str = "bgr24"
     last: int | None = None
     """Duration of the last frame, in units of the time base; that of the others if it is not given."""
@@ -92,7 +94,11 @@ def make_clip(path: Path, count: int = 12, size: tuple[int, int] = (48, 64), **s
         video.time_base = context.time_base = clip.time_base
         if clip.rotation:
             video.set_display_rotation(clip.rotation)
+        if clip.title:
+            container.metadata["title"] = clip.title
         sound = container.add_stream(clip.sound, rate=48000) if clip.sound else None
+        if sound is not None and clip.language:
+            sound.metadata["language"] = clip.language
         for pixels, time in zip(frames, pts, strict=True):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), clip.order)
             matrix, colour_range = clip.tags[:2]

@@ -155,6 +155,7 @@ class Away:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
         self.tries: list[float] = []
+        self.said: list[str] = []
         self.answers = False
         monkeypatch.setattr(push, "PushConnection", self._open)
 
@@ -182,7 +183,7 @@ class Away:
 
     def sink(self) -> PushSink:
         url, health = "rtsp://host/x", Health("cam")
-        sink = PushSink(url, INFO, lambda line: None, health=health, clock=lambda: self.now)
+        sink = PushSink(url, INFO, self.said.append, health=health, clock=lambda: self.now)
         sink.start("bgr")
         return sink
 
@@ -217,7 +218,10 @@ def test_a_server_that_was_back_is_tried_soon_when_it_goes_again(monkeypatch: py
 def test_a_server_that_is_away_is_tried_again_ever_more_rarely_and_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    tries = Away(monkeypatch).push(200.0, rate=5)
+    away = Away(monkeypatch)
+    tries = away.push(200.0, rate=5)
+    # It is said once, not for every attempt.
+    assert len(away.said) == 1
     waits = np.diff(tries)
     for wait, expected in zip(waits, [1, 2, 4, 8, *[10] * 100], strict=False):
         assert 0.75 * expected <= wait <= 1.25 * expected + 0.21

@@ -132,6 +132,34 @@ def test_sound_is_copied_packet_by_packet(tmp_path: Path, codec: str, source: st
         assert np.allclose(np.array(after.sound_times) - float(after.times[0]), before_picture, atol=0.002)
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
+def test_a_title_and_the_language_of_the_sound_are_kept(tmp_path: Path, suffix: str) -> None:
+    clip = make_clip(tmp_path / "in.mp4", count=5, sound="aac", title="Rain in May", language="spa")
+    convert(clip, tmp_path / f"out{suffix}")
+    with av.open(str(tmp_path / f"out{suffix}")) as container:
+        assert container.metadata["title"] == "Rain in May"
+        assert container.streams.audio[0].metadata["language"] == "spa"
+        # What the input's container was is not what this one is.
+        if suffix == ".mkv":
+            assert not {"major_brand", "compatible_brands"} & {name.lower() for name in container.metadata}
+
+
+def test_what_is_not_carried_over_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "in.mkv"
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("libx264", rate=25) for _ in range(2)]
+        for stream in streams:
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for index in range(3):
+            for stream in streams:
+                frame = av.VideoFrame.from_ndarray(numbered(index), "bgr24")
+                frame.pts, frame.time_base = index, Fraction(1, 25)
+                container.mux(stream.encode(frame))
+        for stream in streams:
+            container.mux(stream.encode(None))
+    assert convert(path, tmp_path / "out.mkv") == ["not carried over: 1 video stream"]
+
+
 def test_sound_that_does_not_fit_is_an_error_not_a_silent_film(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "in.mp4", count=10, sound="aac")
     with pytest.raises(UserError, match=r"cannot hold the sound of the input \(aac\); write \.mkv"):
@@ -270,6 +298,21 @@ def test_overwrite_replaces_only_when_finished(tmp_path: Path) -> None:
         sink.finish()
     assert len(read_clip(target).frames) == 1
     assert names_in(tmp_path) == ["in.mp4", "out.mp4"]
+
+
+def test_a_file_that_another_program_made_meanwhile_is_not_replaced_and_ours_is_kept(tmp_path: Path) -> None:
+    source, target = make_clip(tmp_path / "in.mp4", count=4), tmp_path / "out.mp4"
+    with open_source(str(source), print) as frames:
+        sink = VideoSink(str(target), frames.info, print, overwrite=False)
+        sink.start("bgr")
+        for frame in frames.frames("bgr"):
+            sink.write(frame)
+        target.write_bytes(b"precious")
+        with pytest.raises(UserError, match=r"was made by another program meanwhile; ours is .*part\.mp4"):
+            sink.finish()
+        sink.abort()
+    assert target.read_bytes() == b"precious"
+    assert len(read_clip(tmp_path / ".out.part.mp4").frames) == 4
 
 
 def test_what_a_killed_run_left_is_not_overwritten(tmp_path: Path) -> None:

@@ -2,17 +2,20 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from itertools import pairwise
 
+import av
 import numpy as np
 import pytest
 
 from granet.errors import UserError
+from runtime.colour_tags import ColourTags
 from runtime.frame import Colour, Frame
 from runtime.sources.backoff import Backoff
-from runtime.sources.base import Source, StreamInfo, WrongSettingsError
+from runtime.sources.base import DecodedFrame, Source, StreamInfo, WrongSettingsError
 from runtime.sources.live_clock import LiveClock
 from runtime.sources.supervised import LiveOptions, SupervisedSource
 from tests.runtime.watching import Watcher, impatient, wait_for
@@ -237,6 +240,40 @@ def test_frames_have_the_colour_order_that_is_asked_for(colour: Colour) -> None:
     # The first was read before the order was known, those of later connections after.
     assert [next(frames).pixels[0, 0].tolist() for _ in range(3)] == [expected] * 3
     source.close()
+
+
+class ColouredCamera(FakeCamera):
+    """Gives what a decoder does, in the colours of a matrix of H.273, each picture shown for 40 ms."""
+
+    def __init__(self, matrix: int, count: int, then: Callable[[], None]) -> None:
+        super().__init__(count, then)
+        self.info = replace(self.info, matrix=matrix, colour=ColourTags(matrix=matrix))
+
+    def frames(self, colour: Colour) -> Iterator[Frame]:
+        for frame in super().frames(colour):
+            native = av.VideoFrame(8, 8, "yuv420p")
+            yield DecodedFrame(
+                frame.pixels, frame.index, frame.pts, frame.time_base, native=native, duration=40
+            )
+
+
+def test_the_decoders_picture_is_for_a_comparison_only_while_its_colours_are_those_of_the_output() -> None:
+    """A comparison copies it into a video of the first connection's colours, and a day looks green there."""
+    cameras = iter(
+        [
+            ColouredCamera(1, 1, fail),
+            ColouredCamera(6, 1, fail),
+            ColouredCamera(1, 1, partial(time.sleep, 1)),  # type: ignore[arg-type]
+        ]
+    )
+    source = SupervisedSource("fake", lambda: next(cameras), impatient())
+    frames = source.frames("bgr")
+    taken = [next(frames) for _ in range(3)]
+    source.close()
+    assert all(isinstance(frame, DecodedFrame) for frame in taken)
+    assert [getattr(frame, "native", None) is not None for frame in taken] == [True, False, True]
+    # How long a picture will be shown nobody knows of a live stream; 40 would be 40/90000 s here.
+    assert [getattr(frame, "duration", None) for frame in taken] == [0, 0, 0]
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -1,6 +1,6 @@
 """Which calibrator and how many pictures: what each costs, on pictures with truth.
 
-    python benchmarks/calibrators.py MODEL --data rain800:DIR --judge rain800:DIR --judge rain100l:DIR
+    python -m benchmarks.calibrators MODEL --data rain800:DIR --judge rain800:DIR --judge rain100l:DIR
 
 MODEL is a float32 export. It is shown each number of pictures of ``--data`` once, and a table made by each
 method from what was seen. The quantised models keep what ``granet-export quantize`` keeps at least, and are
@@ -8,6 +8,7 @@ simulated: the figures are those of no particular machine. A drop is in dB by th
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,8 +28,13 @@ from granet.options import parse_size
 from granet.progress import terminal_progress
 from runtime.machine import this_machine
 from runtime.onnx_file import read_metadata
+from runtime.packaged import FLOAT32
 
 METRIC = "paper"
+SMALLEST = [
+    str(FLOAT32), "--data", "drawn:3", "--judge", "drawn:1", "--counts", "2", "--size", "96x96", "--force",
+]  # fmt: skip
+"""What ``--smallest`` stands for: a run of seconds that does everything once. Its figures mean nothing."""
 
 
 def main() -> None:
@@ -47,6 +53,7 @@ def main() -> None:
                 DatasetPictures(open_dataset(options.data, "train")),
                 count,
                 size=parse_size(options.size) if metadata.height is None else None,
+                force=options.force,
                 say=say,
                 progress=progress,
             )
@@ -88,7 +95,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--counts", type=int, nargs="+", default=[64, 256, 512])
     parser.add_argument("--target", choices=["tensorrt", "cpu"], default="tensorrt")
     parser.add_argument("--size", default="480x320", help="that pictures are cut to for a dynamic model")
-    return parser.parse_args()
+    parser.add_argument("--force", action="store_true", help="calibrate on too few or dry pictures, too")
+    parser.add_argument("--smallest", action="store_true", help="end within seconds: only a trial run")
+    arguments = sys.argv[1:]
+    return parser.parse_args([*SMALLEST, *arguments] if "--smallest" in arguments else arguments)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the way around the engine costs: ``python benchmarks/end_to_end.py [MODEL]``.
+"""What the way around the engine costs: ``python -m benchmarks.end_to_end [MODEL]``.
 
 Two measurements, each printed as lines of markdown.
 
@@ -12,9 +12,9 @@ size rule, cropping, the queues and their threads, conversion to YUV, and drawin
   graph exported at 1080p has. What a backend does inside a call, the copy of its output included, is
   the time of the engine alone; padding, cropping and batching are not. The rule of the presets takes
   1080p as it is; a third figure has a rule that does not, so that padding and cropping are seen too.
-- In the encoder's place is one that drops the frames. Encoding costs ten times what is sought, so
-  that taking it off a measured sum would leave noise. The sink is otherwise the real one, and paints
-  the frames that the encoder would get. (x264 does not hold on to them: no copy is made for it.)
+- There is no encoder: encoding costs ten times what is sought, so that taking it off a measured sum
+  would leave noise. The sink paints the frames that the encoder would get, with what a real one paints
+  with, and drops them. (x264 does not hold on to them: no copy is made for it.)
 - The clip is a still picture, because that decodes fast, and what is sought does not depend on what
   is in the picture. Both runs open the file; starting threads and making the sink are spread over
   the frames.
@@ -30,6 +30,7 @@ is of wall time, strays by several percent; its processor times stray less.
 
 import argparse
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -37,8 +38,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
-from unittest.mock import patch
 
 import av
 import numpy as np
@@ -55,7 +54,8 @@ from runtime.open import open_engine
 from runtime.pipeline import Pipeline
 from runtime.sinks.base import Sink
 from runtime.sinks.null import NullSink
-from runtime.sinks.video import STDOUT, VideoSink
+from runtime.sinks.painter import Painter
+from runtime.sinks.video import VideoSink
 from runtime.sources.base import StreamInfo
 from runtime.sources.video import VideoSource
 
@@ -70,6 +70,9 @@ PADDING_RULE = SizeRule(multiple=64, extent=None)
 
 TARGET_MS, TARGET_RATE = 5.0, 0.95
 
+SMALLEST = ["--frames", "4", "--engine-frames", "2", "--rounds", "1"]
+"""What ``--smallest`` stands for: a run of seconds that does everything once. Its figures mean nothing."""
+
 
 class EchoEngine(GraphEngine):
     """All that is the same in every engine: its graph takes no time."""
@@ -82,23 +85,23 @@ class EchoEngine(GraphEngine):
         return (batch,)
 
 
-class DroppingMuxer:
-    """In the place of :class:`runtime.sinks.muxer.Muxer`: takes painted frames and drops them."""
+class PaintingSink(Sink):
+    """Paints what an encoder would get, and drops it."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        """Opens nothing."""
+    name = "no encoder"
 
-    def write(self, frame: av.VideoFrame) -> None:
-        """Drops the frame."""
+    def __init__(self, info: StreamInfo) -> None:
+        """For frames of a source of that ``info``."""
+        self._info = info
+        self._painter: Painter | None = None
 
-    def write_sound(self, packets: list[Any]) -> None:
-        """Drops the sound."""
-
-    def finish(self) -> None:
-        """Does nothing."""
-
-    def close(self) -> None:
-        """Does nothing."""
+    def write(self, frame: Frame, before: Frame | None = None) -> None:
+        """Paints the frame, or the comparison."""
+        if self._painter is None:
+            size = (frame.pixels.shape[0], frame.pixels.shape[1])
+            compare = before is not None
+            self._painter = Painter(size, self._info.chroma, self._info, self._colour, compare=compare)
+        self._painter.paint(frame, before)
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--frames", type=int, default=200, help="of the 1080p clip")
     parser.add_argument("--engine-frames", type=int, default=40, help="of the clip for the engine")
     parser.add_argument("--rounds", type=int, default=5)
-    return parser.parse_args()
+    parser.add_argument("--smallest", action="store_true", help="end within seconds: only a trial run")
+    arguments = sys.argv[1:]
+    return parser.parse_args([*SMALLEST, *arguments] if "--smallest" in arguments else arguments)
 
 
 def around_the_engine(engine: Engine, folder: Path, frames: int, rounds: int) -> None:
@@ -145,8 +150,7 @@ def around_the_engine(engine: Engine, folder: Path, frames: int, rounds: int) ->
         "with `--compare`": lambda: through(clip, echo, compare=True),
         "with `--compare` and padding": lambda: through(clip, padding, compare=True),
     }
-    with patch("runtime.sinks.video.Muxer", DroppingMuxer):
-        costs = [{name: 1e3 * cost_of(run).cpu / frames for name, run in runs.items()} for _ in range(rounds)]
+    costs = [{name: 1e3 * cost_of(run).cpu / frames for name, run in runs.items()} for _ in range(rounds)]
     decoding, *rest = runs
     for name in rest:
         found = [cost[name] - cost[decoding] for cost in costs]
@@ -218,10 +222,9 @@ def decode(clip: Path) -> None:
 
 
 def through(clip: Path, engine: Engine, *, compare: bool = False, sink: Sink | None = None) -> None:
-    """Runs the pipeline on a clip; without ``sink``, into a video on stdout."""
+    """Runs the pipeline on a clip; without ``sink``, up to where a video would be encoded."""
     with VideoSource(str(clip), print) as source:
-        sink = sink or VideoSink(STDOUT, source.info, print, overwrite=False)
-        Pipeline(source, engine, sink, compare=compare).run()
+        Pipeline(source, engine, sink or PaintingSink(source.info), compare=compare).run()
 
 
 def cost_of(run: Callable[[], object]) -> Cost:

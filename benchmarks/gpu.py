@@ -1,4 +1,4 @@
-"""PyTorch and TensorRT on one GPU: ``python benchmarks/gpu.py [--size 1280x720] [--gpu agx-orin]``.
+"""PyTorch and TensorRT on one GPU: ``python -m benchmarks.gpu [--size 1280x720] [--gpu agx-orin]``.
 
 Builds engines of a checkpoint in each precision, and prints, as lines of markdown, the time of a frame and
 the frames a second of
@@ -16,7 +16,7 @@ parity. With ``--gpu`` the share of the roofline's floor is printed too. What wa
 Models are exported for any size, and quantised on small drawn pictures, because that is done on the CPU; the
 engines are for ``--size`` alone. With ``--keep DIR`` all of them stay there, and a second run goes on where
 the first one ended. How much of an engine's rate is left from a file is told by ``python
-benchmarks/end_to_end.py DIR/fp16.1280x720.engine --device cuda``.
+-m benchmarks.end_to_end DIR/fp16.1280x720.engine --device cuda``.
 
 Without a GPU it says so and ends. ``--device cpu`` times PyTorch alone: it is there to try the script.
 """
@@ -24,6 +24,7 @@ Without a GPU it says so and ends. ``--device cpu`` times PyTorch alone: it is t
 import argparse
 import itertools
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -60,6 +61,9 @@ TARGETS = [
     ("fp8", "fp16", 1.4),
 ]
 """(engine, what it is held against, times as fast)."""
+
+SMALLEST = ["--size", "128x96", "--frames", "2", "--precision", "fp16", "--no-compile"]
+"""What ``--smallest`` stands for: a run of seconds that does everything once. Its figures mean nothing."""
 
 PRECISIONS = ("fp32", "fp16", "int8", "fp8")
 QUANTISED = ("int8", "fp8")
@@ -118,7 +122,11 @@ def main() -> None:
     parser.add_argument(
         "--keep", type=Path, metavar="DIR", help="keep models and engines, and use those there"
     )
-    options = parser.parse_args()
+    parser.add_argument("--smallest", action="store_true", help="end within seconds: only a trial run")
+    arguments = sys.argv[1:]
+    options = parser.parse_args([*SMALLEST, *arguments] if "--smallest" in arguments else arguments)
+    if options.device.startswith("cuda") and not torch.cuda.is_available():
+        raise SystemExit("error: no GPU that PyTorch can use; --device cpu tries the script without one")
     try:
         _run(options)
     except UserError as error:

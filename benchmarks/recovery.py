@@ -12,6 +12,7 @@ first new frame. Promised are 3 s and 2 s.
 
 import argparse
 import random
+import sys
 import time
 from collections.abc import Callable
 from statistics import median
@@ -43,6 +44,12 @@ FAULTS = {
 }
 """What breaks it, what mends it, and the seconds between: at least, at most."""
 
+CAMERAS = {"rtsp": (RtspCamera, "cam"), "http": (HttpCamera, "mjpeg")}
+"""Class and path."""
+
+SMALLEST = ["--rounds", "1", "--faults", "dropped"]
+"""What ``--smallest`` stands for: a run of seconds that does everything once. Its figures mean nothing."""
+
 
 def one(camera: Camera, watcher: Watcher, fault: str, rng: random.Random) -> tuple[float, float]:
     """Seconds until the fault was seen, and from the return to the first new frame."""
@@ -65,17 +72,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
-    wanted = parser.parse_args()
+    parser.add_argument("--cameras", nargs="+", default=list(CAMERAS), choices=list(CAMERAS))
+    parser.add_argument("--faults", nargs="+", default=list(FAULTS), choices=list(FAULTS))
+    parser.add_argument("--smallest", action="store_true", help="end within seconds: only a trial run")
+    arguments = sys.argv[1:]
+    wanted = parser.parse_args([*SMALLEST, *arguments] if "--smallest" in arguments else arguments)
     rng = random.Random(wanted.seed)
     print(this_machine())
     print("\n| | fault | seen after, s: median | most | frame after return, s: median | most |")
     print("|---|---|---:|---:|---:|---:|")
-    for kind, path in ((RtspCamera, "cam"), (HttpCamera, "mjpeg")):
+    for kind, path in (CAMERAS[name] for name in wanted.cameras):
         with (
             kind(Fake(rate=_RATE)) as camera,
             Watcher(open_source(camera.url(path), lambda message: None, LiveOptions())) as watcher,
         ):
-            for fault in FAULTS:
+            for fault in wanted.faults:
                 times = [one(camera, watcher, fault, rng) for _ in range(wanted.rounds)]
                 seen, back = (sorted(values) for values in zip(*times, strict=True))
                 print(

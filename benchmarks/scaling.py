@@ -1,4 +1,4 @@
-"""Peak memory and time of one frame, from 480p to 4K: ``python benchmarks/scaling.py``.
+"""Peak memory and time of one frame, from 480p to 4K: ``python -m benchmarks.scaling``.
 
 Each figure comes from a process of its own (:mod:`runtime.alone`), whose whole resident memory is
 counted, on a network with random weights: neither memory nor time depends on what they are. Graphs
@@ -9,6 +9,7 @@ A size that does not fit the memory, or takes longer than ``--timeout``, says so
 """
 
 import argparse
+import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -21,8 +22,11 @@ from runtime.machine import this_machine
 from runtime.metadata import KEY, ModelMetadata
 from runtime.open import BACKENDS
 
-SIZES = {"480p": (480, 854), "720p": (720, 1280), "1080p": (1080, 1920), "4K": (2160, 3840)}
+SIZES = {"96p": (96, 170), "480p": (480, 854), "720p": (720, 1280), "1080p": (1080, 1920), "4K": (2160, 3840)}
 """(height, width) in pixels."""
+
+SMALLEST = ["--presets", "lite", "--sizes", "96p", "--frames", "1"]
+"""What ``--smallest`` stands for: a run of seconds that does everything once. Its figures mean nothing."""
 
 HEADER = """\
 | preset | frame | Mpixel | backend | seconds | core-seconds | core-s/Mpixel | peak GiB |
@@ -43,12 +47,14 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--presets", nargs="+", default=["lite", "paper"], choices=["lite", "paper"])
-    parser.add_argument("--sizes", nargs="+", default=list(SIZES), choices=list(SIZES))
+    parser.add_argument("--sizes", nargs="+", default=list(SIZES)[1:], choices=list(SIZES))
     parser.add_argument("--backends", nargs="+", default=list(BACKENDS), choices=list(BACKENDS))
     parser.add_argument("--dynamic", action="store_true", help="graphs of dynamic size")
     parser.add_argument("--frames", type=int, default=2, help="frames of each process")
     parser.add_argument("--timeout", type=float, default=400, help="seconds of each process")
-    return parser.parse_args()
+    parser.add_argument("--smallest", action="store_true", help="end within seconds: only a trial run")
+    arguments = sys.argv[1:]
+    return parser.parse_args([*SMALLEST, *arguments] if "--smallest" in arguments else arguments)
 
 
 def _measure(preset: str, name: str, checkpoint: Path, options: argparse.Namespace) -> None:

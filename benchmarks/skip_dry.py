@@ -1,11 +1,13 @@
 """How often ``--skip-dry`` is right, and what looking costs: a table for docs/running.md.
 
-    python benchmarks/skip_dry.py ../shared/data
+    python -m benchmarks.skip_dry DATA
 
 The folder has ``rain100l-test/{rainy,clean}``, ``rain-photos`` and ``clips``, as the project's data has.
+``--smallest`` draws one of seconds instead.
 """
 
-import sys
+import argparse
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ import cv2
 import numpy as np
 
 from granet.rain import add_rain, render_rain, sample_rain
+from granet.scenes import street
 from runtime.dry import DRY_BELOW, EVERY, WET_FROM, DryDetector
 from runtime.frame import Pixels
 from runtime.rain_measure import rain_strength
@@ -21,6 +24,9 @@ from runtime.rain_measure import rain_strength
 CLIPS = {"vtest.avi": 10.0, "car-detection.mp4": 12.5, "dashcam-dry.mp4": 30.0}
 """Dry videos, and their frames a second."""
 HEAVINESS = (0.05, 0.1, 0.2, 0.4)
+PICTURES = ("rain100l-test/rainy", "rain100l-test/clean", "rain-photos", "clips/real-rain-patio")
+SMALLEST = (120, 160), 2 * EVERY
+"""(height, width) of the frames, and the frames of a video, of what ``--smallest`` draws."""
 KINDS = 3
 """Kinds of rain, drawn at random, for each clip and heaviness."""
 RAINY_FRAMES = 40
@@ -54,11 +60,44 @@ def skipped(frames: Iterator[Pixels]) -> tuple[int, int]:
     return sum(answers), len(answers)
 
 
-def main(data: Path) -> None:
+def draw(folder: Path) -> None:
+    """Makes small data of the same layout: streets, in the rain where the name says so."""
+    (height, width), count = SMALLEST
+    for name in PICTURES:
+        (folder / name).mkdir(parents=True)
+        for number in range(2):
+            picture = street(height, width, seed=number)[..., ::-1]
+            if "clean" not in name:
+                rain = sample_rain(np.random.default_rng(number), 0.4)
+                picture = add_rain(picture, render_rain(rain, height, width))
+            cv2.imwrite(str(folder / name / f"{number}.png"), picture)
+    for name, rate in CLIPS.items():
+        code = cv2.VideoWriter.fourcc(*("MJPG" if name.endswith(".avi") else "mp4v"))
+        clip = cv2.VideoWriter(str(folder / "clips" / name), code, rate, (width, height))
+        for index in range(count):
+            clip.write(np.ascontiguousarray(street(height, width, time=index / rate)[..., ::-1]))
+        clip.release()
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path, nargs="?")
+    parser.add_argument("--smallest", action="store_true", help="end within seconds: only a trial run")
+    options = parser.parse_args()
+    if (options.data is None) is not options.smallest:
+        parser.error("give DATA, or --smallest")
+    with tempfile.TemporaryDirectory() as folder:
+        if options.smallest:
+            draw(Path(folder))
+        measure(options.data or Path(folder))
+
+
+def measure(data: Path) -> None:
     """Prints the tables."""
     cv2.setNumThreads(1)
     print("| frames | n | strength 5% | 50% | 95% | rain | dry |\n|---|---|---|---|---|---|---|")
-    for name in ("rain100l-test/rainy", "rain100l-test/clean", "rain-photos", "clips/real-rain-patio"):
+    for name in PICTURES:
         row(name, [rain_strength(pixels) for pixels in pictures(data / name)])
     clips = {name: list(read(data / "clips" / name)) for name in CLIPS}
     for name, frames in clips.items():
@@ -69,7 +108,7 @@ def main(data: Path) -> None:
             height, width = frames[0].shape[:2]
             for kind in range(KINDS):
                 rain = sample_rain(np.random.default_rng(kind), heaviness)
-                for index in range(0, RAINY_FRAMES, 2 * EVERY):
+                for index in range(0, min(RAINY_FRAMES, len(frames)), 2 * EVERY):
                     streaks = render_rain(rain, height, width, index / CLIPS[name])
                     strengths.append(rain_strength(add_rain(frames[index], streaks)))
         row(f"the three, synthetic rain of heaviness {heaviness}", strengths)
@@ -80,12 +119,14 @@ def main(data: Path) -> None:
     passed, count = skipped(iter(pictures(data / "clips" / "real-rain-patio") * 5))
     print(f"| real-rain-patio, five times over | {count} | {passed / count:.1%} |")
     for frames in clips.values():
+        looked_at = frames[:RAINY_FRAMES]
         start = time.process_time()
-        for frame in frames[:40]:
+        for frame in looked_at:
             rain_strength(frame)
+        cost = 1e3 * (time.process_time() - start) / len(looked_at)
         size = "x".join(str(side) for side in frames[0].shape[1::-1])
-        print(f"\nlooking at a frame of {size}: {1e3 * (time.process_time() - start) / 40:.1f} core-ms")
+        print(f"\nlooking at a frame of {size}: {cost:.1f} core-ms")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

@@ -1,8 +1,9 @@
 """In which precision guided unpooling must decide which of the four wins, and what a wrong winner costs.
 
-    python benchmarks/unpooling_decision.py MODEL --table TABLE --judge rain800:DIR
+    python -m benchmarks.unpooling_decision MODEL --table TABLE --judge rain800:DIR
 
-MODEL is a float32 export and TABLE its calibration table. Three questions, one table each row of which is a
+MODEL is a float32 export and TABLE its calibration table; without one, the ranges are taken from the pictures
+of ``--judge``. Three questions, one table each row of which is a
 whole network on the same pictures, simulated:
 
 1. Everything in float32 but the comparison, which sees its tensor rounded. What is copied stays exact.
@@ -14,7 +15,8 @@ whole network on the same pictures, simulated:
 """
 
 import argparse
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,17 +27,21 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_h
 
 from calibration.examples import load_examples
 from calibration.layers import multiplications, too_small
+from calibration.observe import Observer
 from calibration.quality import Judge
 from calibration.quantiser import Quantiser
 from calibration.simulation import Simulation, run_outputs
-from calibration.table import read_table, require_for
+from calibration.table import Range, read_table, require_for
 from granet.progress import progress_line
 from runtime.frame import Pixels
 from runtime.machine import this_machine
 from runtime.metadata import ModelMetadata
 from runtime.onnx_file import read_metadata
+from runtime.packaged import FLOAT32
 
 METRIC = "paper"
+SMALLEST = [str(FLOAT32), "--judge", "drawn:1", "--judge-count", "1"]
+"""What ``--smallest`` stands for: a run of seconds that does everything once. Its figures mean nothing."""
 SEEN = "/seen"
 """Ends the name of what a comparison sees instead of a tensor."""
 OTHER = "eight/"
@@ -188,17 +194,16 @@ class Rows:
 def main() -> None:
     """Prints the table."""
     options = _options()
-    metadata, model, table = read_metadata(options.model), onnx.load(options.model), read_table(options.table)
-    require_for(table, options.model)
-    judge = Judge(
-        Simulation(model, metadata), load_examples(metadata, options.judge, None, options.judge_count)
-    )
-    quantiser = Quantiser(model, table.ranges, "tensorrt", "int8")
+    metadata, model = read_metadata(options.model), onnx.load(options.model)
+    examples = load_examples(metadata, options.judge, None, options.judge_count)
+    judge = Judge(Simulation(model, metadata), examples)
+    ranges = _ranges(options.model, options.table, [example.rainy for example in examples])
+    quantiser = Quantiser(model, ranges, "tensorrt", "int8")
     kept = too_small(multiplications(model, quantiser.layers, judge.examples[0].rainy))
     eight = quantiser.draft(kept)
 
     def largest(name: str) -> float:
-        return max(abs(end) for end in table.ranges[name])
+        return max(abs(end) for end in ranges[name])
 
     variants = [(f"float32, decided on {name}", deciding_on(model, r, largest), True)
                 for name, r in ROUNDINGS.items()]  # fmt: skip
@@ -217,13 +222,27 @@ def main() -> None:
             rows.add(title, variant, moved)
 
 
+def _ranges(model: Path, path: Path | None, pictures: Sequence[Pixels]) -> Mapping[str, Range]:
+    """Of all tensors: those of the table, or the extremes that ``pictures`` reach."""
+    if path is not None:
+        table = read_table(path)
+        require_for(table, model)
+        return table.ranges
+    observer = Observer(model)
+    for number, pixels in enumerate(pictures):
+        observer.add(pixels, str(number))
+    return {name: (seen.low, seen.high) for name, seen in observer.result().seen.items()}
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", type=Path)
-    parser.add_argument("--table", type=Path, required=True)
+    parser.add_argument("--table", type=Path)
     parser.add_argument("--judge", required=True, help="data set with truth")
     parser.add_argument("--judge-count", type=int, default=8, help="pictures of it, evenly spread")
-    return parser.parse_args()
+    parser.add_argument("--smallest", action="store_true", help="end within seconds: only a trial run")
+    arguments = sys.argv[1:]
+    return parser.parse_args([*SMALLEST, *arguments] if "--smallest" in arguments else arguments)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """``granet-export calibrate``: the ranges of a model's tensors on rain, for ``granet-export quantize``."""
 
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +22,7 @@ from granet.progress import terminal_progress
 from runtime.sinks.part_file import check_file
 
 
-class Method(str, Enum):
+class Method(StrEnum):
     """How a range comes from what was seen."""
 
     entropy = "entropy"

@@ -3,7 +3,7 @@
 import json
 import sys
 from dataclasses import replace
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -31,14 +31,14 @@ app = typer.Typer(
 )
 
 
-class LayoutChoice(str, Enum):
+class LayoutChoice(StrEnum):
     """How pictures go in and come out."""
 
     frames = "frames"
     tensor = "tensor"
 
 
-class ColourChoice(str, Enum):
+class ColourChoice(StrEnum):
     """Channel order of frames."""
 
     bgr = "bgr"

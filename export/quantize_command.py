@@ -2,7 +2,7 @@
 
 import json
 import sys
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -15,14 +15,14 @@ from granet.progress import terminal_progress
 from runtime.sinks.part_file import check_file
 
 
-class TargetChoice(str, Enum):
+class TargetChoice(StrEnum):
     """What runs the file."""
 
     tensorrt = "tensorrt"
     cpu = "cpu"
 
 
-class PrecisionChoice(str, Enum):
+class PrecisionChoice(StrEnum):
     """Of the layers that are not kept."""
 
     int8 = "int8"

@@ -46,7 +46,7 @@ def sensitivity(
 
     if data is not None and images is not None:
         raise UsageError("--data has truth and --images has none: give one of them")
-    if precision is PrecisionChoice.fp16:
+    if precision.value == "fp16":
         raise UsageError("--precision fp16 quantises no layer: give int8 or fp8")
     path = output or Path(f"{model.stem}.sensitivity.json")
     picture = plot or path.with_suffix(".png")

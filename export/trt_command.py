@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from runtime.metadata import Precision
 
 
-class FlavourChoice(str, Enum):
+class FlavourChoice(StrEnum):
     """Which TensorRT."""
 
     auto = "auto"

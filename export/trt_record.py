@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from export.trt_build import BuiltEngine
@@ -53,7 +53,7 @@ def new_record(
         parity=None,
         parity_reason=NO_GPU if gpu is None else NO_CHECKPOINT,
         warnings=built.warnings,
-        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
         arguments=request.arguments(),
     )
 

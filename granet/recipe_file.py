@@ -3,12 +3,11 @@
 Its keys are the names of the options, without the dashes in front; what the command line gives wins.
 """
 
+import tomllib
 from collections.abc import Collection
 from importlib import resources
 from pathlib import Path
 from typing import Any
-
-import tomllib
 
 from granet.errors import UserError
 

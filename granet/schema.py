@@ -8,13 +8,13 @@ either into a :class:`UserError`. Files of earlier versions must load, so a new 
 
 import json
 import sys
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
-import tomllib
 from msgspec import Meta
 
 from granet.errors import UserError

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from enum import Enum
+from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -22,7 +22,7 @@ app = typer.Typer(
 )
 
 
-class PresetChoice(str, Enum):
+class PresetChoice(StrEnum):
     """How wide the network is."""
 
     paper = "paper"
@@ -30,7 +30,7 @@ class PresetChoice(str, Enum):
     lite = "lite"
 
 
-class DeviceChoice(str, Enum):
+class DeviceChoice(StrEnum):
     """Where it is trained."""
 
     auto = "auto"
@@ -38,7 +38,7 @@ class DeviceChoice(str, Enum):
     cuda = "cuda"
 
 
-class PrecisionChoice(str, Enum):
+class PrecisionChoice(StrEnum):
     """Number format of convolutions and matrix products."""
 
     auto = "auto"
@@ -46,7 +46,7 @@ class PrecisionChoice(str, Enum):
     bf16 = "bf16"
 
 
-class LossChoice(str, Enum):
+class LossChoice(StrEnum):
     """What is minimised (:func:`granet.losses.restoration_loss`)."""
 
     l1 = "l1"

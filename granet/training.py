@@ -192,7 +192,7 @@ class Trainer:
         """One step of the optimiser: (the loss, whether all processes are to stop)."""
         progress = self.progress
         for group in self._optimiser.param_groups:
-            group["lr"] = self._cosine_rate() if self.recipe.cosine else group["lr"]
+            group["lr"] = self.cosine_rate() if self.recipe.cosine else group["lr"]
         self._optimiser.zero_grad(set_to_none=True)
         loss = self._loss(batch)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -234,8 +234,8 @@ class Trainer:
         teacher = load_checkpoint(path).requires_grad_(False)
         return self._compute.place(teacher, self._processes.device)
 
-    def _cosine_rate(self) -> float:
-        """After a short rise and the stable share, a cosine over what is left to be done."""
+    def cosine_rate(self) -> float:
+        """The next step's rate: after a short rise and the stable share, a cosine over what is left."""
         if self.limits.minutes is not None:
             done = self.progress.seconds / (60 * self.limits.minutes)
         else:

@@ -8,9 +8,7 @@ derives from :class:`runtime.engines.forwarding_engine.ForwardingEngine`.
 from abc import abstractmethod
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal, NamedTuple, Protocol, overload, runtime_checkable
-
-from typing_extensions import Self
+from typing import Literal, NamedTuple, Protocol, Self, overload, runtime_checkable
 
 from runtime.fitting import FittingPlan, FrameFit
 from runtime.frame import Colour, Pixels

@@ -4,9 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from enum import Enum
 from threading import Condition
-from typing import Generic, TypeVar
-
-from typing_extensions import Self
+from typing import Generic, Self, TypeVar
 
 T = TypeVar("T")
 

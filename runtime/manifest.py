@@ -7,7 +7,7 @@ was changed after, it is refused.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,7 @@ def write_manifest(
     Raises:
         UserError: if it cannot be written (no such directory, disk full, ...).
     """
-    created = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    created = datetime.now(UTC).isoformat(timespec="seconds")
     manifest = Manifest(artefact.name, sha256, metadata, None if parity is None else dict(parity), created)
     path = manifest_path(artefact)
     write_atomically(path, (to_json(_FILE.values(manifest), indent=2) + "\n").encode())

@@ -72,7 +72,11 @@ class Clip:
     rotation: int = 0
     aspect: Fraction = Fraction(1)
     sound: str | None = None
+    language: str = ""
+    title: str = ""
     order: str = "bgr24"
+    last: int | None = None
+    """Duration of the last frame, in units of the time base; that of the others if it is not given."""
 
 
 def make_clip(path: Path, count: int = 12, size: tuple[int, int] = (48, 64), **settings: Any) -> Path:
@@ -90,7 +94,11 @@ def make_clip(path: Path, count: int = 12, size: tuple[int, int] = (48, 64), **s
         video.time_base = context.time_base = clip.time_base
         if clip.rotation:
             video.set_display_rotation(clip.rotation)
+        if clip.title:
+            container.metadata["title"] = clip.title
         sound = container.add_stream(clip.sound, rate=48000) if clip.sound else None
+        if sound is not None and clip.language:
+            sound.metadata["language"] = clip.language
         for pixels, time in zip(frames, pts, strict=True):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), clip.order)
             matrix, colour_range = clip.tags[:2]
@@ -100,16 +108,18 @@ def make_clip(path: Path, count: int = 12, size: tuple[int, int] = (48, 64), **s
                 dst_color_range=colour_range or 1,
             )
             frame.pts, frame.time_base = time, clip.time_base
-            _mux(container, video.encode(frame), clip)
-        _mux(container, video.encode(None), clip)
+            _mux(container, video.encode(frame), clip, pts[-1])
+        _mux(container, video.encode(None), clip, pts[-1])
         if sound is not None:
             _add_tone(container, sound, seconds=float(pts[-1] * clip.time_base))
     return path
 
 
-def _mux(container: Any, packets: Iterable[Any], clip: Clip) -> None:
+def _mux(container: Any, packets: Iterable[Any], clip: Clip, last: int) -> None:
     for packet in packets:
         packet.duration = packet.duration or round(1 / clip.rate / clip.time_base)
+        if packet.pts == last and clip.last is not None:
+            packet.duration = clip.last
         container.mux(packet)
 
 

@@ -15,6 +15,9 @@ from runtime.sinks.containers import VideoContainer
 from runtime.sinks.sound_track import SoundTrack
 from runtime.sources.base import Chroma, SoundPacket, StreamInfo
 
+_LASTS_BY_ORDER = {"mp4", "mov"}
+"""Formats in which a packet lasts until the next one in the file, whichever picture that is."""
+
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -56,6 +59,9 @@ class Muxer:
         self._durations: dict[int, int] = {}
         """pts -> duration of the frames that the encoder holds."""
         self._nominal = max(1, round(1 / rate / self._time_base))
+        self._shown_last = (0, self._nominal)
+        """pts and duration of the picture that is shown after all others so far."""
+        self._lasts_by_order = kind.format in _LASTS_BY_ORDER
         self._container: OutputContainer = self._do(
             av.open, target, "w", format=kind.format, container_options=kind.muxer_options
         )
@@ -99,17 +105,21 @@ class Muxer:
 
     def finish(self) -> None:
         """Writes all that is left and the end of the file."""
-        self._mux(self._do(self._video.encode, None))
+        self._mux(self._do(self._video.encode, None), last=True)
         self.close()
 
     def close(self) -> None:
         """Closes the file."""
         self._do(self._container.close)
 
-    def _mux(self, packets: "list[Packet[VideoStream]]") -> None:
+    def _mux(self, packets: "list[Packet[VideoStream]]", *, last: bool = False) -> None:
         for packet in packets:
             # The encoder forgets it. The last frame would last no time, and the rate would be off.
             packet.duration = self._durations.pop(packet.pts or 0, self._nominal)
+            self._shown_last = max(self._shown_last, (packet.pts or 0, packet.duration))
+            if last and packet is packets[-1] and self._lasts_by_order:
+                # It need not be the one that is shown last, but the file ends with it.
+                packet.duration = self._shown_last[1]
             self._do(self._container.mux, packet)
 
     def _add_video(

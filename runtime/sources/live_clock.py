@@ -20,7 +20,7 @@ class LiveClock:
     The stream's own times are kept where they make sense, because they are more even than the times
     of arrival. Where they repeat or step back a little, the frame is moved by one unit. Where they jump
     back, or ahead by hours, or have drifted from ours by seconds, and after a reconnection, time goes
-    on by what passed here meanwhile.
+    on by our own clock.
 
     Args:
         repaired: called for every timestamp that is not the stream's, but not for a stream without
@@ -52,16 +52,16 @@ class LiveClock:
         if time is None:
             time = self._from_arrival(passed, arrival)
             self.offset = time * TIME_BASE - (pts or 0)
-            self._origin = arrival - float(time * TIME_BASE)
         self._last, self._last_in = time, pts
         return time
 
     def _from_arrival(self, passed: float, arrival: float) -> int:
-        """What our clock says; if the stream ran ahead of it, on by what passed."""
+        """What our clock says; if the stream ran ahead of it, half as fast, until they meet."""
         if self._last is None:
+            self._origin = arrival
             return 0
         ours = round((arrival - self._origin) / TIME_BASE)
-        return ours if ours > self._last else self._last + max(1, round(passed / TIME_BASE))
+        return ours if ours > self._last else self._last + max(1, round(passed / 2 / TIME_BASE))
 
     def _from_stream(self, pts: Fraction | None, passed: float, arrival: float) -> int | None:
         """The stream's time, moved by one unit if need be; ``None`` if it is worth nothing."""

@@ -14,7 +14,7 @@ from granet import GraNet
 from granet.checkpoint import load_checkpoint
 from runtime.frame import Pixels
 from runtime.manifest import sha256_of
-from runtime.metadata import KEY, ModelMetadata
+from runtime.metadata import ModelMetadata
 from runtime.parity_cases import synthetic_rain
 
 WEIGHTS = Path(__file__).parents[2] / "runtime/models/lite.safetensors"
@@ -82,7 +82,7 @@ def ranges() -> dict[str, tuple[float, float]]:
 def save(directory: Path, name: str = "lite.onnx", precision: str = "fp32", opset: int = 20) -> Path:
     """The model as a file with its metadata."""
     proto = model(precision, opset)
-    proto.metadata_props.add(key=KEY, value=metadata(precision).to_json())
+    proto.metadata_props.add(key="granet", value=metadata(precision).to_json())
     path = directory / name
     path.write_bytes(proto.SerializeToString())
     return path

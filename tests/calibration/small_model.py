@@ -9,7 +9,6 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from runtime.metadata import KEY
 from tests.runtime.handmade import METADATA, save
 
 WEIGHTS = np.random.default_rng(7).normal(0, 0.3, (4, 3, 3, 3)).astype(np.float32)
@@ -53,7 +52,7 @@ def small_model(**changes: Any) -> ModelProto:
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    helper.set_model_props(model, {KEY: metadata.to_json()})
+    helper.set_model_props(model, {"granet": metadata.to_json()})
     onnx.checker.check_model(model)
     return model
 

@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from calibration.histogram import SIDE, Histogram
+from calibration.histogram import Histogram
+
+SIDE = 4096
+"""Bins on each side of zero: finer than eight bits by far, and still quick to search."""
 
 
 def filled(*parts: np.ndarray) -> Histogram:

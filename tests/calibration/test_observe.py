@@ -9,11 +9,10 @@ from onnx import helper, numpy_helper
 
 from calibration import observe
 from calibration.observe import Observer
-from calibration.probe import SAMPLES, build_probe
+from calibration.probe import build_probe
 from granet.errors import UserError
 from runtime.frame import Pixels
 from runtime.manifest import write_manifest
-from runtime.metadata import KEY
 from tests.calibration.small_model import FLOATS, all_values, small_file, small_model
 from tests.runtime.handmade import METADATA, inverting_file, save
 
@@ -46,7 +45,8 @@ def test_the_sample_is_of_the_whole_tensor(tmp_path: Path) -> None:
     for _ in range(4):
         observer.add(frame, "frame")
     histogram = observer.result().seen["conv"].histogram
-    assert 4 * SAMPLES * 2 / 3 <= histogram.total <= 8 * SAMPLES
+    # Of four frames 8192 values each, two thirds of that to twice as many: what is seen costs little memory.
+    assert 4 * 8192 * 2 / 3 <= histogram.total <= 4 * 8192 * 2
     cast = observer.result().seen["cast"].histogram
     assert cast.zeros / cast.total == pytest.approx(0.5, abs=0.01)
 
@@ -175,7 +175,7 @@ def test_the_model_is_left_as_it_is() -> None:
     before = model.SerializeToString()
     build_probe(model)
     assert model.SerializeToString() == before
-    assert KEY in {entry.key for entry in model.metadata_props}
+    assert "granet" in {entry.key for entry in model.metadata_props}
 
 
 def test_a_model_without_floating_point_has_nothing_to_calibrate(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ from onnxruntime.quantization.calibrate import HistogramCollector
 
 from calibration.histogram import Histogram
 from calibration.ranges import Seen, clipping_range, entropy_threshold, mse_threshold, percentile_ends
-from calibration.table import METHODS
+
+METHODS = ("entropy", "percentile", "minmax", "mse")
+"""As ``granet-export calibrate --method`` takes them."""
 
 # Quantiles at even steps: the distribution itself, without the chance of a sample.
 _EVEN = (np.arange(200_000) + 0.5) / 200_000

@@ -15,6 +15,7 @@ from granet.errors import UserError
 from runtime import open_engine
 from runtime.engine_record import record_path, write_record
 from runtime.manifest import sha256_of
+from runtime.tensorrt_flavour import find_flavour
 from tests.media import write_picture
 from tests.runtime.engine_files import record
 from tests.runtime.handmade import inverting_file
@@ -29,7 +30,6 @@ if cuda.cudaGetDeviceCount()[1]:
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """255 - x in uint8, built by the real parser and builder."""
-    from runtime.tensorrt_flavour import find_flavour
     from runtime.tensorrt_log import collected
 
     flavour = find_flavour("tensorrt-rtx")
@@ -137,12 +137,20 @@ def test_an_engine_of_another_version_is_told_before_a_missing_gpu(
     assert "built with TensorRT-RTX 1.3.0.35" in line and trt.__version__ in line
 
 
-def test_every_reason_of_rtx_has_words() -> None:
-    from runtime.tensorrt_flavour import _REFUSALS
+def test_every_reason_of_rtx_has_words_of_its_own() -> None:
+    class Answers:
+        """A runtime of RTX that has this to say of every plan."""
 
-    members = trt.EngineInvalidityDiagnostics.__members__
-    assert {int(value) for value in members.values()} == set(_REFUSALS)
-    assert "compute capability" in _REFUSALS[int(members["UNSUPPORTED_CC"])]
+        def __init__(self, diagnostics: object) -> None:
+            self._diagnostics = diagnostics
+
+        def get_engine_validity(self, plan: bytes) -> tuple[object, object]:
+            return trt.EngineValidity.INVALID, self._diagnostics
+
+    flavour, members = find_flavour("tensorrt-rtx"), trt.EngineInvalidityDiagnostics.__members__
+    words = {name: flavour.refusal(Answers(value), b"plan") for name, value in members.items()}
+    assert len(set(words.values())) == len(words) and "it gives no reason" not in words.values()
+    assert "compute capability" in str(words["UNSUPPORTED_CC"])
 
 
 def test_the_real_runtime_refuses_in_its_own_words(engine: Path) -> None:

@@ -1,9 +1,9 @@
 """A package that is missing is named with the command that installs it."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
-import tomllib
 
 from granet.errors import UserError
 from granet.extras import EXPORT, missing_packages, pip_install, require, require_export_extra

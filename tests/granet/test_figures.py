@@ -8,7 +8,7 @@ import pytest
 
 import granet.figures as figures
 from granet.errors import UserError
-from granet.evaluation import RAINY, Evaluation, Row
+from granet.evaluation import Evaluation, Row
 from granet.figures import StagesOfPicture, check_figure, draw_boxes, draw_stages
 from granet.metrics import Quality, Scores
 from granet.pictures import Pixels
@@ -84,7 +84,7 @@ def evaluation(title: str, low: float) -> Evaluation:
                 subject: Scores(
                     Quality(low + i + more, 0.8 + i / 100), Quality(low + i + more, 0.8 + i / 100)
                 )
-                for subject, more in ((RAINY, 0), ("best.pt", 5))
+                for subject, more in (("rainy input", 0), ("best.pt", 5))
             },
         )
         for i in range(9)

@@ -12,7 +12,7 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from granet.errors import UserError
-from granet.metrics import IDENTICAL_DB, luma_matlab, luma_paper, score
+from granet.metrics import luma_matlab, luma_paper, score
 
 RAIN100L = Path(__file__).parents[3] / "shared" / "data" / "rain100l-test"
 
@@ -76,7 +76,7 @@ def test_matlab_is_wangs_ssim_as_scikit_image_does_it(picture: Pixels, truth: Pi
 
 def test_equal_pictures_have_a_hundred_decibels_and_json_can_hold_it() -> None:
     scores = score(noise(20, 20), noise(20, 20))
-    assert (scores.paper.psnr_db, scores.matlab.psnr_db) == (IDENTICAL_DB, IDENTICAL_DB) == (100, 100)
+    assert (scores.paper.psnr_db, scores.matlab.psnr_db) == (100, 100)
     assert scores.paper.ssim == scores.matlab.ssim == pytest.approx(1, abs=1e-12)
     assert "Infinity" not in json.dumps(asdict(scores), allow_nan=False)
 
@@ -86,7 +86,7 @@ def test_a_picture_that_is_better_is_counted_as_better_up_to_a_hundred() -> None
     truth = np.full((800, 800, 3), 100, np.uint8)
     near = truth.copy()
     near[0, 0] = 101
-    assert score(near, truth).paper.psnr_db == IDENTICAL_DB
+    assert score(near, truth).paper.psnr_db == 100
     near[:40] = 101
     assert score(near, truth).paper.psnr_db == pytest.approx(20 * np.log10(255) + 10 * np.log10(20))
 

@@ -3,9 +3,9 @@
 import pytest
 
 from granet.errors import UserError
-from granet.size_rule import MIN_SIDE, SizeRule
+from granet.size_rule import SizeRule
 
-SIDES = [*range(MIN_SIDE, 140), *range(500, 530), *range(1000, 1100), 1280, 1536, 1537, 1920, 2160, 3840]
+SIDES = [*range(16, 140), *range(500, 530), *range(1000, 1100), 1280, 1536, 1537, 1920, 2160, 3840]
 EXTENTS = [8, 16, 64, 512, None]
 
 

@@ -162,7 +162,7 @@ def test_the_cosine_rises_and_ends_near_zero(recipe: Recipe, tmp_path: Path) -> 
     rates = []
     for step in range(0, 501, 50):
         run.progress.steps = run.progress.samples = step
-        rates.append(run._cosine_rate())
+        rates.append(run.cosine_rate())
     assert rates[0] == pytest.approx(1e-3 / 200)
     assert max(rates) == rates[4] == pytest.approx(2e-6 + 998e-6 * 0.6545, rel=1e-3)  # cos(0.4 pi) = 0.309
     assert rates[-1] == pytest.approx(2e-6)
@@ -178,7 +178,7 @@ def test_the_moving_average_is_what_is_saved(recipe: Recipe, tmp_path: Path) -> 
         run = trainer(recipe, raw)
         run.run(after(step + 1))
         decay = min(0.9, (1 + step) / (10 + step))
-        now = run._model.state_dict()
+        now = run.result.state_dict()
         expected = {name: decay * expected[name] + (1 - decay) * now[name] for name in now}
     saved = weights(tmp_path / "run" / "last.pt")
     for name in expected:
@@ -189,7 +189,7 @@ def test_the_moving_average_is_what_is_saved(recipe: Recipe, tmp_path: Path) -> 
 def test_the_gradient_is_clipped(recipe: Recipe, tmp_path: Path) -> None:
     run = trainer(replace(recipe, clip_gradient=1e-3), tmp_path / "run")
     run.run(after(1))
-    norm = torch.stack([p.grad.norm() for p in run._model.parameters() if p.grad is not None]).norm()
+    norm = torch.stack([p.grad.norm() for p in run.result.parameters() if p.grad is not None]).norm()
     assert float(norm) == pytest.approx(1e-3, rel=1e-3)
 
 
@@ -309,7 +309,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(
         nonlocal steps
         steps += 1
         if steps == step:  # in the second epoch of four, or with its last step
-            poison(run._model)
+            poison(run.result)
         return False
 
     with pytest.raises(UserError, match=rf"{what} no longer finite.*last\.pt is from before"):

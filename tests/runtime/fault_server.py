@@ -120,7 +120,7 @@ class _Server:
 
     def __init__(self, fake: Fake | None = None) -> None:
         self.fake = fake or Fake()
-        self._listener: socket.socket | None = None
+        self.listener: socket.socket | None = None
         self._open: list[socket.socket] = []
         self._lock = threading.Lock()
         with socket.create_server(("127.0.0.1", 0)) as chooser:
@@ -152,31 +152,31 @@ class _Server:
         self.close()
 
     def _listen(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=16)
-        self._listener.settimeout(0.05)
+        self.listener = socket.create_server(("127.0.0.1", self.port), backlog=16)
+        self.listener.settimeout(0.05)
 
     def _accept(self) -> None:
         while not self.fake.stop.is_set():
             if self.fake.mode == "refuse":
-                if self._listener is not None:
-                    self._listener.close()
-                    self._listener = None
+                if self.listener is not None:
+                    self.listener.close()
+                    self.listener = None
                     self.drop()
                 time.sleep(0.01)
                 continue
-            if self._listener is None:
+            if self.listener is None:
                 self._listen()
-            assert self._listener is not None
+            assert self.listener is not None
             with suppress(TimeoutError, OSError):
-                connection, _ = self._listener.accept()
+                connection, _ = self.listener.accept()
                 connection.settimeout(5)
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 with self._lock:
                     self._open.append(connection)
                 self.fake.connections += 1
                 threading.Thread(target=self._handle, args=(connection,), daemon=True).start()
-        if self._listener is not None:
-            self._listener.close()
+        if self.listener is not None:
+            self.listener.close()
 
     def _handle(self, connection: socket.socket) -> None:
         try:

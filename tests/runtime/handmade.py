@@ -10,7 +10,7 @@ from typing import Any
 import onnx
 from onnx import TensorProto, helper
 
-from runtime.metadata import KEY, ModelMetadata
+from runtime.metadata import ModelMetadata
 
 METADATA = ModelMetadata(
     config={},
@@ -50,7 +50,7 @@ def inverting_model(**changes: Any) -> onnx.ModelProto:
         ],
         initializers=[helper.make_tensor("top", kind, [], [top])],
     )
-    helper.set_model_props(model, {"producer": "by hand", KEY: metadata.to_json()})
+    helper.set_model_props(model, {"producer": "by hand", "granet": metadata.to_json()})
     return model
 
 

@@ -3,20 +3,23 @@
 import gc
 import threading
 from collections.abc import Iterable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.device import Device
+from runtime.engines.gpu_thread import GpuThread
 from runtime.engines.tensorrt_engine import TensorRtEngine
 from runtime.frame import Pixels
 from runtime.profile import Profile
 from tests.runtime.engine_files import engine_file, record
 from tests.runtime.fake_cuda import FakeCuda
 from tests.runtime.fake_tensorrt import FakeTensorRt
+from tests.runtime.watching import PATIENCE
 
 DYNAMIC = {"height": None, "width": None, "batch": None}
 WIDE = Profile((1, 16, 16), (1, 48, 64), (4, 96, 128))
@@ -60,11 +63,24 @@ class Opened:
         return self.fake.cuda
 
     def at_once(self, frames: Iterable[Pixels]) -> list[Future[NDArray[Any]]]:
-        """Hands over all frames before the first is copied to the device."""
+        """Runs each frame in a thread of its own; the first is copied when all were handed over."""
         assert self.engine is not None
+        given, submit = list(frames), GpuThread.submit
+        handed_over = threading.Semaphore(0)
+
+        def counting(thread: GpuThread[Any], batch: NDArray[Any]) -> Future[NDArray[Any]]:
+            future = submit(thread, batch)
+            handed_over.release()
+            return future
+
         self.cuda.gate = threading.Event()
-        pending = [self.engine._thread.submit(frame) for frame in frames]
+        pool = ThreadPoolExecutor(len(given))
+        with patch.object(GpuThread, "submit", counting):
+            pending = [pool.submit(self.engine.run, frame) for frame in given]
+            for _ in given:
+                assert handed_over.acquire(timeout=PATIENCE)
         self.cuda.gate.set()
+        pool.shutdown(wait=False)
         return pending
 
     def check(self) -> None:

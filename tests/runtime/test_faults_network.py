@@ -3,6 +3,7 @@
 import os
 import random
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -125,13 +126,23 @@ def test_a_camera_that_never_comes_is_given_up_if_asked_to(mode: str) -> None:
 
 @SEEDS
 @SERVERS
-def test_a_camera_that_comes_back_ends_the_wait_between_attempts(server: type, path: str, seed: int) -> None:
+def test_a_camera_that_comes_back_ends_the_wait_between_attempts(
+    server: type, path: str, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: list[bool] = []
+
+    def noted(url: str) -> Callable[[], bool]:
+        probe = server_probe(url)
+        assert probe is not None
+        return lambda: answers.append(probe()) or answers[-1]  # type: ignore[func-returns-value]
+
+    monkeypatch.setattr("runtime.sources.open.server_probe", noted)
     with server() as camera, watch(camera, path, backoff=patient_backoff) as watcher:
         watcher.wait_for_frames(random.Random(seed).randrange(2, 8))
         camera.fake.mode = "refuse"
         watcher.wait_for_state("reconnecting")
         before = camera.fake.connections
-        wait_for(lambda: watcher.source._probe.is_away)  # type: ignore[attr-defined]
+        wait_for(lambda: answers and not answers[-1])
         camera.fake.mode = "serve"
         watcher.wait_for_frames()
         # One that asked whether it was there, and one that plays.
@@ -147,7 +158,7 @@ def test_a_probe_sends_no_credentials_and_no_path() -> None:
         camera.fake.mode = "mute"
         assert not probe()
         camera.fake.mode = "refuse"
-        wait_for(lambda: camera._listener is None)
+        wait_for(lambda: camera.listener is None)
         assert not probe()
         assert heads == []
 

@@ -8,7 +8,6 @@ import pytest
 from onnx import TensorProto, helper
 
 from granet.errors import UserError
-from runtime.metadata import KEY
 from runtime.onnx_file import read_metadata
 from tests.runtime.handmade import METADATA, inverting_file, inverting_model, save
 
@@ -187,5 +186,5 @@ def _message(number: int, payload: bytes) -> bytes:
 )
 def test_damaged_metadata_is_refused(tmp_path: Path, text: str, reason: str) -> None:
     model = inverting_model()
-    helper.set_model_props(model, {KEY: text})
+    helper.set_model_props(model, {"granet": text})
     assert reason in refusal(save(model, tmp_path / "m.onnx"))

@@ -138,6 +138,45 @@ def test_a_full_disk_stops_the_recording_with_an_alarm_and_it_resumes(
     assert seconds_that_play(tmp_path / f"out{suffix}") == first
 
 
+def test_after_a_short_second_outage_recording_goes_on_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_disk: list[int]
+) -> None:
+    """The waits between attempts begin anew once a recording went on, as after the first outage."""
+    full = resource.getrlimit(resource.RLIMIT_FSIZE)
+    monkeypatch.setattr(recording, "free_bytes", lambda directory: 2**40)
+    clock, health, said = Clock(), Health("cam"), list[str]()
+    sink = RecordingSink(
+        str(tmp_path / "out.mkv"), INFO, said.append, overwrite=False, health=health, clock=clock
+    )
+    sink.start("bgr")
+
+    def record(seconds: float) -> None:
+        for _ in range(round(30 * seconds)):
+            sink.write(noise(round(30 * clock.now)))
+            clock.now += 1 / 30
+
+    def fill_the_disk() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, full)
+        faults = health.snapshot().events["sink_fault"]
+        while health.snapshot().events["sink_fault"] == faults:
+            record(1 / 30)
+
+    fill_the_disk()
+    monkeypatch.setattr(recording, "free_bytes", lambda directory: 0)
+    record(60)
+    assert [line.split(":")[0] for line in said] == ["ALARM"]
+    monkeypatch.setattr(recording, "free_bytes", lambda directory: 2**40)
+    resource.setrlimit(resource.RLIMIT_FSIZE, tuple(full_disk))
+    record(13)
+    assert "recording again" in said[-1] and len(said) == 2
+    fill_the_disk()
+    resource.setrlimit(resource.RLIMIT_FSIZE, tuple(full_disk))
+    # One second is promised, and a quarter more if chance has it.
+    record(1.4)
+    assert [line.split()[0] for line in said] == ["ALARM:", "recording", "ALARM:", "recording"]
+    sink.finish()
+
+
 def test_what_was_recorded_is_kept_when_the_run_fails(tmp_path: Path) -> None:
     sink = RecordingSink(str(tmp_path / "out.mkv"), INFO, print, overwrite=False, health=Health("cam"))
     sink.start("bgr")

@@ -68,6 +68,21 @@ class Window(Taker):
     main_thread = True
 
 
+class Shown(Taker):
+    """What is looked at; notes what the others were asked for before it."""
+
+    shows = True
+
+    def __init__(self, name: str, *others: Taker) -> None:
+        super().__init__(name)
+        self._others = others
+        self.before_its_end: list[str] = []
+
+    def finish(self) -> None:
+        super().finish()
+        self.before_its_end = [call for other in self._others for call in other.calls]
+
+
 def frame(index: int, fault: str = "") -> Frame:
     return Frame(np.full((48, 64, 3), index, np.uint8), index, index, Fraction(1, 25), fault=fault)
 
@@ -240,3 +255,14 @@ def test_of_a_file_the_first_error_ends_all(tmp_path: Path) -> None:
             Pipeline(frames, FakeEngine(), together).run()
     assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
     assert dying.calls == ["start", "abort"]
+
+
+def test_what_is_written_is_finished_before_a_picture_that_stays_on_the_screen() -> None:
+    """The window waits for a key: a file must not be unfinished for so long."""
+    first, last = Taker("first"), Taker("last")
+    window = Shown("window", first, last)
+    together = SeveralSinks([first, window, last], live=False, health=Health("a"), say=print)
+    together.start("bgr")
+    together.write(frame(0))
+    together.finish()
+    assert window.before_its_end.count("finish") == 2

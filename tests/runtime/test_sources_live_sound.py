@@ -120,6 +120,45 @@ def test_a_gap_in_the_sound_stays_a_gap(clip: Path, tmp_path: Path, suffix: str)
     assert later == pytest.approx([2 + time for time, _ in was[1:]], abs=0.03)
 
 
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_sound_from_before_the_first_recorded_frame_is_left_out(
+    clip: Path, tmp_path: Path, suffix: str
+) -> None:
+    """It would stretch the file to a beginning that has no picture: players show black, or start late."""
+    packets, streams = read_sound(clip)
+    info = StreamInfo(
+        "fake", "camera", live=True, rate=Fraction(25), time_base=BASE, size=(48, 64), sound=streams
+    )
+    path = tmp_path / f"out{suffix}"
+    sink = RecordingSink(str(path), info, print, overwrite=False, health=Health("fake"))
+    sink.start("bgr")
+    start = Fraction(1, 2)
+    heard = [bytes(packet) for packet in packets if packet.pts * packet.time_base >= start]  # type: ignore[operator]
+    # Recording begins half a second into the sound; some of it comes before the first frame, some after.
+    sink.write_sound(packets[:10])
+    for index in range(10):
+        sink.write(Frame(numbered(index), index, round(start / BASE) + 3600 * index, BASE))
+        if index == 0:
+            sink.write_sound(packets[10:])
+    sink.finish()
+    recorded = read_clip_sound(path)
+    assert 10 < len(heard) < len(packets) - 10
+    assert [data for _, data in recorded] == heard
+    picture = float(read_clip(path).times[0])
+    assert 0 <= recorded[0][0] - picture < 0.05
+
+
+def test_sound_from_before_the_first_frame_of_a_source_has_no_time_and_is_left_out(clip: Path) -> None:
+    packets, streams = read_sound(clip)
+    sound = LiveSound(streams, print)
+    times = [packet.pts * packet.time_base for packet in packets]  # type: ignore[operator]
+    # The first frame of the connection has the time 0.4 s there, and 0 here.
+    sound.add(packets, streams, Fraction(-2, 5), Fraction(0))
+    got = sound.take()
+    assert len(got) == len([time for time in times if time >= Fraction(2, 5)]) < len(packets) - 10
+    assert min(packet.pts for packet in got) >= 0  # type: ignore[type-var]
+
+
 def test_a_cameras_sound_is_recorded_in_time_across_a_reconnection(tmp_path: Path) -> None:
     path, said = tmp_path / "out.mkv", list[str]()
     with RtspCamera(Fake(sound=True, rate=25)) as camera:

@@ -3,6 +3,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from granet.errors import UserError
 from runtime.sources.base import Picture
@@ -108,6 +109,24 @@ def test_exif_orientation_of_a_transparent_png(tmp_path: Path, orientation: int)
     picture, _ = read_one(path)
     assert np.array_equal(picture.pixels, turned[..., :3])
     assert picture.alpha is not None and np.array_equal(picture.alpha, turned[..., 3])
+
+
+@pytest.mark.parametrize("channels", ["RGB", "RGBA"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_of_webp(tmp_path: Path, orientation: int, channels: str) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (16, 24, len(channels)), np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / "phone.webp"
+    Image.fromarray(pixels).save(path, lossless=True, exact=True, exif=exif)
+    turned = [
+        pixels, pixels[:, ::-1], pixels[::-1, ::-1], pixels[::-1], pixels.swapaxes(0, 1),
+        np.rot90(pixels, -1), pixels[::-1, ::-1].swapaxes(0, 1), np.rot90(pixels),
+    ][orientation - 1]  # fmt: skip
+    picture, _ = read_one(path, "rgb")
+    assert np.array_equal(picture.pixels, turned[..., :3])
+    if channels == "RGBA":
+        assert picture.alpha is not None and np.array_equal(picture.alpha, turned[..., 3])
 
 
 def test_a_broken_picture_in_the_middle_is_named(tmp_path: Path) -> None:

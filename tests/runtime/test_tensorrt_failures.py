@@ -9,11 +9,13 @@ import pytest
 from granet.errors import UserError
 from runtime.cuda.contract import CudaError
 from runtime.device import Device
-from runtime.engines.tensorrt_buffers import SLOTS
 from runtime.engines.tensorrt_engine import TensorRtEngine
 from tests.runtime.engine_files import PLAN, engine_file, record
 from tests.runtime.fake_tensorrt import FakeTensorRt
 from tests.runtime.opened_engine import Opened, noise
+
+SLOTS = 3
+"""Frames in flight: one is copied in, one computed and one copied out."""
 
 Open = Callable[..., Opened]
 
@@ -137,8 +139,9 @@ def test_a_closed_engine_says_so(opened: Open) -> None:
 
 
 def test_closing_finishes_what_is_in_flight(opened: Open) -> None:
-    with opened() as engine:
-        pending = [engine._thread.submit(noise(1, seed=index)) for index in range(8)]
+    session = opened()
+    with session as engine:
+        pending = session.at_once(noise(1, seed=index) for index in range(8))
         engine.close()
         for index, future in enumerate(pending):
             np.testing.assert_array_equal(future.result(timeout=10), 255 - noise(1, seed=index))

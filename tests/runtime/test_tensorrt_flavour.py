@@ -6,7 +6,7 @@ import pytest
 
 from granet.errors import UserError
 from runtime.tensorrt_flavour import Flavour, find_flavour, parse_capability
-from runtime.tensorrt_log import LONGEST, collected, plain
+from runtime.tensorrt_log import collected, plain
 
 JETPACK6 = Flavour("tensorrt", "10.3.0.30", None)
 ELEVEN = Flavour("tensorrt", "11.4.0.106", None)
@@ -89,7 +89,7 @@ def test_messages_are_plain(message: str, expected: str) -> None:
 
 
 def test_messages_are_not_endless() -> None:
-    assert len(plain("word " * 500)) == LONGEST
+    assert len(plain("word " * 500)) == 300  # a screenful is not a line
 
 
 def test_errors_and_warnings_are_collected_apart(rtx: Flavour) -> None:

@@ -13,13 +13,15 @@ import numpy as np
 import pytest
 
 from granet.errors import UserError
-from runtime.engines.tensorrt_buffers import SLOTS
 from runtime.frame import Frame
 from runtime.pipeline import Pipeline
 from runtime.profile import Profile
 from tests.runtime.engine_files import record
 from tests.runtime.opened_engine import DYNAMIC, FLAVOURS, WIDE, Opened, noise
 from tests.runtime.test_pipeline import FakeSink, FakeSource
+
+SLOTS = 3
+"""Frames in flight: one is copied in, one computed and one copied out."""
 
 Open = Callable[..., Opened]
 

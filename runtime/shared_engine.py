@@ -156,10 +156,15 @@ def _part(result: Derained, start: int, stop: int, request: _Request) -> Deraine
 
 
 class _Stream(ForwardingEngine):
-    """What one stream's pipeline takes for an engine of its own."""
+    """What one stream's pipeline takes for an engine of its own.
+
+    Batches are made of several streams, one frame of each. More frames of one stream at once would make
+    batches of ever-changing size, and an engine on a GPU needs new buffers for each size.
+    """
 
     def __init__(self, shared: SharedEngine) -> None:
         super().__init__(shared.engine)
+        self.concurrency = 1
         self._shared = shared
 
     def derain(self, frames: Pixels, want_mask: bool) -> Derained:

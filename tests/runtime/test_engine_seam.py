@@ -11,9 +11,11 @@ import pytest
 
 import runtime.cli as cli
 from granet.console import run_app
+from runtime.dry import DrySkipper
 from runtime.engine import Engine
 from runtime.engines.forwarding_engine import ForwardingEngine
 from runtime.frame import Colour, Frame, Pixels
+from runtime.frame_steps import FrameSteps
 from runtime.guard import EngineGuard
 from runtime.health import Health
 from runtime.shared_engine import SharedEngine
@@ -42,20 +44,19 @@ class GreyCamera(Source):
             yield Frame(np.full((48, 64, 3), GREY, np.uint8), index, 3000 * index, Fraction(1, 90_000))
 
 
-class ThreeAtOnce(FakeEngine):
-    """As an engine on a GPU: takes three frames at once, and is seen to be given them."""
+class SeveralAtOnce(FakeEngine):
+    """As an engine on a GPU or a server: takes several frames at once, and is seen to be given them."""
 
-    concurrency = 3
-
-    def __init__(self) -> None:
+    def __init__(self, frames: int) -> None:
         super().__init__(invert=True)
-        self._together = threading.Barrier(3)
+        self.concurrency = frames
+        self._together = threading.Barrier(frames)
         self.met = False
 
     def _infer(self, batch: Pixels, want_mask: bool) -> tuple[Pixels, ...]:
         if not self.met:
-            # Three threads come here at once, or the wait ends in vain.
-            self._together.wait(5)
+            # As many threads come here at once, or the wait ends in vain.
+            self._together.wait(30)
             self.met = True
         return super()._infer(batch, want_mask)
 
@@ -88,7 +89,8 @@ def test_what_stands_before_an_engine_hands_on_all_of_it(kind: str) -> None:
         "stream": shared.stream,
     }[kind]()
     assert isinstance(before, Engine)
-    assert (before.info, before.concurrency) == (engine.info, 3)
+    # Of several streams each has one frame in a batch.
+    assert (before.info, before.concurrency) == (engine.info, 1 if kind == "stream" else 3)
     assert before.plan(41, 57) == engine.plan(41, 57)
     frames = np.random.default_rng(0).integers(0, 200, (2, 41, 57, 3), np.uint8)
     np.testing.assert_array_equal(before.run(frames), 255 - frames)
@@ -149,14 +151,38 @@ def test_a_configuration_shows_the_mask_of_a_model_that_gives_one(
 
 
 @pytest.mark.parametrize("option", [[], ["--skip-dry"], ["--show", "mask"], ["--skip-dry", "--show", "mask"]])
+@pytest.mark.parametrize("frames", [3, 8])
 def test_a_file_keeps_all_the_frames_in_flight_that_the_engine_takes(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, option: list[str]
+    folder: Path, monkeypatch: pytest.MonkeyPatch, option: list[str], frames: int
 ) -> None:
-    engine = ThreeAtOnce()
+    engine = SeveralAtOnce(frames)
     use(engine, monkeypatch)
     arguments = ["--input", "grey.mp4", "--output", "out.mkv", "--model", "fake.onnx", *option]
     assert run_app(cli.app, arguments) == 0
     assert engine.met and len(read_clip(folder / "out.mkv").frames) == 80
+
+
+def test_dry_frames_do_not_say_that_a_failing_engine_works_again() -> None:
+    said, health = list[str](), Health("cam")
+    steps = FrameSteps(
+        EngineGuard(FailsAfterTheFirst(), health, said.append),
+        DrySkipper(health, said.append),
+        None,
+        said.append,
+    )
+    for index in range(80):
+        frame = Frame(np.full((48, 64, 3), GREY, np.uint8), index)
+        skipped = steps.skips(frame)
+        assert bool(steps.apply(frame, skipped).fault) == (index > 0 and not skipped)
+    assert health.snapshot().frames_dry > 10 and health.snapshot().engine_failing
+    assert [line.split()[0] for line in said] == ["the", "dry:"] and "failed" in said[0]
+
+
+class FailsAfterTheFirst(FakeEngine):
+    def _infer(self, batch: Pixels, want_mask: bool) -> tuple[Pixels, ...]:
+        if self.calls:
+            raise RuntimeError("device lost")
+        return super()._infer(batch, want_mask)
 
 
 def streams(folder: Path, settings: str) -> list[Pixels]:

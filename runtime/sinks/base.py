@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 
-from runtime.frame import Colour, Frame, Pixels
+from runtime.media.frame import Colour, Frame, Pixels
 from runtime.sources.base import SoundPacket
 
 

@@ -42,10 +42,11 @@ from granet import load_checkpoint
 from granet.app.console import run_app
 from granet.app.options import parse_size
 from granet.errors import UserError
+from granet.size_rule import Size
 from runtime.artefacts.manifest import sha256_of
 from runtime.artefacts.onnx_file import read_metadata
 from runtime.checks.machine import this_machine
-from runtime.checks.parity_cases import Size, synthetic_rain
+from runtime.checks.parity_cases import synthetic_rain
 from runtime.engines.base import Engine
 from runtime.media.frame import Pixels
 from runtime.open import open_engine

@@ -7,10 +7,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from calibration.pictures.selection import Size, fitted
+from calibration.pictures.selection import fitted
 from granet.data.datasets import open_dataset
 from granet.data.image_files import list_pictures, read_rgb
 from granet.errors import UserError
+from granet.size_rule import Size
 from runtime.artefacts.metadata import ModelMetadata
 from runtime.checks.parity_cases import hard_cases, synthetic_rain
 from runtime.media.frame import Pixels

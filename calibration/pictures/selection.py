@@ -8,9 +8,10 @@ import numpy as np
 
 from calibration.pictures.sets import PictureSet
 from calibration.table import CalibrationImage
+from granet.app.console import Say
 from granet.errors import UserError
+from granet.size_rule import Size
 from runtime.media.frame import Pixels
-from runtime.sources.base import Say
 from runtime.views.rain_strength import DRY_BELOW, rain_strength
 
 LEAST = 128
@@ -18,9 +19,6 @@ LEAST = 128
 
 LEAST_RAINY = 1 / 3
 """Share of rainy pictures below which a set is refused. Of clean pictures a quarter looks rainy at most."""
-
-Size = tuple[int, int]
-"""(height, width) in pixels."""
 
 Progress = Callable[[int, int | None, str], None]
 """Is told how many are done, of how many (``None`` if that is not known), and the name of the last."""

@@ -8,11 +8,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from granet.app.console import Say
 from granet.data.datasets import Dataset, SyntheticRain
 from granet.data.image_files import list_pictures
 from granet.errors import UserError
 from runtime.media.frame import Pixels
-from runtime.sources.base import Say
 from runtime.sources.pictures.read import read_picture
 from runtime.sources.pictures.source import PictureSource
 from runtime.sources.video.source import VideoSource

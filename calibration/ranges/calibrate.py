@@ -6,14 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from calibration.pictures.selection import Candidate, Size, check_rain, choose, fitted, measure
+from calibration.pictures.selection import Candidate, check_rain, choose, fitted, measure
 from calibration.pictures.sets import PictureSet
 from calibration.ranges.methods import clipping_range
 from calibration.ranges.observe import Observation, Observer
 from calibration.table import CalibrationTable, Range
+from granet.app.console import Say
 from granet.errors import UserError
+from granet.size_rule import Size
 from runtime.artefacts.manifest import sha256_of
-from runtime.sources.base import Say
 
 Progress = Callable[[str, int, int | None, str], None]
 """Is told what is done, how many are done, of how many (``None`` if that is not known), and the last."""

@@ -16,8 +16,8 @@ from granet.app.extras import require_export_extra
 from granet.app.options import DEFAULT_SIZE, parse_size
 from granet.app.progress import progress_line
 from granet.errors import UserError
+from granet.size_rule import Size
 from runtime.checks.parity import ParityReport
-from runtime.checks.parity_cases import Size
 
 if TYPE_CHECKING:
     from export.tensorrt.make import MadeEngine

@@ -22,10 +22,11 @@ from export.onnx.wrappers import ExportedStages, FramesGraph, TensorGraph
 from granet.checkpoint import Checkpoint, load_checkpoint, read_checkpoint
 from granet.errors import ParityError, UserError
 from granet.model import GraNet
+from granet.size_rule import Size
 from runtime.artefacts.manifest import sha256_of, write_manifest
 from runtime.artefacts.metadata import Layout, ModelMetadata
 from runtime.checks.parity import BUDGETS, CaseParity, ParityBudget, ParityReport, measure_parity
-from runtime.checks.parity_cases import ParityCase, Size, hard_cases, sizes_for, synthetic_rain
+from runtime.checks.parity_cases import ParityCase, hard_cases, sizes_for, synthetic_rain
 from runtime.engines.fitting import FrameFit
 from runtime.media.frame import Colour
 from runtime.open import open_engine

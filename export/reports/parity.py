@@ -11,11 +11,12 @@ from export.onnx.interface import interface_difference
 from granet.app.console import say
 from granet.checkpoint import read_checkpoint
 from granet.errors import ParityError
+from granet.size_rule import Size
 from runtime.artefacts.manifest import sha256_of
 from runtime.artefacts.metadata import ModelMetadata
 from runtime.artefacts.onnx_file import read_metadata
 from runtime.checks.parity import CaseParity, ParityReport, budget_for, measure_parity
-from runtime.checks.parity_cases import ParityCase, Size, hard_cases, pictures, sizes_for, synthetic_rain
+from runtime.checks.parity_cases import ParityCase, hard_cases, pictures, sizes_for, synthetic_rain
 from runtime.engines.base import Engine
 from runtime.open import ENGINES, open_engine
 from runtime.tensorrt.record import read_record

@@ -18,8 +18,8 @@ from onnx import TensorProto
 from export.onnx.shapes import GraphShapes
 from export.reports.gpus import GpuPeaks
 from granet.errors import UserError
+from granet.size_rule import Size
 from runtime.artefacts.metadata import ModelMetadata
-from runtime.checks.parity_cases import Size
 
 HEAVY = ("Conv", "ConvTranspose", "MatMul", "Gemm")
 

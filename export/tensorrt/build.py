@@ -12,9 +12,8 @@ from typing import Any
 from export.tensorrt.interruptible import Progress, interruptible, new_monitor
 from export.tensorrt.layers import layer_precisions
 from granet.errors import UserError
-from granet.size_rule import SizeRule
+from granet.size_rule import Size, SizeRule
 from runtime.artefacts.metadata import Layout
-from runtime.checks.parity_cases import Size
 from runtime.tensorrt.flavour import Flavour
 from runtime.tensorrt.log import Messages, collected, plain
 from runtime.tensorrt.optimisation_profile import Profile, Shape

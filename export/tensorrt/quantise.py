@@ -14,10 +14,11 @@ from calibration.table import read_table, require_for, write_table
 from export.onnx.save_quantised import save_quantised
 from export.tensorrt.source import quantisation_of
 from granet.errors import ParityError, UserError
+from granet.size_rule import Size
 from granet.synthetic.rain import add_rain, render_rain, sample_rain
 from granet.synthetic.street import street
 from runtime.artefacts.manifest import sha256_of
-from runtime.checks.parity_cases import CAMERA_NOISE, Size
+from runtime.checks.parity_cases import CAMERA_NOISE
 from runtime.engines.onnx_model import OnnxModel
 from runtime.media.frame import Pixels
 

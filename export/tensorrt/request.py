@@ -5,8 +5,8 @@ from pathlib import Path
 
 from export.tensorrt.build import BuildOptions, profile_of
 from granet.errors import UserError
+from granet.size_rule import Size
 from runtime.artefacts.metadata import ModelMetadata
-from runtime.checks.parity_cases import Size
 from runtime.tensorrt.optimisation_profile import Profile
 
 

@@ -6,17 +6,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from granet.app.console import Say
 from granet.errors import ParityError, UserError
+from granet.size_rule import Size
 from runtime.artefacts.manifest import manifest_path, read_manifest, sha256_of
 from runtime.artefacts.metadata import ModelMetadata
 from runtime.checks.parity import CaseParity
-from runtime.checks.parity_cases import Size
 from runtime.engines.onnx_model import OnnxModel
 
 Precision = Literal["fp32", "fp16", "int8", "fp8"]
 QUANTISED = ("int8", "fp8")
-
-Say = Callable[[str], None]
 
 
 def last_made(directory: Path, wanted: Precision | None) -> Path:

@@ -8,6 +8,7 @@ stdout went away. ``--debug`` adds the traceback; nothing else does. Whatever is
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -31,6 +32,10 @@ DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback o
 
 stderr = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 """Progress, notes and errors. Results and JSON go to stdout."""
+
+
+Say = Callable[[str], None]
+"""Tells the user, in one line, what happens to their input that they would not expect."""
 
 
 class UsageError(UserError):

@@ -4,7 +4,7 @@ import re
 
 import typer
 
-from runtime.checks.parity_cases import Size
+from granet.size_rule import Size
 
 DEFAULT_SIZE: Size = (480, 640)
 """(height, width): what cameras give unless asked for more."""

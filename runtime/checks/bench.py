@@ -13,15 +13,16 @@ from pathlib import Path
 
 import numpy as np
 
+from granet.app.console import Say
 from granet.errors import UserError
+from granet.size_rule import Size
 from runtime.checks.bench_report import BenchReport, BenchResult
 from runtime.checks.isolated_run import AloneRun, run_alone
 from runtime.checks.machine import this_machine
-from runtime.checks.parity_cases import Size, synthetic_rain
+from runtime.checks.parity_cases import synthetic_rain
 from runtime.engines.base import Engine
 from runtime.media.frame import Pixels
 from runtime.open import BACKENDS, CHECKPOINTS, ENGINES, open_engine
-from runtime.sources.base import Say
 from runtime.telemetry.summary import Times
 
 DEFAULT_SIZE: Size = (320, 480)

@@ -3,8 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from granet.size_rule import Size
 from runtime.checks.machine import Machine
-from runtime.checks.parity_cases import Size
 from runtime.telemetry.summary import Percentiles
 
 

@@ -12,16 +12,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from granet.app.console import Say
 from granet.errors import UserError
+from granet.size_rule import Size
 from granet.synthetic.rain import add_rain, render_rain, sample_rain
 from granet.synthetic.street import street
 from runtime.engines.fitting import FrameFit
 from runtime.media.frame import Colour, Pixels
-from runtime.sources.base import Say
 from runtime.sources.pictures.source import PictureSource
-
-Size = tuple[int, int]
-"""(height, width) in pixels."""
 
 DYNAMIC_SIZES: tuple[Size, ...] = ((320, 480), (97, 131), (40, 520))
 """Sizes tried on a graph that takes any: ordinary, odd, and beyond the extent of one region grid."""

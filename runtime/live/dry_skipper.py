@@ -8,11 +8,11 @@ taken for rain and computed as before. Rain that shows as mist, or as drops on t
 
 import numpy as np
 
+from granet.app.console import Say
 from granet.errors import UserError
 from runtime.engines.base import Engine, EngineInfo
 from runtime.engines.fitting import FittingPlan
 from runtime.media.frame import Pixels
-from runtime.sources.base import Say
 from runtime.telemetry.health import Health
 from runtime.views.rain_strength import rain_strength
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from granet.app.console import Say
 from granet.errors import UserError
 from runtime.engines.base import Engine, EngineInfo
 from runtime.engines.fitting import FittingPlan
 from runtime.media.frame import Pixels
-from runtime.sources.base import Say
 from runtime.views.rain_overlay import paint_rain, removed_rain, without_offset
 
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from granet.app.console import UsageError
+from granet.app.console import Say, UsageError
 from runtime.sinks.base import Sink
 from runtime.sinks.open import open_sink
 from runtime.sinks.page.sink import PageSink
 from runtime.sinks.several import SeveralSinks
 from runtime.sinks.video.sink import STDOUT
 from runtime.sources.address_variables import expanded
-from runtime.sources.base import Say, Source
+from runtime.sources.base import Source
 from runtime.telemetry.health import Health
 
 View = Literal["result", "compare", "slider", "mask"]

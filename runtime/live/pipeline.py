@@ -14,13 +14,14 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+from granet.app.console import Say
 from granet.errors import UserError
 from runtime.engines.base import Engine
 from runtime.live.guard import EngineGuard
 from runtime.media.frame import Frame
 from runtime.media.frame_queue import FrameQueue
 from runtime.sinks.base import Sink
-from runtime.sources.base import Say, Source
+from runtime.sources.base import Source
 from runtime.telemetry.health import DropReason, Health
 from runtime.telemetry.summary import Summary, Times
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import cast
 
+from granet.app.console import Say
 from granet.errors import UserError
 from runtime.engines.base import Engine
 from runtime.live.dry_skipper import DrySkipper
@@ -13,7 +14,7 @@ from runtime.live.outputs import Outputs, View, open_outputs, open_page
 from runtime.live.pipeline import Pipeline
 from runtime.live.shared_engine import SharedEngine
 from runtime.live.streams_config import StreamConfig, StreamsConfig
-from runtime.sources.base import Say, Source
+from runtime.sources.base import Source
 from runtime.sources.live.supervised import LiveOptions
 from runtime.telemetry.health import Health
 from runtime.telemetry.listen import parse_listen

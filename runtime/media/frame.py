@@ -35,3 +35,8 @@ class Frame:
     time_base: Fraction | None = None
     name: str | None = None
     fault: str = ""
+
+
+def repainted(frame: Frame, pixels: Pixels) -> Frame:
+    """The frame with other pixels, and so without the decoder's picture, which a comparison would copy."""
+    return Frame(pixels, frame.index, frame.pts, frame.time_base, frame.name, frame.fault)

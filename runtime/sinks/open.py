@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from granet.app.console import UsageError
+from granet.app.console import Say, UsageError
 from granet.app.credentials import mask
 from runtime.sinks.base import Sink
 from runtime.sinks.null import NullSink
@@ -17,7 +17,7 @@ from runtime.sinks.video.recording import RecordingSink
 from runtime.sinks.video.sink import STDOUT, VideoSink
 from runtime.sinks.virtual_camera import VIRTUAL_CAMERA, VirtualCameraSink
 from runtime.sinks.window import WindowSink
-from runtime.sources.base import Say, StreamInfo
+from runtime.sources.base import StreamInfo
 from runtime.sources.pictures.read import SUFFIXES, is_picture
 from runtime.sources.url import is_url
 from runtime.telemetry.health import Health

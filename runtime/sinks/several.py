@@ -3,12 +3,13 @@
 import time
 from collections.abc import Callable, Sequence
 
+from granet.app.console import Say
 from granet.errors import UserError
 from runtime.media.frame import Colour, Frame
 from runtime.sinks.base import Sink
 from runtime.sinks.sound import copied
 from runtime.sinks.worker import SinkWorker
-from runtime.sources.base import Say, SoundPacket
+from runtime.sources.base import SoundPacket
 from runtime.telemetry.health import Health
 from runtime.views.banner import with_fault
 

@@ -5,9 +5,8 @@ import re
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from granet.app.console import UsageError
+from granet.app.console import Say, UsageError
 from granet.app.credentials import mask
-from runtime.sources.base import Say
 from runtime.sources.url import split_url
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")

@@ -1,7 +1,7 @@
 """What a source is: frames one after another, and what is known about them beforehand."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -18,9 +18,6 @@ from granet.errors import UserError
 from runtime.media.colour_tags import ColourTags
 from runtime.media.frame import Colour, Frame, Pixels
 from runtime.telemetry.health import Health
-
-Say = Callable[[str], None]
-"""Tells the user, in one line, what happens to their input that they would not expect."""
 
 SoundPacket: TypeAlias = "Packet[AudioStream]"
 """A piece of coded sound, as the file has it."""

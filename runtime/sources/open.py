@@ -3,8 +3,9 @@
 import threading
 from pathlib import Path
 
+from granet.app.console import Say
 from granet.errors import UserError
-from runtime.sources.base import Say, Source
+from runtime.sources.base import Source
 from runtime.sources.camera.gstreamer import GStreamerSource, is_pipeline
 from runtime.sources.camera.source import CameraOptions, CameraSource, device_path
 from runtime.sources.live.supervised import LiveOptions, SupervisedSource

@@ -3,8 +3,7 @@
 import cv2
 import numpy as np
 
-from runtime.media.frame import Frame, Pixels
-from runtime.sinks.base import repainted
+from runtime.media.frame import Frame, Pixels, repainted
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _WHITE = (255, 255, 255)

@@ -3,8 +3,7 @@
 import cv2
 import numpy as np
 
-from runtime.media.frame import Frame, Pixels
-from runtime.sinks.base import repainted
+from runtime.media.frame import Frame, Pixels, repainted
 
 
 def letterboxed(frame: Frame, size: tuple[int, int]) -> Frame:

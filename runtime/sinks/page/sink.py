@@ -2,11 +2,11 @@
 
 import threading
 
+from granet.app.console import Say
 from runtime.media.frame import Colour, Frame
 from runtime.sinks.base import Sink
 from runtime.sinks.page.pictures import PagePictures
 from runtime.sinks.page.server import PageServer
-from runtime.sources.base import Say
 from runtime.telemetry.health import Health
 from runtime.telemetry.listen import is_loopback, url_of
 from runtime.telemetry.rates import LiveFigures

@@ -5,12 +5,13 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
+from granet.app.console import Say
 from granet.errors import UserError
 from runtime.media.frame import Frame
 from runtime.sinks.base import Sink
 from runtime.sinks.part_file import check_parent
 from runtime.sinks.pictures.encode import PictureEncoder, write_file
-from runtime.sources.base import Say, StreamInfo
+from runtime.sources.base import StreamInfo
 
 
 class DirectorySink(Sink):

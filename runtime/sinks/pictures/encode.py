@@ -5,9 +5,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from granet.app.console import Say
 from granet.errors import UserError
 from runtime.media.frame import Colour, Frame, Pixels
-from runtime.sources.base import Picture, Say
+from runtime.sources.base import Picture
 from runtime.views.comparison import SideBySide, join_alpha
 
 _WITH_ALPHA = {".png", ".webp", ".tif", ".tiff", ".bmp", ".avif"}

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+from granet.app.console import Say
 from granet.errors import UserError
 from runtime.media.frame import Frame
 from runtime.sinks.base import Sink
 from runtime.sinks.part_file import PartFile, check_file
 from runtime.sinks.pictures.encode import PictureEncoder, write_file
-from runtime.sources.base import Say, StreamInfo
+from runtime.sources.base import StreamInfo
 
 
 class PictureSink(Sink):

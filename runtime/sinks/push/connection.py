@@ -8,12 +8,13 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from granet.app.console import Say
 from granet.errors import UserError
 from runtime.media.frame import Colour, Frame
 from runtime.sinks.push.process import FORMAT, URL
 from runtime.sinks.video.containers import VideoContainer
 from runtime.sinks.video.writer import VideoWriter
-from runtime.sources.base import Say, StreamInfo
+from runtime.sources.base import StreamInfo
 
 SILENCE = 5.0
 """Seconds that a server may take nothing before it counts as lost."""

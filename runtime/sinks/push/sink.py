@@ -7,13 +7,14 @@ from dataclasses import replace
 from fractions import Fraction
 from urllib.parse import urlsplit
 
+from granet.app.console import Say
 from granet.app.credentials import mask
 from granet.errors import UserError
 from runtime.media.frame import Frame
 from runtime.sinks.base import Sink
 from runtime.sinks.pace import Pace
 from runtime.sinks.push.connection import PushConnection
-from runtime.sources.base import Say, StreamInfo
+from runtime.sources.base import StreamInfo
 from runtime.telemetry.health import Health
 from runtime.views.letterbox import letterboxed
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from av.audio.stream import AudioStream
 
+from granet.app.console import Say
 from granet.errors import UserError
 from runtime.media.frame import Colour, Frame
 from runtime.sinks.base import Sink
@@ -16,7 +17,7 @@ from runtime.sinks.part_file import check_file
 from runtime.sinks.video.containers import container_for
 from runtime.sinks.video.sink import VideoSink
 from runtime.sinks.video.sound_track import can_hold
-from runtime.sources.base import Say, SoundPacket, StreamInfo
+from runtime.sources.base import SoundPacket, StreamInfo
 from runtime.telemetry.health import Health
 
 ROOM = 64 * 2**20

@@ -3,13 +3,14 @@
 from contextlib import suppress
 from pathlib import Path
 
+from granet.app.console import Say
 from granet.errors import UserError
 from runtime.media.frame import Frame
 from runtime.sinks.base import Sink
 from runtime.sinks.part_file import PartFile, check_file
 from runtime.sinks.video.containers import MATROSKA, VideoContainer, container_for
 from runtime.sinks.video.writer import VideoWriter
-from runtime.sources.base import Say, SoundPacket, StreamInfo
+from runtime.sources.base import SoundPacket, StreamInfo
 
 STDOUT = "-"
 

@@ -3,13 +3,14 @@
 from contextlib import suppress
 from fractions import Fraction
 
+from granet.app.console import Say
 from granet.errors import UserError
 from runtime.media.frame import Colour, Frame
 from runtime.sinks.video.containers import VideoContainer
 from runtime.sinks.video.muxer import Muxer
 from runtime.sinks.video.painter import Painter
 from runtime.sinks.video.yuv import SUBSAMPLING
-from runtime.sources.base import Chroma, DecodedFrame, Say, SoundPacket, StreamInfo
+from runtime.sources.base import Chroma, DecodedFrame, SoundPacket, StreamInfo
 from runtime.views.comparison import joined_width
 from runtime.views.letterbox import letterboxed
 

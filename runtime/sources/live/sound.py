@@ -8,7 +8,8 @@ from fractions import Fraction
 import av
 from av.audio.stream import AudioStream
 
-from runtime.sources.base import Say, SoundPacket
+from granet.app.console import Say
+from runtime.sources.base import SoundPacket
 
 MOST_WAITING = 2000
 """Packets that are kept for who records them: some 40 s of what cameras send."""

@@ -18,18 +18,12 @@ from fractions import Fraction
 import cv2
 import numpy as np
 
+from granet.app.console import Say
 from granet.app.credentials import mask
 from granet.errors import UserError
 from runtime.media.backoff import Backoff
 from runtime.media.frame import Colour, Frame
-from runtime.sources.base import (
-    DecodedFrame,
-    Say,
-    SoundPacket,
-    Source,
-    StreamInfo,
-    WrongSettingsError,
-)
+from runtime.sources.base import DecodedFrame, SoundPacket, Source, StreamInfo, WrongSettingsError
 from runtime.sources.live.clock import TIME_BASE, LiveClock
 from runtime.sources.live.connection import Arrival, Connection, Inbox
 from runtime.sources.live.sound import LiveSound

@@ -5,12 +5,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from granet.app.console import Say
 from granet.data.image_files import decode
 from granet.data.image_headers import orientation
 from granet.errors import UserError
 from runtime.media.frame import Colour, Pixels
 from runtime.media.upright import upright
-from runtime.sources.base import Picture, Say
+from runtime.sources.base import Picture
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".avif", ".jp2"}

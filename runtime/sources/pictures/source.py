@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from granet.app.console import Say
 from granet.data.image_files import natural_order
 from granet.errors import UserError
 from runtime.media.frame import Colour, Frame
-from runtime.sources.base import Say, Source, StreamInfo
+from runtime.sources.base import Source, StreamInfo
 from runtime.sources.pictures.read import SUFFIXES, is_picture, read_picture
 
 _WILDCARD = re.compile(r"[*?\[]")

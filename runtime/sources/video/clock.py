@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import av
 
-from runtime.sources.base import Say
+from granet.app.console import Say
 
 
 class Clock:

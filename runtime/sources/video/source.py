@@ -14,11 +14,12 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
+from granet.app.console import Say
 from granet.app.credentials import mask
 from granet.errors import UserError
 from runtime.media.frame import Colour, Frame
 from runtime.media.upright import UPRIGHT, upright
-from runtime.sources.base import DecodedFrame, Say, SoundPacket, Source
+from runtime.sources.base import DecodedFrame, SoundPacket, Source
 from runtime.sources.reachability import host_is_known
 from runtime.sources.url import SILENCE, TIMEOUT, Address
 from runtime.sources.video.address import address_of

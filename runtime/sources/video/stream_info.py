@@ -12,10 +12,11 @@ from av.stream import Disposition
 from av.video.format import VideoFormat
 from av.video.stream import VideoStream
 
+from granet.app.console import Say
 from granet.errors import UserError
 from runtime.media.colour_tags import FULL, KR_KB, UNSPECIFIED, ColourTags, guessed_matrix
 from runtime.media.upright import UPRIGHT, orientation_of_display_matrix
-from runtime.sources.base import Chroma, Say, StreamInfo
+from runtime.sources.base import Chroma, StreamInfo
 from runtime.sources.url import Address
 
 _RGB_MATRIX = 0

@@ -5,9 +5,9 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from calibration.probe import is_quantised
+from calibration.ranges.instrumented_graph import is_quantised
 from granet.errors import UserError
-from runtime.metadata import ModelMetadata
+from runtime.artefacts.metadata import ModelMetadata
 
 
 def load_onnx(path: Path) -> onnx.ModelProto:

@@ -12,10 +12,10 @@ from typing import Annotated, Literal, get_args
 
 from msgspec import Meta
 
-from granet.atomic import write_atomically
+from granet.app.files import write_atomically
 from granet.errors import UserError
 from granet.schema import Finite, JsonFile, PositiveInt, Sha256
-from runtime.manifest import sha256_of
+from runtime.artefacts.manifest import sha256_of
 
 FORMAT = 1
 
@@ -39,7 +39,7 @@ class CalibrationImage:
         name: of the file, relative to its directory; of a video's frame, ``clip.mp4#12``.
         sha256: of the pixels that the model was given: uint8 H x W x 3, RGB, row by row.
         size: (height, width) in pixels of what the model was given.
-        rain: strength of the streaks, see :func:`runtime.rain_measure.rain_strength`.
+        rain: strength of the streaks, see :func:`runtime.views.rain_strength.rain_strength`.
     """
 
     name: str

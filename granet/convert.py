@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from granet.console import DebugOption, run_app, say
+from granet.app.console import DebugOption, run_app, say
 from granet.errors import UserError
 
 app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None, add_completion=False)

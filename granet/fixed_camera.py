@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from granet.data.image_files import Pixels
 from granet.errors import UserError
-from granet.pictures import Pixels
 
 CALM = 4.0
 """Grey levels; noise and compression of a camera stay below, and so does most rain in most frames."""

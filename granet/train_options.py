@@ -5,11 +5,11 @@ import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from granet.app.console import UsageError
 from granet.config import GraNetConfig
-from granet.console import UsageError
-from granet.datasets import parse_heaviness
-from granet.losses import LossName
-from granet.recipe import Limits, Recipe
+from granet.data.datasets import parse_heaviness
+from granet.training.losses import LossName
+from granet.training.recipe import Limits, Recipe
 
 PATIENCE, PATIENCE_RAIN100L = 3, 10  # section 4.3
 LONG_SIDE = 512  # section 4.3

@@ -10,18 +10,18 @@ from pathlib import Path
 import cv2
 import torch
 
-from granet.compute import CANDIDATES, Compute, fastest
-from granet.console import Interrupted, UsageError, say
-from granet.crops import Cutting, TrainingData
-from granet.datasets import Dataset, open_dataset
+from granet.app.console import Interrupted, UsageError, say
+from granet.app.signals import on_interrupt
+from granet.data.datasets import Dataset, open_dataset
 from granet.errors import UserError
-from granet.processes import Processes, joined
-from granet.recipe import Recipe
-from granet.signals import on_interrupt
 from granet.train_options import TrainOptions
-from granet.training import Trainer, first_network
-from granet.training_state import load_state
-from granet.validation import Validation
+from granet.training.compute import CANDIDATES, Compute, fastest
+from granet.training.processes import Processes, joined
+from granet.training.recipe import Recipe
+from granet.training.samples import Cutting, TrainingData
+from granet.training.state import load_state
+from granet.training.trainer import Trainer, first_network
+from granet.training.validation import Validation
 
 OURS = ("best.pt", "last.pt", "state.pt", "log.jsonl", "log.png")
 """What a training writes into its directory."""

@@ -13,9 +13,9 @@ from typing import Any
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as states
 
+from granet.app.extras import pip_install
 from granet.errors import UserError
-from granet.extras import pip_install
-from runtime.device import Device
+from runtime.engines.device import Device
 from runtime.engines.onnx_model import OnnxModel
 
 CUDA = "CUDAExecutionProvider"

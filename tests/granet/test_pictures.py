@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from granet.data.image_files import list_pictures, read_rgb
 from granet.errors import UserError
-from granet.pictures import list_pictures, read_rgb
-from runtime.sources.pictures import PictureSource
+from runtime.sources.pictures.source import PictureSource
 
 
 @pytest.mark.parametrize("suffix", [".png", ".JPG", ".jpe", ".bmp", ".dib", ".tiff", ".webp", ".pgm", ".ppm"])

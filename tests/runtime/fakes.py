@@ -6,10 +6,10 @@ import time
 import numpy as np
 
 from granet.size_rule import SizeRule
-from runtime.engine import EngineInfo
-from runtime.engines.graph_engine import GraphEngine
-from runtime.fitting import FrameFit
-from runtime.frame import Colour, Pixels
+from runtime.engines.base import EngineInfo
+from runtime.engines.fitting import FrameFit
+from runtime.engines.graph import GraphEngine
+from runtime.media.frame import Colour, Pixels
 
 
 class FakeEngine(GraphEngine):

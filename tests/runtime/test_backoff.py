@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 from granet.errors import UserError
-from runtime.frame import Frame
-from runtime.health import Health
-from runtime.sinks import push, recording
+from runtime.media.backoff import Backoff
+from runtime.media.frame import Frame
 from runtime.sinks.base import Sink
-from runtime.sinks.push import PushSink
-from runtime.sinks.recording import RecordingSink
-from runtime.sources.backoff import Backoff
+from runtime.sinks.push import sink as push
+from runtime.sinks.push.sink import PushSink
+from runtime.sinks.video import recording
+from runtime.sinks.video.recording import RecordingSink
 from runtime.sources.base import StreamInfo
+from runtime.telemetry.health import Health
 
 BASE = Fraction(1, 90_000)
 INFO = StreamInfo("cam", "camera", live=True, rate=Fraction(20), time_base=BASE, size=(48, 64))

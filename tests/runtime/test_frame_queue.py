@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from runtime.frame_queue import FrameQueue
+from runtime.media.frame_queue import FrameQueue
 
 
 def test_a_queue_keeps_the_newest_if_asked_to() -> None:

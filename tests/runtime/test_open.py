@@ -21,7 +21,7 @@ def without(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
     for package in packages:
         monkeypatch.delitem(sys.modules, package, raising=False)
     real = __import__("importlib.util").util.find_spec
-    for user in ("runtime.open", "granet.extras"):
+    for user in ("runtime.open", "granet.app.extras"):
         monkeypatch.setattr(f"{user}.find_spec", lambda name: None if name in packages else real(name))
 
 

@@ -1,0 +1,119 @@
+"""The manifest beside an artefact: what it is, its hash, and the parity that was measured.
+
+``model.onnx`` has ``model.onnx.json``. The manifest ties the figures to one very file: if the file
+was changed after, it is refused.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from granet.app.files import write_atomically
+from granet.errors import UserError
+from granet.schema import JsonFile, Sha256, to_json
+from runtime.artefacts.metadata import ModelMetadata
+
+FORMAT = 1
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a manifest says.
+
+    Attributes:
+        file: name of the artefact when it was made, without its directory.
+        sha256: of the artefact, hexadecimal.
+        metadata: the record that the artefact carries.
+        parity: the measured figures, as the JSON of ``granet-export parity``; ``None`` if none were.
+        created: when, ISO 8601 in UTC.
+    """
+
+    file: str
+    sha256: Sha256
+    metadata: ModelMetadata
+    parity: dict[str, Any] | None
+    created: str
+
+
+_FILE = JsonFile(Manifest, "manifest", "export the model again", FORMAT)
+
+
+def manifest_path(artefact: Path) -> Path:
+    """``model.onnx`` -> ``model.onnx.json``, in the same directory."""
+    return artefact.with_name(artefact.name + ".json")
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+    return digest.hexdigest()
+
+
+def write_manifest(
+    artefact: Path, sha256: str, metadata: ModelMetadata, parity: Mapping[str, Any] | None = None
+) -> Path:
+    """Writes the manifest of ``artefact``, whole or not at all.
+
+    Args:
+        artefact: where the artefact is or will be; it is not read.
+        sha256: of the artefact, see :func:`sha256_of`.
+        metadata: the record that the artefact carries.
+        parity: the measured figures; must go into JSON, so infinities are the caller's to replace.
+
+    Returns:
+        The path of the manifest.
+
+    Raises:
+        UserError: if it cannot be written (no such directory, disk full, ...).
+    """
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    manifest = Manifest(artefact.name, sha256, metadata, None if parity is None else dict(parity), created)
+    path = manifest_path(artefact)
+    write_atomically(path, (to_json(_FILE.values(manifest), indent=2) + "\n").encode())
+    return path
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Reads what :func:`write_manifest` wrote.
+
+    Raises:
+        UserError: if it cannot be read, is damaged, or is of a format that this version does not know.
+    """
+    return _FILE.read(path)
+
+
+def verify(artefact: Path) -> Manifest | None:
+    """Checks an artefact against the manifest beside it.
+
+    Returns:
+        The manifest; ``None`` if there is none. (An ONNX file is data and loads without one. For an
+        engine, which is executable code, the caller must refuse ``None``.)
+
+    Raises:
+        UserError: if the artefact is not the one that the manifest was written for, or either
+            cannot be read.
+    """
+    path = manifest_path(artefact)
+    if not path.exists():
+        return None
+    manifest = read_manifest(path)
+    if sha256_of(artefact) != manifest.sha256:
+        raise UserError(
+            f"{artefact}: was changed after its manifest {path.name} was written: export it again, "
+            "or remove the manifest if the change was yours"
+        )
+    return manifest

@@ -1,0 +1,300 @@
+"""Reading, inference and writing at the same time, in order, in bounded memory.
+
+Two threads read and infer; writing stays in the calling thread, because windows and signals want the
+main one. Between them are bounded queues, so the slowest of the three sets the pace. A *file* waits
+for it and loses nothing; of a *live* source the newest frame counts: one may wait for the engine and
+one for the sink, and what gives way is counted. An engine that fails ends a file; of a live source the
+frames pass as they are (:mod:`runtime.live.guard`). What becomes of a frame in between is
+:mod:`runtime.live.frame_steps`.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+
+from granet.app.console import Say
+from granet.app.progress import Progress, no_progress
+from granet.errors import UserError
+from runtime.engines.base import Engine
+from runtime.in_order import in_order
+from runtime.live.dry_skipper import DrySkipper
+from runtime.live.frame_steps import FrameSteps
+from runtime.live.guard import EngineGuard
+from runtime.live.mask_view import MaskView
+from runtime.media.frame import Frame
+from runtime.media.frame_queue import FrameQueue
+from runtime.sinks.base import Sink
+from runtime.sources.base import Source
+from runtime.telemetry.health import DropReason, Health
+from runtime.telemetry.summary import Summary, Times
+
+QUEUED = 3
+"""Frames that wait between two stages, at most: enough to even out their jitter."""
+
+AHEAD = 0.3
+"""Seconds of the engine's work that are read ahead of it: what was read has to be finished after a stop."""
+
+DRAIN = 1.0
+"""Seconds after :meth:`Pipeline.stop` in which frames that were read are still written. With what the sinks
+and the source may take to end, it makes less than the two seconds that are promised."""
+
+_IDLE = 0.05
+_JOIN = 0.2
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A frame on its way."""
+
+    frame: Frame
+    read_at: float
+    skipped: bool = False
+    before: Frame | None = None
+
+
+class _Stop(IntEnum):
+    """What :meth:`Pipeline.stop` asked for."""
+
+    NOTHING = 0
+    DRAIN = 1
+    AT_ONCE = 2
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """The error that ended the run; others that follow from it are not kept."""
+
+    error: BaseException
+    keeps_recording: bool
+
+
+@dataclass
+class _Tally:
+    """Frames of one run, and how late they were."""
+
+    read: int = 0
+    written: int = 0
+    latency: Times = field(default_factory=Times)
+
+
+class Pipeline:
+    """One run of a source through an engine into a sink.
+
+    Args:
+        source: opened.
+        engine: loaded.
+        sink: neither started nor written to.
+        compare: give the sink the frames as they were read, too.
+        skip_dry: pass dry frames as they are.
+        show_mask: give the sink the rain instead of the picture.
+        limit: most frames to be written; ``None`` for all.
+        say: prints a line, once, on what happens to every frame, and on what a stop loses.
+        announce: prints a line when the engine fails on a live stream and when it works again, and when
+            skipping dry frames begins and ends.
+        progress: called with the number of frames written, after each.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        engine: Engine,
+        sink: Sink,
+        *,
+        compare: bool = False,
+        skip_dry: bool = False,
+        show_mask: bool = False,
+        limit: int | None = None,
+        say: Say = lambda message: None,
+        announce: Say = lambda message: None,
+        progress: Progress = no_progress,
+    ) -> None:
+        self._source, self._engine, self._sink = source, engine, sink
+        self._compare, self._limit = compare, limit
+        self._say, self._progress = say, progress
+        frames = source.info.frames
+        self._total = frames if limit is None else min(limit, frames or limit)
+        self._live = source.info.live
+        self.health: Health = source.health
+        self._steps = FrameSteps(
+            EngineGuard(engine, self.health, announce) if self._live else engine,
+            DrySkipper(self.health, announce) if skip_dry else None,
+            MaskView(engine.info, say) if show_mask else None,
+            say,
+        )
+        self._read = self._queue("engine")
+        self._done = self._queue("sink")
+        self._tally = _Tally()
+        self._stop = _Stop.NOTHING
+        self._failures: deque[_Failure] = deque()
+        # The source dropped them before this pipeline saw them.
+        self._dropped_before = self.health.snapshot().dropped["source"]
+
+    def stop(self) -> None:
+        """Ends the run; a second call does not wait for anything.
+
+        No more is read. What was read is written first, unless that takes longer than :data:`DRAIN`.
+        May be called from any thread and from a signal handler.
+        """
+        # The queues are closed by the loop: a signal can arrive while this very thread has their lock.
+        self._stop = _Stop.AT_ONCE if self._stop else _Stop.DRAIN
+
+    def run(self) -> Summary:
+        """Runs until the source ends, :meth:`stop` is called or the sink wants no more.
+
+        Whatever ends it but an error, the output is finished. After an error it is removed; but not
+        if a live source fails: then what was recorded is finished, and the error raised.
+
+        Raises:
+            UserError: from any of the three.
+        """
+        threads = [
+            threading.Thread(target=self._guarded, args=(stage,), name=stage.__name__, daemon=True)
+            for stage in (self._reading, self._inferring)
+        ]
+        start = time.perf_counter()
+        try:
+            self._sink.start(self._engine.info.colour)
+            for thread in threads:
+                thread.start()
+            self._writing()
+            if self._failures and not self._failures[0].keeps_recording:
+                raise self._failures[0].error
+            self._sink.finish()
+        except BaseException:
+            self._end(threads)
+            self._sink.abort()
+            raise
+        self._end(threads)
+        if self._failures:
+            raise self._failures[0].error
+        self._say_loss()
+        return self._summary(time.perf_counter() - start)
+
+    def _reading(self) -> None:
+        """The first thread: source -> queue."""
+        frames = iter(self._source.frames(self._engine.info.colour))
+        # What waits for room is not read yet, and so is not lost by a stop.
+        while (room := self._read.lease()) is not None:
+            with room:
+                frame = next(frames, None)
+                if frame is None:
+                    return
+                self.health.frame_in()
+                if not self._live:
+                    self.health.enter("live")
+                if not room.put(_Work(frame, time.perf_counter())):
+                    self.health.drop("engine")
+                    return
+            self._tally.read += 1
+            if self._stop or (self._tally.read == self._limit and not self._live):
+                return
+
+    def _inferring(self) -> None:
+        """The second thread: queue -> engine -> queue.
+
+        Of a file as many frames at once as the engine takes; of a live source one, which is late the least.
+        """
+        threads = 1 if self._live else self._engine.concurrency
+        for work, result in in_order(self._apply, self._taken(), threads):
+            before = work.frame if self._compare else None
+            if not self._done.put(_Work(result, work.read_at, before=before)):
+                return
+
+    def _taken(self) -> Iterator[_Work]:
+        """What was read, in order, and whether it is dry, which depends on the frames before."""
+        while (work := self._read.get()) is not None:
+            yield replace(work, skipped=self._steps.skips(work.frame))
+
+    def _apply(self, work: _Work) -> Frame:
+        start = time.perf_counter()
+        result = self._steps.apply(work.frame, work.skipped)
+        if not self._live:
+            self._read.resize(min(QUEUED, int(AHEAD / max(time.perf_counter() - start, 1e-6))))
+        return result
+
+    def _writing(self) -> None:
+        """This thread: queue -> sink."""
+        give_up_at: float | None = None
+        while self._tally.written != self._limit and self._sink.wants_more:
+            if self._stop and give_up_at is None:
+                give_up_at = time.monotonic() + DRAIN
+                self._read.close()
+            if give_up_at is not None and time.monotonic() > give_up_at:
+                return
+            try:
+                work = self._done.get(_IDLE)
+            except TimeoutError:
+                if self._stop is _Stop.AT_ONCE:
+                    return
+                self._sink.idle()
+                continue
+            if work is None:
+                # What came after the last frame.
+                self._sink.write_sound(self._source.sound())
+                return
+            self._write(work)
+
+    def _write(self, work: _Work) -> None:
+        self._sink.write(work.frame, work.before)
+        self._sink.write_sound(self._source.sound())
+        latency = time.perf_counter() - work.read_at
+        self._tally.written += 1
+        self._tally.latency.add(latency)
+        self.health.frame_out(latency)
+        self._progress(self._tally.written, self._total, "")
+
+    def _guarded(self, stage: Callable[[], None]) -> None:
+        """Runs a stage in its thread; its error ends the run and is raised in the calling thread."""
+        try:
+            stage()
+        except BaseException as error:  # noqa: BLE001 - raised again by run()
+            of_source = stage == self._reading and isinstance(error, UserError)
+            self._failures.append(_Failure(error, keeps_recording=of_source and self._live))
+        finally:
+            self._read.close(discard=stage == self._inferring)
+            if stage == self._inferring:
+                self._done.close()
+
+    def _end(self, threads: list[threading.Thread]) -> None:
+        self._read.close(discard=True)
+        self._done.close(discard=True)
+        if self._live:
+            # A camera that is away would be waited for. A file is not closed under its reader.
+            self._source.close()
+        self.health.enter("ended")
+        deadline = time.monotonic() + _JOIN
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _say_loss(self) -> None:
+        """A stop that the engine was too slow for."""
+        tally = self._tally
+        lost = tally.read - tally.written - self._read.dropped - self._done.dropped
+        if self._stop and lost > 0 and tally.written != self._limit:
+            self._say(f"stopped: {lost} frames that were read could not be written in time")
+
+    def _queue(self, reason: DropReason) -> FrameQueue[_Work]:
+        """Of a live source, one frame, the newest."""
+        if not self._live:
+            return FrameQueue(QUEUED)
+        return FrameQueue(1, newest=True, dropping=lambda: self.health.drop(reason))
+
+    def _summary(self, seconds: float) -> Summary:
+        info, tally = self._engine.info, self._tally
+        unseen = self.health.snapshot().dropped["source"] - self._dropped_before
+        return Summary(
+            frames_in=tally.read + unseen,
+            frames_out=tally.written,
+            dropped=unseen + self._read.dropped + self._done.dropped,
+            seconds=round(seconds, 3),
+            fps=round(tally.written / seconds, 2) if seconds > 0 else 0.0,
+            latency_ms=tally.latency.percentiles(),
+            engine_ms=self._steps.times.percentiles(),
+            backend=info.backend,
+            device=info.device,
+            model=info.model,
+        )

@@ -1,0 +1,55 @@
+"""A web page: the picture as it comes, input and result against each other, and live figures."""
+
+from granet.app.console import Say
+from runtime.media.frame import Colour, Frame
+from runtime.sinks.base import Sink
+from runtime.sinks.page.pictures import PagePictures
+from runtime.sinks.page.server import PageAnswers
+from runtime.telemetry.health import Health
+from runtime.telemetry.http_server import HttpServer
+from runtime.telemetry.rates import LiveFigures
+
+
+class PageSink(Sink):
+    """Serves the newest frame over plain HTTP to any number of viewers; none of them holds up the run.
+
+    It serves from the start: the page and the figures say what is waited for while there is no picture.
+
+    Args:
+        listen: (host, port).
+        health: of the stream.
+        say: is told if other machines can look, since everyone who reaches the page may.
+
+    Raises:
+        UserError: if nothing can listen there.
+    """
+
+    shows = True
+    wants_before = True
+
+    def __init__(self, listen: tuple[str, int], health: Health, say: Say) -> None:
+        self._health = health
+        self._pictures: PagePictures | None = None
+        self._answers = PageAnswers(LiveFigures(health).now)
+        self._server = HttpServer(listen, self._answers, "page")
+        self.name = self._server.url
+        if not self._server.loopback_only:
+            say(f"{self.name}: everyone who reaches this machine can look; there is no password")
+
+    def start(self, colour: Colour) -> None:
+        """Begins to show pictures."""
+        super().start(colour)
+        self._pictures = self._answers.pictures = PagePictures(colour, self._health.banner)
+
+    def write(self, frame: Frame, before: Frame | None = None) -> None:
+        """Shows a frame; costs nothing if nobody looks."""
+        assert self._pictures is not None
+        self._pictures.offer(frame, before)
+
+    def finish(self) -> None:
+        """Stops serving."""
+        self.abort()
+
+    def abort(self) -> None:
+        """Stops serving."""
+        self._server.close()

@@ -1,0 +1,215 @@
+"""What stands around an engine must not hide it: views, skipped frames and several streams, by command."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import runtime.cli as cli
+from granet.app.console import run_app
+from runtime.engines.base import Engine
+from runtime.engines.forwarding import ForwardingEngine
+from runtime.live.dry_skipper import DrySkipper
+from runtime.live.frame_steps import FrameSteps
+from runtime.live.guard import EngineGuard
+from runtime.live.shared_engine import SharedEngine
+from runtime.media.frame import Colour, Frame, Pixels
+from runtime.sources.base import Source, StreamInfo
+from runtime.telemetry.health import Health
+from tests.media import make_clip, read_clip
+from tests.runtime.fakes import FakeEngine
+from tests.runtime.handmade import inverting_file
+
+GREY = 200
+"""Level of the frames. A network that inverts takes 145 of it away: heavy rain, and all orange as a view."""
+
+
+class GreyCamera(Source):
+    """Forty live frames of one grey."""
+
+    def __init__(self, health: Health) -> None:
+        self.info = StreamInfo(
+            "grey", "camera", live=True, rate=Fraction(30), time_base=Fraction(1, 90_000), size=(48, 64)
+        )
+        self.health = health
+
+    def frames(self, colour: Colour) -> Iterator[Frame]:
+        self.health.enter("live")
+        for index in range(40):
+            threading.Event().wait(0.01)
+            yield Frame(np.full((48, 64, 3), GREY, np.uint8), index, 3000 * index, Fraction(1, 90_000))
+
+
+class SeveralAtOnce(FakeEngine):
+    """As an engine on a GPU or a server: takes several frames at once, and is seen to be given them."""
+
+    def __init__(self, frames: int) -> None:
+        super().__init__(invert=True)
+        self.concurrency = frames
+        self._together = threading.Barrier(frames)
+        self.met = False
+
+    def _infer(self, batch: Pixels, want_mask: bool) -> tuple[Pixels, ...]:
+        if not self.met:
+            # As many threads come here at once, or the wait ends in vain.
+            self._together.wait(30)
+            self.met = True
+        return super()._infer(batch, want_mask)
+
+
+class Masking(FakeEngine):
+    """Gives half of the frame as its mask, and three frames at once."""
+
+    concurrency = 3
+
+    def __init__(self) -> None:
+        super().__init__(invert=True)
+        self.info = replace(self.info, has_mask=True)
+        self.closed = False
+
+    def _infer(self, batch: Pixels, want_mask: bool) -> tuple[Pixels, ...]:
+        outputs = super()._infer(batch, want_mask)
+        return (*outputs, batch // 2) if want_mask else outputs
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize("kind", ["forwarding", "guard", "stream"])
+def test_what_stands_before_an_engine_hands_on_all_of_it(kind: str) -> None:
+    engine = Masking()
+    shared = SharedEngine(engine)
+    before = {
+        "forwarding": lambda: ForwardingEngine(engine),
+        "guard": lambda: EngineGuard(engine, Health("cam"), lambda line: None),
+        "stream": shared.stream,
+    }[kind]()
+    assert isinstance(before, Engine)
+    # Of several streams each has one frame in a batch.
+    assert (before.info, before.concurrency) == (engine.info, 1 if kind == "stream" else 3)
+    assert before.plan(41, 57) == engine.plan(41, 57)
+    frames = np.random.default_rng(0).integers(0, 200, (2, 41, 57, 3), np.uint8)
+    np.testing.assert_array_equal(before.run(frames), 255 - frames)
+    result, mask = before.run(frames, want_mask=True)
+    np.testing.assert_array_equal(result, 255 - frames)
+    np.testing.assert_array_equal(mask, frames // 2)
+    before.close()
+    # One of several streams leaves the engine to the others.
+    assert engine.closed == (kind != "stream")
+    shared.close()
+    assert engine.closed
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with a grey clip, and a camera that sees grey."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "device_path", lambda camera: None)
+    monkeypatch.setattr(cli, "open_camera", lambda camera, options, patience, end, health: GreyCamera(health))
+    make_clip(tmp_path / "grey.mp4", frames=[np.full((48, 64, 3), GREY, np.uint8)] * 80)
+    return tmp_path
+
+
+def use(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "open_engine", lambda *arguments: engine)
+
+
+def test_heavy_rain_in_the_mask_view_is_not_a_failing_engine(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    use(FakeEngine(invert=True), monkeypatch)
+    arguments = ["--camera", "0", "--show", "mask", "--output", "mask.mkv", "--model", "fake.onnx"]
+    assert run_app(cli.app, arguments) == 0
+    assert "failed" not in capfd.readouterr().err
+    blue, _, red = read_clip(folder / "mask.mkv").frames[-1].mean((0, 1))
+    assert red > 220 and blue < 90
+
+
+def test_a_configuration_shows_the_mask_of_a_model_that_gives_one(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # In the handmade graph the mask is the input and the result 255 - input. Input minus result would paint
+    # everything above 127; of the mask only what exceeds its median is painted, which is the streak.
+    inverting_file(folder / "stages.onnx", outputs=["derained", "mask", "coarse"])
+    frame = np.full((48, 64, 3), 150, np.uint8)
+    frame[:, 40:56] = 250
+    make_clip(folder / "streak.mp4", frames=[frame] * 6)
+    (folder / "streams.toml").write_text(
+        'model = "stages.onnx"\ndevice = "cpu"\nbackend = "onnxruntime"\n'
+        '[[stream]]\nname = "a"\ninput = "streak.mp4"\noutput = "mask.mkv"\nshow = "mask"\n'
+    )
+    assert run_app(cli.app, ["--config", "streams.toml"]) == 0
+    err = capfd.readouterr().err
+    assert "coarse stage's rain mask" in err and "no rain mask" not in err
+    shown = read_clip(folder / "mask.mkv").frames[-1].astype(int)
+    assert shown[24, 48, 2] > 220 and shown[24, 48, 0] < 90
+    assert np.ptp(shown[24, 8]) < 12
+
+
+@pytest.mark.parametrize("option", [[], ["--skip-dry"], ["--show", "mask"], ["--skip-dry", "--show", "mask"]])
+@pytest.mark.parametrize("frames", [3, 8])
+def test_a_file_keeps_all_the_frames_in_flight_that_the_engine_takes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, option: list[str], frames: int
+) -> None:
+    engine = SeveralAtOnce(frames)
+    use(engine, monkeypatch)
+    arguments = ["--input", "grey.mp4", "--output", "out.mkv", "--model", "fake.onnx", *option]
+    assert run_app(cli.app, arguments) == 0
+    assert engine.met and len(read_clip(folder / "out.mkv").frames) == 80
+
+
+def test_dry_frames_do_not_say_that_a_failing_engine_works_again() -> None:
+    said, health = list[str](), Health("cam")
+    steps = FrameSteps(
+        EngineGuard(FailsAfterTheFirst(), health, said.append),
+        DrySkipper(health, said.append),
+        None,
+        said.append,
+    )
+    for index in range(80):
+        frame = Frame(np.full((48, 64, 3), GREY, np.uint8), index)
+        skipped = steps.skips(frame)
+        assert bool(steps.apply(frame, skipped).fault) == (index > 0 and not skipped)
+    assert health.snapshot().frames_dry > 10 and health.snapshot().engine_failing
+    assert [line.split()[0] for line in said] == ["the", "dry:"] and "failed" in said[0]
+
+
+class FailsAfterTheFirst(FakeEngine):
+    def _infer(self, batch: Pixels, want_mask: bool) -> tuple[Pixels, ...]:
+        if self.calls:
+            raise RuntimeError("device lost")
+        return super()._infer(batch, want_mask)
+
+
+def streams(folder: Path, settings: str) -> list[Pixels]:
+    """Frames of the stream that has ``settings``, beside one without, both of the grey clip."""
+    (folder / "streams.toml").write_text(
+        'model = "fake.onnx"\n'
+        '[[stream]]\nname = "plain"\ninput = "grey.mp4"\noutput = "plain.mkv"\n'
+        f'[[stream]]\nname = "set"\ninput = "grey.mp4"\noutput = "set.mkv"\n{settings}\n'
+    )
+    assert run_app(cli.app, ["--config", "streams.toml"]) == 0
+    plain = read_clip(folder / "plain.mkv").frames
+    assert all(abs(float(frame.mean()) - (255 - GREY)) < 6 for frame in plain) and len(plain) == 80
+    return list(read_clip(folder / "set.mkv").frames)
+
+
+def test_skip_dry_in_a_configuration_passes_dry_frames_of_that_stream(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(FakeEngine(invert=True), monkeypatch)
+    levels = [float(frame.mean()) for frame in streams(folder, "skip_dry = true")]
+    assert levels[0] < 60 and levels[-1] > 195
+
+
+def test_the_mask_view_in_a_configuration_is_of_that_stream(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(FakeEngine(invert=True), monkeypatch)
+    for frame in streams(folder, 'show = "mask"'):
+        blue, _, red = frame.mean((0, 1))
+        assert red > 220 and blue < 90

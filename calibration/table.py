@@ -13,8 +13,8 @@ from typing import Annotated, Literal, get_args
 from msgspec import Meta
 
 from granet.app.files import write_atomically
+from granet.app.schema import Finite, JsonFile, PositiveInt, Sha256
 from granet.errors import UserError
-from granet.schema import Finite, JsonFile, PositiveInt, Sha256
 from runtime.artefacts.manifest import sha256_of
 
 FORMAT = 1

@@ -20,11 +20,11 @@ from safetensors import safe_open
 from safetensors.torch import save
 
 from granet.app.files import write_atomically
+from granet.app.schema import DamagedError, decode_json
 from granet.config import GraNetConfig
 from granet.errors import UserError
 from granet.foreign_checkpoint import State, canonical_state, config_of_shapes
 from granet.model import GraNet
-from granet.schema import DamagedError, decode_json
 
 FORMAT = "granet-checkpoint/1"
 SUFFIXES = (".pt", ".pth", ".safetensors")

@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from calibration.float32_model import load_float32
+from calibration.ranges.float32_model import load_float32
 from calibration.ranges.histogram import Histogram
 from calibration.ranges.instrumented_graph import LENGTHS, START, VALUES, Probe, build_probe
 from calibration.ranges.methods import Seen

@@ -7,10 +7,10 @@ from typing import Any
 
 import onnx
 
-from calibration.float32_model import load_float32
 from calibration.pictures.examples import load_examples, load_hard
 from calibration.qdq.layers import multiplications, too_small
 from calibration.qdq.quantiser import LayerPrecision, Quantiser, Target
+from calibration.ranges.float32_model import load_float32
 from calibration.search.budget import fewest_kept
 from calibration.search.quality import Judge, QualityReport
 from calibration.search.sensitivity import (

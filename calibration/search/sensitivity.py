@@ -11,8 +11,8 @@ from calibration.search.quality import Judge
 from calibration.simulation import Simulation
 from granet.app.files import write_atomically
 from granet.app.progress import Progress, no_progress
+from granet.app.schema import Finite, JsonFile, to_json
 from granet.errors import UserError
-from granet.schema import Finite, JsonFile, to_json
 from runtime.artefacts.metadata import ModelMetadata
 
 FORMAT = 1

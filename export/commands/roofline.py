@@ -11,8 +11,8 @@ from msgspec import Struct
 
 from granet.app.console import DebugOption, UsageError
 from granet.app.options import parse_size
+from granet.app.schema import DamagedError, Finite, PositiveInt, decode_json, read_bytes
 from granet.errors import UserError
-from granet.schema import DamagedError, Finite, PositiveInt, decode_json, read_bytes
 from runtime.open import ENGINES
 
 if TYPE_CHECKING:

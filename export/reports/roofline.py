@@ -15,7 +15,7 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto
 
-from calibration.float32_model import load_onnx
+from calibration.ranges.float32_model import load_onnx
 from export.onnx.shapes import GraphShapes
 from export.reports.gpus import GpuPeaks
 from granet.errors import UserError

@@ -11,8 +11,9 @@ A spec is ``KIND:WHERE``:
                                    ``Rain_Heavy``, ``Rain_Medium`` and ``Rain_Light``
 ``rain800:DIR``                    Zhang et al., 2017: side by side, clean left
 ``pairs:RAINY_DIR,CLEAN_DIR``      pictures of the same name, or of the same number
-``synthetic:CLEAN``                rain of :mod:`granet.synthetic.rain` on clean pictures: those of a directory, or
-                                   of the pairs of another spec (``synthetic:rain800:DIR``). Options:
+``synthetic:CLEAN``                rain of :mod:`granet.synthetic.rain` on clean pictures: those of a
+                                   directory, or of the pairs of another spec
+                                   (``synthetic:rain800:DIR``). Options:
                                    ``?heaviness=0.1-0.4`` says how heavy, ``?split=all`` holds nothing
                                    back, ``?faults=0.3`` gives a share of the pictures the faults of real
                                    cameras, ``?streaks=SPEC`` takes the rain from the pairs of a spec

@@ -11,7 +11,7 @@ import typer
 
 from granet.app.console import DebugOption, UsageError, run_app
 from granet.errors import UserError
-from granet.recipe_file import packaged_recipes, read_recipe
+from granet.training.recipe_file import packaged_recipes, read_recipe
 
 app = typer.Typer(
     help="Train GraNet.",
@@ -206,9 +206,9 @@ def train(
     _require_train_extra()
     if processes is not None and processes > 1:
         _start_processes(processes, threads)
-    from granet.train_options import TrainOptions
-    from granet.train_run import run_training
+    from granet.training.options import TrainOptions
     from granet.training.processes import FailedElsewhere
+    from granet.training.run import run_training
 
     options = TrainOptions(
         train=tuple(train),

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from granet.app.files import write_atomically
+from granet.app.schema import JsonFile, Sha256, to_json
 from granet.errors import UserError
-from granet.schema import JsonFile, Sha256, to_json
 from runtime.artefacts.metadata import ModelMetadata
 
 FORMAT = 1

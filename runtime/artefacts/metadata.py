@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from granet.schema import JsonFile, PositiveInt
+from granet.app.schema import JsonFile, PositiveInt
 from granet.size_rule import SizeRule
 from runtime.media.frame import Colour
 

@@ -18,8 +18,8 @@ class FrameSteps:
     """Turns the frames of one stream into what is written.
 
     Args:
-        engine: loaded. Frames for which it raises :class:`runtime.live.guard.EngineFaultError` pass as they came,
-            marked with :attr:`Frame.fault`.
+        engine: loaded. Frames for which it raises
+            :class:`runtime.live.guard.EngineFaultError` pass as they came, marked with :attr:`Frame.fault`.
         dry: passes dry frames as they came; ``None`` computes all.
         view: shows the rain instead of the picture; ``None`` shows the picture.
         say: prints a line on what happens to every frame.

@@ -19,10 +19,10 @@ from granet.app.console import Say
 from granet.app.progress import Progress, no_progress
 from granet.errors import UserError
 from runtime.engines.base import Engine
-from runtime.in_order import in_order
 from runtime.live.dry_skipper import DrySkipper
 from runtime.live.frame_steps import FrameSteps
 from runtime.live.guard import EngineGuard
+from runtime.live.in_order import in_order
 from runtime.live.mask_view import MaskView
 from runtime.media.frame import Frame
 from runtime.media.frame_queue import FrameQueue

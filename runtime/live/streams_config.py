@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from granet.schema import NotNegative, Text, read_toml
+from granet.app.schema import NotNegative, Text, read_toml
 
 Outputs = Annotated[tuple[str, ...], Meta(description="a string or a list of strings")]
 TextOrNumber = Annotated[str, Meta(description="a string or an integer")]

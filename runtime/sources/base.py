@@ -13,7 +13,7 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 
 from granet.errors import UserError
-from runtime.closing import Closing
+from runtime.media.closing import Closing
 from runtime.media.colour_tags import ColourTags
 from runtime.media.frame import Colour, Frame, Pixels
 from runtime.telemetry.health import Health

@@ -14,8 +14,8 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from granet.app.files import write_atomically
+from granet.app.schema import FileName, JsonFile, NotNegative, Sha256, Text, read_bytes, to_json
 from granet.errors import UserError
-from granet.schema import FileName, JsonFile, NotNegative, Sha256, Text, read_bytes, to_json
 from runtime.artefacts.manifest import manifest_path
 from runtime.artefacts.metadata import ModelMetadata
 from runtime.tensorrt.flavour import FlavourName

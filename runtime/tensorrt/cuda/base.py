@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from granet.errors import UserError
-from runtime.closing import Closing
+from runtime.media.closing import Closing
 
 Stream = NewType("Stream", object)
 Event = NewType("Event", object)

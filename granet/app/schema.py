@@ -17,8 +17,8 @@ from typing import Annotated, Any, Generic, TypeVar
 import msgspec
 from msgspec import Meta
 
+from granet.app.schema_errors import Words, explained
 from granet.errors import UserError
-from granet.schema_errors import Words, explained
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from granet.errors import UserError
-from granet.fixed_camera import luma, measure_fixed_camera
+from granet.evaluation.fixed_camera import luma, measure_fixed_camera
 
 FRAMES, HEIGHT, WIDTH = 40, 24, 32
 

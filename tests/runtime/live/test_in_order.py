@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from runtime.in_order import in_order
+from runtime.live.in_order import in_order
 
 
 def test_results_have_the_order_of_the_items_whichever_is_done_first() -> None:

@@ -1,4 +1,4 @@
-"""A checkpoint in another file format, its configuration and facts kept: ``python -m granet.convert``."""
+"""``python -m granet.training.convert``: a checkpoint in another file format."""
 
 from pathlib import Path
 from typing import Annotated

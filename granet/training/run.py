@@ -14,8 +14,8 @@ from granet.app.console import Interrupted, UsageError, say
 from granet.app.signals import on_interrupt
 from granet.data.datasets import Dataset, open_dataset
 from granet.errors import UserError
-from granet.train_options import TrainOptions
 from granet.training.compute import CANDIDATES, Compute, fastest
+from granet.training.options import TrainOptions
 from granet.training.processes import Processes, joined
 from granet.training.recipe import Recipe
 from granet.training.samples import Cutting, TrainingData

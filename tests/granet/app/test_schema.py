@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import pytest
 
+from granet.app.schema import FileName, Finite, JsonFile, PositiveInt, Sha256, Text, read_bytes, to_json
 from granet.errors import UserError
-from granet.schema import FileName, Finite, JsonFile, PositiveInt, Sha256, Text, read_bytes, to_json
 
 
 @dataclass(frozen=True)

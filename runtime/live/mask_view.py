@@ -12,8 +12,8 @@ class MaskView:
     """Paints the rain in orange over a dark grey input.
 
     Where the engine gives the coarse stage's rain mask, the view is what of the mask exceeds its median over
-    the frame, see :func:`runtime.views.rain_overlay.without_offset`. Otherwise it is what the whole network took
-    away, max(0, input - result). The user reads which of the two it is.
+    the frame, see :func:`runtime.views.rain_overlay.without_offset`. Otherwise it is what the whole network
+    took away, max(0, input - result). The user reads which of the two it is.
 
     Args:
         info: of the engine.

@@ -78,13 +78,16 @@ def _training_data(
 
 
 def _check_crop(side: int, datasets: list[Dataset]) -> None:
-    """A crop that fits no picture of a set is a mistake; where some are smaller, they are filled up."""
+    """A crop larger than every picture of a set is a mistake; where some are smaller, they are filled up."""
     for dataset in datasets:
-        height, width = dataset.read(0).clean.shape[:2]
-        if side > max(height, width):
+        sides = (max(dataset.read(index).clean.shape[:2]) for index in range(len(dataset)))
+        longest = 0
+        while longest < side and (found := next(sides, None)) is not None:
+            longest = max(longest, found)
+        if longest < side:
             raise UserError(
-                f"--crop {side} is larger than the pictures of {dataset.title} "
-                f"({dataset.names[0]} has {width}x{height} pixels): give a smaller one"
+                f"--crop {side} is larger than the pictures of {dataset.title}, whose longest side has "
+                f"{longest} pixels: give a smaller one"
             )
 
 
@@ -101,7 +104,11 @@ def _compute(
         for way in CANDIDATES
         if options.precision in ("auto", way.precision) and options.channels_last in (None, way.channels_last)
     ]
-    begun = load_state(options.out / "state.pt").compute if options.resume else None
+    begun = None
+    if options.resume:
+        state = load_state(options.out / "state.pt")
+        recipe.require_same(state.recipe)  # before anything is measured for it
+        begun = state.compute
     if len(asked) == 1:
         return asked[0]
     pixels = torch.from_numpy(data.batch(0, recipe.batch)[0])
@@ -109,7 +116,8 @@ def _compute(
     found, line = fastest(first_network(recipe), pixels, processes.device, asked, preferred, processes.total)
     tell(line)
     if begun is not None and found != begun:
-        tell(f"note: the training began in {begun}, which is slower on this machine: it goes on in {found}")
+        why = "which is slower on this machine" if preferred else "which the options exclude"
+        tell(f"note: the training began in {begun}, {why}: it goes on in {found}")
     return found
 
 
@@ -159,7 +167,7 @@ def _workers(wanted: int | None, processes: Processes) -> int:
         return wanted
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     spare = cores // processes.count - 1
-    return max(1, min(8, spare)) if processes.device.type == "cuda" else min(1, spare)
+    return max(1, min(8, spare)) if processes.device.type == "cuda" else max(0, min(1, spare))
 
 
 def _headline(
@@ -186,5 +194,6 @@ def _resume_command() -> str:
     if "--continue" in arguments:
         at = arguments.index("--continue")
         del arguments[at : at + 2]
-    arguments = [argument for argument in arguments if argument not in ("--resume", "--overwrite")]
+    once = re.compile("--resume|--overwrite|--continue=.*", re.DOTALL)
+    arguments = [argument for argument in arguments if not once.fullmatch(argument)]
     return shlex.join(["granet-train", *arguments, "--resume"])

@@ -18,9 +18,10 @@ from granet.errors import UserError
 from granet.processes import Processes, joined
 from granet.recipe import Recipe
 from granet.signals import on_interrupt
+from granet.teacher import load_teacher
 from granet.train_options import TrainOptions
 from granet.training import Trainer, first_network
-from granet.training_state import load_state
+from granet.training_state import load_state, weights_and_progress
 from granet.validation import Validation
 
 OURS = ("best.pt", "last.pt", "state.pt", "log.jsonl", "log.png")
@@ -46,8 +47,9 @@ def run_training(options: TrainOptions) -> None:
             processes.on_main(lambda: _refuse_existing(options.out))
         tell: Callable[[str], None] = say if processes.is_main else lambda message: None
         samples = _training_data(recipe, options, data, processes)
+        begun = _begun(options, recipe, samples.epoch_size)
         measured = Validation(validation, processes)
-        compute = _compute(options, recipe, samples, processes, tell)
+        compute = _compute(options, recipe, begun, samples, processes, tell)
         trainer = Trainer(
             recipe, samples, measured, options.out, options.limits, processes, tell,
             workers=_workers(options.workers, processes), compiled=options.compiled, compute=compute,
@@ -91,9 +93,23 @@ def _check_crop(side: int, datasets: list[Dataset]) -> None:
             )
 
 
+def _begun(options: TrainOptions, recipe: Recipe, epoch_size: int) -> Compute | None:
+    """Reads what the training starts from, before time goes into measuring; how a resumed one computed."""
+    if recipe.teacher is not None:
+        load_teacher(recipe.teacher)
+    if options.go_on_from is not None:
+        weights_and_progress(options.go_on_from, recipe, epoch_size)
+    if not options.resume:
+        return None
+    state = load_state(options.out / "state.pt")
+    recipe.require_same(state.recipe)
+    return state.compute
+
+
 def _compute(
     options: TrainOptions,
     recipe: Recipe,
+    begun: Compute | None,
     data: TrainingData,
     processes: Processes,
     tell: Callable[[str], None],
@@ -104,11 +120,6 @@ def _compute(
         for way in CANDIDATES
         if options.precision in ("auto", way.precision) and options.channels_last in (None, way.channels_last)
     ]
-    begun = None
-    if options.resume:
-        state = load_state(options.out / "state.pt")
-        recipe.require_same(state.recipe)  # before anything is measured for it
-        begun = state.compute
     if len(asked) == 1:
         return asked[0]
     pixels = torch.from_numpy(data.batch(0, recipe.batch)[0])

@@ -65,14 +65,14 @@ def test_a_training_its_files_and_its_resumption(spec: str, capsys: pytest.Captu
     status, err = ended(capsys, *basic, "--epochs", "2", "--resume")
     assert status == 0 and "goes on after step 2" in err and "complete after 4 steps" in err
 
-    other = "config is {'channels': 16, 'growth': 8, 'dense_layers': 4, 'nonlocal_channels': 16"
+    other = "config is {'channels': 32, 'growth': 16, 'dense_layers': 4, 'nonlocal_channels': 16"
     lite = ["--train", spec, "--val", spec, "--preset", "lite", "--out", "run", "--epoch-size", "2"]
     message = refused(capsys, *lite, "--epochs", "3", "--resume")
     assert other in message and "lr" not in message
 
     status, err = ended(capsys, *basic, "--epochs", "1", "--overwrite")
     assert status == 0 and "complete after 2 steps" in err
-    assert load_state(Path("run/state.pt"))[1].steps == 2
+    assert load_state(Path("run/state.pt")).progress.steps == 2
 
 
 def test_the_recipe_of_the_packaged_weights_can_be_said(
@@ -80,19 +80,23 @@ def test_the_recipe_of_the_packaged_weights_can_be_said(
 ) -> None:
     clean = clean_directory(Path("clean"), 21)
     taken: list[Any] = []
-    monkeypatch.setattr("granet.train_cli._run", lambda *arguments: taken.extend(arguments))
+    monkeypatch.setattr("granet.train_run.run_training", taken.append)
     status, err = ended(
         capsys, "--preset", "lite", "--train", f"synthetic:{clean}@0.7", "--train", f"{spec}@.3",
         "--val", f"synthetic:{clean}?heaviness=0.8", "--heaviness", "0.1-0.4",
         *shlex.split("--crop 128 --batch 4 --dry 0.1 --ema 0.998 --cosine --lr 8e-4"),
         *shlex.split("--clip-gradient 0.3 --channels-last --minutes 120 --out runs/lite"),
+        *shlex.split("--stable 0.5 --loss l1+ssim --teacher base.pt --precision bf16 --workers 1"),
     )  # fmt: skip
     assert status == 0, err
-    recipe, limits, out = taken[:3]
+    (options,) = taken
+    recipe, limits, out = options.recipe(), options.limits, options.out
     assert recipe.train == (f"synthetic:{clean}?heaviness=0.1-0.4", spec) and recipe.weights == (0.7, 0.3)
     assert recipe.val == (f"synthetic:{clean}?heaviness=0.8",)
-    assert (recipe.crop, recipe.batch, recipe.dry, recipe.ema, recipe.lr) == (128, 4, 0.1, 0.998, 8e-4)
-    assert (recipe.cosine, recipe.clip_gradient, recipe.channels_last) == (True, 0.3, True)
+    assert (recipe.crop, recipe.batch, recipe.dry, recipe.ema, recipe.lr) == ((128,), 4, 0.1, 0.998, 8e-4)
+    assert (recipe.cosine, recipe.stable, recipe.clip_gradient) == (True, 0.5, 0.3)
+    assert (recipe.loss, recipe.teacher) == ("l1+ssim", "base.pt")
+    assert (options.precision, options.channels_last, options.workers) == ("bf16", True, 1)
     assert (limits.minutes, limits.epochs, out) == (120, None, Path("runs/lite"))
     assert GraNetConfig.from_dict(recipe.config) == GraNetConfig.lite()
 
@@ -101,12 +105,12 @@ def test_without_options_the_recipe_is_the_papers(
     spec: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken: list[Any] = []
-    monkeypatch.setattr("granet.train_cli._run", lambda *arguments: taken.append(arguments))
+    monkeypatch.setattr("granet.train_run.run_training", taken.append)
     assert ended(capsys, "--train", "rain100l:x", "--val", "rain100l:x")[0] == 0
     assert ended(capsys, "--train", "rain100h:x", "--val", "rain100h:x", "--set", "fine_stage=false")[0] == 0
-    (first, limits, out, *_), (second, *_) = taken
-    assert GraNetConfig.from_dict(first.config) == GraNetConfig.paper() and out == Path("runs/paper")
-    assert (limits.epochs, limits.minutes) == (None, None)
+    first, second = (options.recipe() for options in taken)
+    assert GraNetConfig.from_dict(first.config) == GraNetConfig.paper() and taken[0].out == Path("runs/paper")
+    assert (taken[0].limits.epochs, taken[0].limits.minutes) == (None, None)
     assert (first.patience, second.patience) == (10, 3)  # section 4.3
     ablation = GraNetConfig.paper().ablations()["Only Coarse w/ RA"]
     assert GraNetConfig.from_dict(second.config) == ablation
@@ -122,12 +126,29 @@ def test_without_options_the_recipe_is_the_papers(
         ("--train pairs:a,b@0.5", 2, "has no share: give each --train one"),
         ("--train nothing:here", 1, "'nothing:here' is no data set"),
         ("--val rain100l:nowhere", 1, "nowhere: there is no such directory"),
-        ("--heaviness 3", 1, "expected LOW-HIGH within 0"),
+        ("--heaviness 3 --train synthetic:data/clean", 1, "expected LOW-HIGH within 0"),
         ("--set width=3", 1, "unknown settings: width"),
         ("--set channels=many", 2, "expected NAME=VALUE"),
         ("--init nowhere.pt", 1, "nowhere.pt: there is no such file"),
         ("--preset lite --init tiny.pt", 1, "tiny.pt is of another network"),
         ("--resume", 1, "there is no training to resume"),
+        ("--crop 64 --batch 4 --stable 0.5", 2, "give --cosine too"),
+        ("--cosine --epochs 2 --patience 1", 2, "--patience is of the plateau schedule"),
+        ("--crop 24 --long-side 64", 2, "give one of them"),
+        ("--crop 24,32", 2, "shares the epochs: give --epochs"),
+        ("--crop 24,32 --epochs 1", 2, "--crop with 2 sizes needs as many epochs"),
+        ("--crop 24,32 --epochs 2 --batch 3", 2, "--epoch-size 4 is not a multiple of 3"),
+        ("--crop 57", 1, "--crop 57 is larger than the pictures of pairs of rainy"),
+        ("--crop 24,8", 2, "expected sizes of at least 16 pixels, as in 128 or 96,128,192"),
+        ("--crop wide", 2, "expected sizes of at least 16 pixels"),
+        ("--heaviness 0.1-0.2", 2, "--heaviness is of synthetic rain"),
+        ("--overwrite --continue tiny.pt", 2, "give one of them"),
+        ("--resume --continue tiny.pt", 2, "give one of them"),
+        ("--continue tiny.pt", 2, "--init starts a training and --continue goes on with one"),
+        ("--data .", 2, "--data replaces {data} in --train and --val, and none of them has it"),
+        ("--train pairs:{data}/a,{data}/b", 2, "give the directory of the data with --data"),
+        ("--teacher nowhere.pt", 1, "--teacher nowhere.pt: there is no such file"),
+        ("--recipe nowhere.toml", 1, "the packaged recipes are base"),
         ("--lr nought", 2, "Invalid value for '--lr'"),
         ("--preset big", 2, "Invalid value for '--preset'"),
     ],
@@ -200,7 +221,7 @@ def test_an_interrupted_training_says_how_to_go_on_and_can(
     assert last.startswith("run: interrupted after ") and "Traceback" not in err
     command = last.partition("go on with: ")[2]
     assert command == shlex.join(["granet-train", *endless(spec), "--resume"])
-    steps = load_state(Path("run/state.pt"))[1].steps
+    steps = load_state(Path("run/state.pt")).progress.steps
     assert steps >= 6 and f"after {steps} steps" in last
     status, err = ended(capsys, *endless(spec), "--resume", "--epochs", str(steps // 3 + 1))
     assert status == 0 and f"goes on after step {steps}" in err
@@ -216,7 +237,7 @@ def test_a_killed_training_leaves_checkpoints_that_can_be_read(
     left.write_bytes(b"half of a file")  # what a kill in the middle of a write leaves
     for name in ("best.pt", "last.pt"):
         assert load_checkpoint(f"run/{name}").config == CONFIG
-    epoch = load_state(Path("run/state.pt"))[1].epoch
+    epoch = load_state(Path("run/state.pt")).progress.epoch
     status, err = ended(capsys, *endless(spec), "--resume", "--epochs", str(epoch + 1))
     assert status == 0, err
     assert not left.exists()

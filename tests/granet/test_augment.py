@@ -87,5 +87,3 @@ def test_a_share_that_is_none(share: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="expected a share from 0 to 1") as caught:
         open_dataset(f"synthetic:{clean_directory(tmp_path)}?faults={share}", "train")
     assert "\n" not in str(caught.value)
-
-

@@ -41,7 +41,9 @@ def choice(seconds: dict[Compute, float], preferred: Compute | None = None) -> t
 def test_bfloat16_must_be_faster_by_a_tenth(bf16: float, chosen: Compute) -> None:
     found, line = choice({PLAIN: 1.0, Compute("fp32", True): 1.2, BF16: bf16, Compute("bf16", False): 2.0})
     assert found == chosen
-    assert line.startswith(f"computing in {chosen} (a step: float32, contiguous 1000 ms, ") and "\n" not in line
+    assert (
+        line.startswith(f"computing in {chosen} (a step: float32, contiguous 1000 ms, ") and "\n" not in line
+    )
 
 
 def test_a_layout_alone_must_be_faster_by_a_tenth_too() -> None:

@@ -27,7 +27,9 @@ def test_lite_and_base_are_the_same_architecture_on_folded_frames(
     paper, preset = GraNetConfig.paper(), GraNetConfig.preset(name)
     assert (preset.fold, preset.channels, preset.growth) == (2, channels, growth)
     assert (preset.nonlocal_channels, preset.key_stride) == (16, 4)
-    same = [field.name for field in fields(paper) if getattr(paper, field.name) == getattr(preset, field.name)]
+    same = [
+        field.name for field in fields(paper) if getattr(paper, field.name) == getattr(preset, field.name)
+    ]
     assert {"dense_layers", "fine_blocks", "region_extent", *SWITCHES} <= set(same)
 
 

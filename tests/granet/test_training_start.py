@@ -81,7 +81,10 @@ def test_a_teacher_stays_as_it_is(recipe: Recipe, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("facts", "reason"),
-    [({"colour": "bgr"}, "its pictures are 'bgr', and training is in RGB"), ({"colour": ["\n"]}, "training is")],
+    [
+        ({"colour": "bgr"}, "its pictures are 'bgr', and training is in RGB"),
+        ({"colour": ["\n"]}, "training is"),
+    ],
 )
 def test_a_teacher_of_another_colour_order_is_refused(
     facts: dict[str, Any], reason: str, recipe: Recipe, tmp_path: Path
@@ -95,10 +98,16 @@ def test_a_teacher_of_another_colour_order_is_refused(
 def test_a_teacher_that_is_no_granet_is_refused(recipe: Recipe, tmp_path: Path) -> None:
     torch.save(nn.Conv2d(3, 8, 3).state_dict(), tmp_path / "other.pt")
     (tmp_path / "net.onnx").write_bytes(b"")
-    for name, reason in (("other.pt", "of another network"), ("net.onnx", "ends in .pt"), ("no.pt", "no such")):
+    for name, reason in (
+        ("other.pt", "of another network"),
+        ("net.onnx", "ends in .pt"),
+        ("no.pt", "no such"),
+    ):
         with pytest.raises(UserError) as caught:
             trainer(replace(recipe, teacher=str(tmp_path / name)), tmp_path / "run")
-        assert message_of(caught).startswith(f"--teacher {tmp_path / name}: ") and reason in message_of(caught)
+        assert message_of(caught).startswith(f"--teacher {tmp_path / name}: ") and reason in message_of(
+            caught
+        )
 
 
 # --- the learning rate -------------------------------------------------------------------------------

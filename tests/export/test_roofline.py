@@ -15,8 +15,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from export.cli import app
 from export.gpus import GPUS, GpuPeaks, find_gpu, own_gpu
 from export.graph_shapes import GraphShapes
-from export.roofline import LayerCost, Roofline, roofline, shares
 from export.onnx_export import ExportOptions, build_model
+from export.roofline import LayerCost, Roofline, roofline, shares
 from granet import GraNet, GraNetConfig, load_checkpoint
 from granet.console import run_app
 from granet.errors import UserError

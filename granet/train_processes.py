@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from typing import IO
 
-from granet.console import INTERRUPTED, Interrupted, say
+from granet.console import FAULT, INTERRUPTED, Interrupted, say
 from granet.signals import on_interrupt
 
 _GRACE_SECONDS = 20.0
@@ -50,9 +50,9 @@ def run_processes(count: int, command: Sequence[str], own_threads: bool) -> int:
                 children.append(subprocess.Popen(command, env=environment, stderr=heard))
             if interruption.happened:
                 stop()  # it may have come before the last was started
-            _wait(children)
+            failed = _wait(children)
         others.seek(0)
-        return _outcome([child.returncode for child in children], others.read())
+        return _outcome([child.returncode for child in children], failed, others.read())
 
 
 def _environment(rank: int, count: int, port: int, own_threads: bool) -> dict[str, str]:
@@ -61,28 +61,37 @@ def _environment(rank: int, count: int, port: int, own_threads: bool) -> dict[st
     return os.environ | place | meeting | ({} if own_threads else {"OMP_NUM_THREADS": "1"})
 
 
-def _wait(children: list[subprocess.Popen[bytes]]) -> None:
-    """Until all have ended; after a failure the others, which may wait for the dead, are ended."""
-    failed_at: float | None = None
-    while any(child.poll() is None for child in children):
-        if failed_at is None and any(child.returncode for child in children):
-            failed_at = time.monotonic()
-        if failed_at is not None and time.monotonic() - failed_at > _GRACE_SECONDS:
+def _wait(children: list[subprocess.Popen[bytes]]) -> int | None:
+    """Until all have ended; which failed first.
+
+    After a failure the others, which may wait for the dead, are ended.
+    """
+    failed: int | None = None
+    failed_at = 0.0
+    while None in (statuses := [child.poll() for child in children]):
+        if failed is None and any(statuses):
+            failed, failed_at = _first_failure(statuses), time.monotonic()
+        if failed is not None and time.monotonic() - failed_at > _GRACE_SECONDS:
             for child in children:
                 child.kill()
         time.sleep(0.05)
+    return _first_failure(statuses) if failed is None else failed
 
 
-def _outcome(statuses: list[int], others: str) -> int:
+def _first_failure(statuses: Sequence[int | None]) -> int | None:
+    return next((rank for rank, status in enumerate(statuses) if status), None)
+
+
+def _outcome(statuses: list[int], failed: int | None, others: str) -> int:
     if statuses[0] == INTERRUPTED:
         raise Interrupted
-    killed = [rank for rank, status in enumerate(statuses) if status < 0]
-    if statuses[0] <= 0 and any(status > 0 for status in statuses):
+    if failed is None:
+        return 0
+    if statuses[failed] < 0:
+        say(f"error: process {failed + 1} of {len(statuses)} was ended by signal {-statuses[failed]}")
+    elif statuses[0] <= 0:
         sys.stderr.write(others)
-    if killed:
-        rank = killed[0]
-        say(f"error: process {rank + 1} of {len(statuses)} was ended by signal {-statuses[rank]}")
-    return statuses[0] if statuses[0] > 0 else int(any(statuses))
+    return next(status for status in (statuses[0], statuses[failed], FAULT) if status > 0)
 
 
 def _free_port() -> int:

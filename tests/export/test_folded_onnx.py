@@ -17,7 +17,7 @@ from export.onnx_export import ExportOptions, build_model, export_onnx
 from granet import GraNet, GraNetConfig, save_checkpoint
 from runtime import open_engine
 from runtime.onnx_file import read_metadata
-from runtime.parity import ParityBudget
+from runtime.parity import BUDGETS, ParityBudget
 from tests.runtime.test_engines import rain
 
 SMALL = GraNetConfig(
@@ -146,15 +146,18 @@ def observed() -> tuple[onnx.ModelProto, dict[str, tuple[float, float]]]:
 
 
 @pytest.mark.parametrize(
-    ("target", "precision", "least_db"),
-    [("cpu", "int8", 38), ("tensorrt", "int8", 38), ("tensorrt", "fp8", 32), ("tensorrt", "fp16", 50)],
+    ("target", "precision"),
+    [("cpu", "int8"), ("tensorrt", "int8"), ("tensorrt", "fp8"), ("tensorrt", "fp16")],
 )
-def test_eight_bits(target: Any, precision: Any, least_db: float) -> None:
-    """Every convolution quantised, with the ranges of the very picture: rounding is all that is lost."""
+def test_eight_bits(target: Any, precision: Any) -> None:
+    """Every convolution quantised, with the ranges of the very picture: rounding is all that is lost.
+
+    Of random weights that is what the budget allows hard pictures; a wrong graph is far below.
+    """
     base, ranges = observed()
     model = Quantiser(base, ranges, target, precision).make(())
     quantised = sum(node.op_type == "QuantizeLinear" for node in model.graph.node)
     assert quantised == 0 if precision == "fp16" else quantised > 10
     frames = rain(1, 64, 96)
     (found,) = session(model).run(None, {"rainy": frames})
-    assert psnr(found, levels(in_pytorch(network(), frames)[0])) >= least_db
+    assert psnr(found, levels(in_pytorch(network(), frames)[0])) >= BUDGETS[precision].hard_db

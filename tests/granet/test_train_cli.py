@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from granet import GraNet, GraNetConfig, load_checkpoint, save_checkpoint
+from granet.compute import CANDIDATES, PLAIN, Compute
 from granet.console import run_app
 from granet.train_cli import app
 from granet.training_state import load_state
@@ -190,6 +191,77 @@ def test_pictures_of_different_sizes_end_a_training_with_a_line(
         capsys, "--train", spec, "--val", spec, "--init", "tiny.pt", "--epochs", "1", "--out", "run"
     )
     assert "2.png has 56x40 pixels" in message and "of one size" in message
+
+
+class Measured:
+    """Stands in for the measuring of number formats: finds what it is told, and hears what it was asked."""
+
+    def __init__(self, found: Compute) -> None:
+        self.found = found
+        self.asked: list[tuple[list[Compute], Compute | None]] = []
+
+    def __call__(
+        self, network: Any, pixels: Any, device: Any, candidates: list[Compute], preferred: Any, total: Any
+    ) -> tuple[Compute, str]:
+        self.asked.append((candidates, preferred))
+        return self.found, f"computing in {self.found}"
+
+
+def test_a_resumed_training_keeps_its_number_format_or_says_why_not(
+    spec: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    basic = ["--train", spec, "--val", spec, "--init", "tiny.pt", "--out", "run", "--epoch-size", "2"]
+    fast = Compute("bf16", channels_last=True)
+    monkeypatch.setattr("granet.train_run.fastest", measured := Measured(fast))
+    status, err = ended(capsys, *basic, "--epochs", "1")
+    assert status == 0 and "computing in bfloat16, channels-last" in err and "note" not in err
+    assert load_state(Path("run/state.pt")).compute == fast
+
+    status, err = ended(capsys, *basic, "--epochs", "2", "--resume")
+    assert status == 0 and "note" not in err
+    assert measured.asked[-1] == (list(CANDIDATES), fast)
+
+    measured.found = PLAIN  # a machine without bfloat16
+    status, err = ended(capsys, *basic, "--epochs", "3", "--resume")
+    assert status == 0
+    assert (
+        "note: the training began in bfloat16, channels-last, which is slower on this machine: "
+        "it goes on in float32, contiguous\n"
+    ) in err
+    assert load_state(Path("run/state.pt")).compute == PLAIN
+
+
+def test_what_was_asked_for_is_not_overruled(
+    spec: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    basic = ["--train", spec, "--val", spec, "--init", "tiny.pt", "--out", "run", "--epoch-size", "2"]
+    monkeypatch.setattr("granet.train_run.fastest", measured := Measured(Compute("bf16", False)))
+    status, err = ended(capsys, *basic, "--epochs", "1", "--precision", "bf16")
+    assert status == 0, err
+    assert {way.precision for way in measured.asked[-1][0]} == {"bf16"}
+    status, err = ended(capsys, *basic, "--epochs", "1", "--channels-last", "--overwrite")
+    assert status == 0 and all(way.channels_last for way in measured.asked[-1][0])
+
+    times = len(measured.asked)
+    both = ["--precision", "bf16", "--channels-last"]
+    status, err = ended(capsys, *basic, "--epochs", "1", *both, "--overwrite")
+    assert status == 0 and len(measured.asked) == times and "computing in" not in err
+    assert load_state(Path("run/state.pt")).compute == Compute("bf16", channels_last=True)
+
+
+def test_a_training_goes_on_from_its_weights_alone(
+    spec: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    basic = ["--train", spec, "--val", spec, "--init", "tiny.pt", "--epoch-size", "2", "--epochs", "2"]
+    monkeypatch.setattr("granet.train_run.fastest", Measured(PLAIN))
+    assert ended(capsys, *basic, "--out", "first")[0] == 0
+    Path("kept.pt").write_bytes(Path("first/last.pt").read_bytes())
+    message = refused(capsys, *basic, "--out", "second", "--continue", "kept.pt", status=2)
+    assert "--init starts a training and --continue goes on with one" in message
+    scratch = ["--train", spec, "--val", spec, "--set", "channels=4", "--out", "second", "--epoch-size", "2"]
+    message = refused(capsys, *scratch, "--epochs", "2", "--continue", "kept.pt")
+    assert message.startswith("error: --continue kept.pt goes on with the same training, and this differs")
+    assert not Path("second").exists()
 
 
 def endless(spec: str) -> list[str]:

@@ -22,17 +22,17 @@ import cv2
 import torch
 
 from granet import GraNetConfig
-from granet.compute import Compute, fastest
-from granet.crops import Cutting, TrainingData
-from granet.datasets import open_dataset
-from granet.losses import restoration_loss
-from granet.pictures import Pixels
-from granet.processes import Processes
-from granet.recipe import Limits, Recipe
-from granet.scenes import street
-from granet.training import Trainer, first_network
-from granet.validation import Validation
-from runtime.machine import this_machine
+from granet.data.datasets import open_dataset
+from granet.data.image_files import Pixels
+from granet.synthetic.street import street
+from granet.training.compute import Compute, fastest
+from granet.training.losses import restoration_loss
+from granet.training.processes import Processes
+from granet.training.recipe import Limits, Recipe
+from granet.training.samples import Cutting, TrainingData
+from granet.training.trainer import Trainer, first_network
+from granet.training.validation import Validation
+from runtime.checks.machine import this_machine
 
 WARM_UP = 2
 """Steps of a round that are not counted."""

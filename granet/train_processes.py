@@ -13,8 +13,8 @@ import time
 from collections.abc import Sequence
 from typing import IO
 
-from granet.console import FAULT, INTERRUPTED, Interrupted, say
-from granet.signals import on_interrupt
+from granet.app.console import FAULT, INTERRUPTED, Interrupted, say
+from granet.app.signals import on_interrupt
 
 _GRACE_SECONDS = 20.0
 """What the others have for ending by themselves after one has failed."""

@@ -12,13 +12,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from calibration.quantiser import Quantiser
-from export.onnx_export import ExportOptions, build_model, export_onnx
+from calibration.qdq.quantiser import Quantiser
+from export.onnx.export import ExportOptions, build_model, export_onnx
 from granet import GraNet, GraNetConfig, save_checkpoint
 from runtime import open_engine
-from runtime.onnx_file import read_metadata
-from runtime.parity import BUDGETS, ParityBudget
-from tests.runtime.test_engines import rain
+from runtime.artefacts.onnx_file import read_metadata
+from runtime.checks.parity import BUDGETS, ParityBudget
+from tests.runtime.engines.test_engines import rain
 
 SMALL = GraNetConfig(
     fold=2, channels=16, growth=8, dense_layers=2, nonlocal_channels=4, fine_blocks=2, region_extent=64

@@ -7,10 +7,10 @@ import pytest
 import tomllib
 
 from granet import GraNetConfig
-from granet.console import run_app
-from granet.recipe_file import packaged_recipes, read_recipe
-from granet.train_cli import app
-from granet.train_options import TrainOptions
+from granet.app.console import run_app
+from granet.training.cli import app
+from granet.training.options import TrainOptions
+from granet.training.recipe_file import packaged_recipes, read_recipe
 
 BASIC = 'train = ["drawn:2"]\nval = ["drawn:1"]\n'
 
@@ -20,7 +20,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[TrainOptions]
     """What the command line makes of its options, instead of a training."""
     taken: list[TrainOptions] = []
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("granet.train_run.run_training", taken.append)
+    monkeypatch.setattr("granet.training.run.run_training", taken.append)
     return taken
 
 

@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from granet.console import Interrupted, run_app
-from granet.train_cli import app
+from granet.app.console import Interrupted, run_app
 from granet.train_processes import run_processes
-from granet.training_state import load_state
+from granet.training.cli import app
+from granet.training.state import load_state
 from tests.granet.rain_sets import pairs_directory
-from tests.granet.test_training_processes import options, train
+from tests.granet.training.test_processes import options, train
 
 
 def start(arguments: list[str]) -> "subprocess.Popen[str]":
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    command = [sys.executable, "-m", "granet.train_cli", *arguments]
+    command = [sys.executable, "-m", "granet.training.cli", *arguments]
     environment |= {"PYTHONPATH": str(Path(__file__).parents[2])}
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
 

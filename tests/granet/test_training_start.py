@@ -11,15 +11,15 @@ from torch import nn
 
 from granet import GraNet, GraNetConfig, save_checkpoint
 from granet.checkpoint import read_checkpoint
-from granet.compute import PLAIN, Compute
-from granet.crops import Cutting, TrainingData
-from granet.datasets import open_dataset
+from granet.data.datasets import open_dataset
 from granet.errors import UserError
-from granet.recipe import Limits, Recipe
-from granet.training import COSINE_FLOOR, first_network
-from granet.training_state import load_state
+from granet.training.compute import PLAIN, Compute
+from granet.training.recipe import Limits, Recipe
+from granet.training.samples import Cutting, TrainingData
+from granet.training.state import load_state
+from granet.training.trainer import COSINE_FLOOR, first_network
 from tests.granet.rain_sets import pairs_directory
-from tests.granet.test_training import TINY, after, log, no_plot, one_thread, trainer, weights
+from tests.granet.training.test_trainer import TINY, after, log, no_plot, one_thread, trainer, weights
 
 __all__ = ["no_plot", "one_thread"]
 

@@ -28,6 +28,8 @@ _DEEPEST_WRAPPER = 3
 # DataParallel and AveragedModel; torch.compile; Lightning and training scripts; ema-pytorch.
 _PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "ema_model.", "online_model.")
 _AVERAGE = "ema_model."
+_FIRST_LITE = GraNetConfig(channels=16, growth=8, nonlocal_channels=16, key_stride=4)
+"""What ``lite`` was before it folded frames."""
 
 
 def canonical_state(content: Mapping[Any, Any], most_bytes: int) -> State:
@@ -111,7 +113,7 @@ def config_of_shapes(state: State) -> GraNetConfig:
         context=fine_blocks > 0 or not fine_stage,
     )
     widths = ("fold", "channels", "growth", "dense_layers", "nonlocal_channels")
-    for preset in (GraNetConfig.lite(), GraNetConfig.base()):
+    for preset in (GraNetConfig.lite(), GraNetConfig.base(), _FIRST_LITE):
         if all(getattr(told, width) == getattr(preset, width) for width in widths):
             return replace(told, key_stride=preset.key_stride)
     return told

@@ -208,7 +208,7 @@ class GraNet(nn.Module):
         """The rain-free image, N x 3 x H x W, RGB, unclamped.
 
         Raises:
-            UserError: if a side is below 16 pixels.
+            UserError: if a side is below 16 pixels, or below 8 ``fold``.
         """
         return self.forward_stages(rainy)[2]
 
@@ -218,7 +218,7 @@ class GraNet(nn.Module):
         Without a fine stage (table 2) the fine result is the coarse one.
 
         Raises:
-            UserError: if a side is below 16 pixels.
+            UserError: if a side is below 16 pixels, or below 8 ``fold``.
         """
         height, width = rainy.shape[-2:]
         padded_height, padded_width = self.config.size_rule.padded_size(height, width)

@@ -12,13 +12,15 @@ from collections.abc import Mapping
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from calibration.qdq.layers import layers_of
 from granet.errors import UserError
 
 HALF = "/half"
 """Ends the names of float16 copies of float32 tensors."""
 
-PICTURE_CHANNELS = 3
-"""A stage begins with the convolution that reads this many channels and ends with the one that makes them."""
+FIRST, LAST = ("coarse.head", "fine.head"), ("coarse.mask", "fine.reconstruct")
+"""The convolutions that a stage begins and ends with. Their channels do not tell them: a folded picture has
+12, which layers in between may have too."""
 
 
 def to_half(model: ModelProto) -> ModelProto:
@@ -30,8 +32,8 @@ def to_half(model: ModelProto) -> ModelProto:
     result = ModelProto()
     result.CopyFrom(model)
     graph = result.graph
-    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
-    stages = _stages(graph, shapes)
+    names = {layer.op: layer.name for layer in layers_of(graph)}
+    stages = _stages(graph, names)
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     halves: dict[str, TensorProto] = {}
     nodes: list[NodeProto] = []
@@ -43,7 +45,7 @@ def to_half(model: ModelProto) -> ModelProto:
             if name in tensors and tensors[name].data_type == TensorProto.FLOAT:
                 halves[name] = _half(tensors[name])
                 node.input[index] = name + HALF
-        nodes += _at_the_ends(node, shapes)
+        nodes += _at_the_ends(node, names.get(node.name))
     del graph.node[:]
     graph.node.extend(nodes)
     read = {name for node in nodes for name in node.input}
@@ -54,37 +56,29 @@ def to_half(model: ModelProto) -> ModelProto:
     return result
 
 
-def _stages(graph: GraphProto, shapes: Mapping[str, tuple[int, ...]]) -> set[str]:
-    """Names of the nodes from the first convolution of a stage to its last."""
+def _stages(graph: GraphProto, names: Mapping[str, str]) -> set[str]:
+    """Names of the nodes from the first convolution of a stage to its last; ``names`` of convolutions."""
     found: set[str] = set()
     inside: set[str] = set()
     for node in graph.node:
-        if inside.intersection(node.input) or _reads_picture(node, shapes):
+        name = names.get(node.name)
+        if inside.intersection(node.input) or name in FIRST:
             found.add(node.name)
-            if not _makes_picture(node, shapes):
+            if name not in LAST:
                 inside.update(node.output)
     if not found:
         raise UserError("no stage of the network was found in the model: export it again")
     return found
 
 
-def _reads_picture(node: NodeProto, shapes: Mapping[str, tuple[int, ...]]) -> bool:
-    return node.op_type == "Conv" and shapes.get(node.input[1], ())[1:2] == (PICTURE_CHANNELS,)
-
-
-def _makes_picture(node: NodeProto, shapes: Mapping[str, tuple[int, ...]]) -> bool:
-    return node.op_type == "Conv" and shapes.get(node.input[1], ())[:1] == (PICTURE_CHANNELS,)
-
-
-def _at_the_ends(node: NodeProto, shapes: Mapping[str, tuple[int, ...]]) -> list[NodeProto]:
+def _at_the_ends(node: NodeProto, name: str | None) -> list[NodeProto]:
     """The node with a cast before it where a stage begins, and after it where one ends."""
     before, after = [], []
-    original = [name.removesuffix(HALF) for name in node.input]
-    if node.op_type == "Conv" and shapes[original[1]][1] == PICTURE_CHANNELS:
+    if name in FIRST:
         source = node.input[0]
         node.input[0] = source + HALF
         before.append(_cast(source, source + HALF, TensorProto.FLOAT16))
-    if node.op_type == "Conv" and shapes[original[1]][0] == PICTURE_CHANNELS:
+    if name in LAST:
         result = node.output[0]
         node.output[0] = result + HALF
         after.append(_cast(result + HALF, result, TensorProto.FLOAT))

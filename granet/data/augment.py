@@ -82,4 +82,4 @@ def _noisy(picture: Pixels, deviation: float, rng: np.random.Generator) -> Pixel
 
 def _compressed(picture: Pixels, quality: int) -> Pixels:
     _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
+    return np.ascontiguousarray(np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)[..., ::-1])

@@ -5,7 +5,7 @@ import sys
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -64,10 +64,23 @@ _NEEDED = ("torch", "safetensors", "matplotlib")
 def _options_of(context: typer.Context, name: str | None) -> str | None:
     """Makes the options of a recipe the defaults of the command line."""
     if name is not None and not context.resilient_parsing:
-        known = {option.lstrip("-"): p.name for p in context.command.params for option in p.opts}
+        known = {option.lstrip("-"): p for p in context.command.params for option in p.opts}
         values = read_recipe(name, known.keys() - {"recipe", "help", "debug"})
-        context.default_map = {str(known[option]): value for option, value in values.items()}
+        context.default_map = {
+            str(known[option].name): _as_typed(f"--recipe {name}: {option}", known[option], value)
+            for option, value in values.items()
+        }
     return name
+
+
+def _as_typed(what: str, option: Any, value: Any) -> Any:
+    """A value of TOML as the command line would have it."""
+    if isinstance(value, bool) != option.is_flag:
+        wanted = "true or false" if option.is_flag else "a value, as on the command line"
+        raise UserError(f"{what}: expected {wanted}, not {str(value).lower()}")
+    if option.multiple:
+        return value if isinstance(value, list) else [value]
+    return ",".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _sizes(text: str | None) -> tuple[int, ...] | None:
@@ -204,8 +217,8 @@ def train(
     --no-python granet-train and the same options.
     """
     _require_train_extra()
-    if processes is not None and processes > 1:
-        _start_processes(processes, threads)
+    if processes is not None and _is_to_start(processes):
+        raise typer.Exit(_run_all(processes, threads))
     from granet.training.options import TrainOptions
     from granet.training.processes import FailedElsewhere
     from granet.training.run import run_training
@@ -242,7 +255,7 @@ def train(
         precision=precision.value,
         channels_last=channels_last,
         compiled=compiled,
-        threads=threads,
+        threads=threads or (1 if processes is not None and processes > 1 else None),
         workers=workers,
     )
     try:
@@ -251,21 +264,19 @@ def train(
         raise typer.Exit(1) from None
 
 
-def _start_processes(count: int, threads: int | None) -> None:
-    """Becomes torchrun, which starts this command ``count`` times; one thread each unless told otherwise."""
-    arguments = list(sys.argv[1:])
-    for index, argument in enumerate(arguments):
-        if argument == "--processes":
-            del arguments[index : index + 2]
-            break
-        if argument.startswith("--processes="):
-            del arguments[index]
-            break
-    if threads is None:
-        arguments += ["--threads", "1"]
-        os.environ["OMP_NUM_THREADS"] = "1"
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
-    os.execv(sys.executable, [sys.executable, *launcher, "-m", "granet.training.cli", *arguments])
+def _is_to_start(processes: int) -> bool:
+    """Whether this command starts the others; the ones that it, or torchrun, has started do not."""
+    started = os.environ.get("WORLD_SIZE")
+    if started is not None and int(started) != processes:
+        raise UsageError(f"--processes {processes} starts them, and torchrun has started {started}: use one")
+    return started is None and processes > 1
+
+
+def _run_all(processes: int, threads: int | None) -> int:
+    from granet.training.launch import run_processes
+
+    command = [sys.executable, "-m", "granet.training.cli", *sys.argv[1:]]
+    return run_processes(processes, command, own_threads=threads is not None)
 
 
 def _require_train_extra() -> None:

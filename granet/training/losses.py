@@ -1,6 +1,5 @@
 """What a training minimises: the mean absolute error of the paper, the SSIM of PReNet, a teacher's result."""
 
-from functools import lru_cache
 from typing import Literal, get_args
 
 import torch
@@ -64,7 +63,6 @@ def _blur(x: Tensor) -> Tensor:
     return F.conv2d(x, kernel.view(1, 1, -1, 1).expand(channels, 1, -1, 1), groups=channels)
 
 
-@lru_cache(maxsize=1)
 def _kernel() -> Tensor:
     offsets = torch.arange(_WINDOW, dtype=torch.float32) - _WINDOW // 2
     weights = torch.exp(-(offsets**2) / (2 * _SIGMA**2))

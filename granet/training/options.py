@@ -73,7 +73,7 @@ class TrainOptions:
     def _mistakes(self) -> list[tuple[bool, str]]:
         several = self.crop is not None and len(self.crop) > 1
         specs = (*self.train, *self.val)
-        synthetic = any(spec.startswith("synthetic:") for spec in specs)
+        drawn = any(map(_takes_heaviness, specs))
         start = self.resume + self.overwrite + (self.go_on_from is not None)
         return [
             (self.epochs is not None and self.minutes is not None,
@@ -87,8 +87,11 @@ class TrainOptions:
             (self.long_side is not None and self.crop is not None,
              "--long-side shrinks whole pictures, and --crop cuts them: give one of them"),
             (several and self.epochs is None, "--crop with several sizes shares the epochs: give --epochs"),
-            (self.heaviness is not None and not synthetic,
-             "--heaviness is of synthetic rain: add --train synthetic:DIR"),
+            (several and self.epochs is not None and len(self.crop or ()) > self.epochs,
+             f"--crop with {len(self.crop or ())} sizes needs as many epochs: --epochs {self.epochs} leaves "
+             "some out"),
+            (self.heaviness is not None and not drawn,
+             "--heaviness is of synthetic rain that does not say for itself: add --train synthetic:DIR"),
             (start > 1, "--resume, --continue and --overwrite each say what to do with a training that is "
              "there: give one of them"),
             (self.init is not None and self.go_on_from is not None,
@@ -188,9 +191,14 @@ def _with_heaviness(spec: str, heaviness: str | None) -> str:
     if heaviness is None:
         return spec
     parse_heaviness(heaviness)
-    if not spec.startswith("synthetic:") or "heaviness=" in spec:
+    if not _takes_heaviness(spec):
         return spec
     return f"{spec}{'&' if '?' in spec else '?'}heaviness={heaviness}"
+
+
+def _takes_heaviness(spec: str) -> bool:
+    """Whether rain is drawn for ``spec``, and it does not say how heavy itself."""
+    return spec.startswith("synthetic:") and "heaviness=" not in spec and "streaks=" not in spec
 
 
 def _patience(specs: list[str]) -> int:

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from granet.config import GraNetConfig
 from granet.errors import UserError
 
 if TYPE_CHECKING:
@@ -77,23 +78,39 @@ class Recipe:
         """JSON values by name."""
         return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
 
-    def require_same(self, other: dict[str, Any]) -> None:
-        """Holds the recipe against :meth:`to_json` of the training that is resumed.
+    def require_same(
+        self, other: dict[str, Any], option: str = "--resume", instead: str = "another --out"
+    ) -> None:
+        """Holds the recipe against :meth:`to_json` of the training that goes on.
+
+        Args:
+            other: what an earlier training wrote, perhaps of an older version.
+            option: that asked for it.
+            instead: what else the user can do.
 
         Raises:
             UserError: one line with all that differs.
         """
-        mine = self.to_json()
+        mine, older = _as_now(self.to_json()), _as_now(other)
         # A setting that is missing had its default, which is the behaviour from before it existed.
-        theirs = {f.name: other.get(f.name, f.default) for f in fields(self)}
+        theirs = {f.name: older.get(f.name, f.default) for f in fields(self)}
         differing = [
             f"{name} {_differs(mine[name], theirs[name])}" for name in mine if mine[name] != theirs[name]
         ]
         if differing:
             raise UserError(
-                f"--resume goes on with the same training, and this differs: {'; '.join(differing)}; "
-                "give it the same options, or another --out"
+                f"{option} goes on with the same training, and this differs: {'; '.join(differing)}; "
+                f"give it the same options, or {instead}"
             )
+
+
+def _as_now(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A recipe that an older version wrote in today's form: one crop, and a network of fewer settings."""
+    crop, config = recipe.get("crop"), recipe.get("config")
+    return recipe | {
+        "crop": [crop] if isinstance(crop, int) else crop,
+        "config": asdict(GraNetConfig()) | config if isinstance(config, dict) else config,
+    }
 
 
 def _differs(new: Any, old: Any) -> str:

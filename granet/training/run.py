@@ -19,7 +19,8 @@ from granet.training.options import TrainOptions
 from granet.training.processes import Processes, joined
 from granet.training.recipe import Recipe
 from granet.training.samples import Cutting, TrainingData
-from granet.training.state import load_state
+from granet.training.state import load_state, weights_and_progress
+from granet.training.teacher import load_teacher
 from granet.training.trainer import Trainer, first_network
 from granet.training.validation import Validation
 
@@ -46,8 +47,9 @@ def run_training(options: TrainOptions) -> None:
             processes.on_main(lambda: _refuse_existing(options.out))
         tell: Callable[[str], None] = say if processes.is_main else lambda message: None
         samples = _training_data(recipe, options, data, processes)
+        begun = _begun(options, recipe, samples.epoch_size)
         measured = Validation(validation, processes)
-        compute = _compute(options, recipe, samples, processes, tell)
+        compute = _compute(options, recipe, begun, samples, processes, tell)
         trainer = Trainer(
             recipe, samples, measured, options.out, options.limits, processes, tell,
             workers=_workers(options.workers, processes), compiled=options.compiled, compute=compute,
@@ -78,19 +80,36 @@ def _training_data(
 
 
 def _check_crop(side: int, datasets: list[Dataset]) -> None:
-    """A crop that fits no picture of a set is a mistake; where some are smaller, they are filled up."""
+    """A crop larger than every picture of a set is a mistake; where some are smaller, they are filled up."""
     for dataset in datasets:
-        height, width = dataset.read(0).clean.shape[:2]
-        if side > max(height, width):
+        sides = (max(dataset.read(index).clean.shape[:2]) for index in range(len(dataset)))
+        longest = 0
+        while longest < side and (found := next(sides, None)) is not None:
+            longest = max(longest, found)
+        if longest < side:
             raise UserError(
-                f"--crop {side} is larger than the pictures of {dataset.title} "
-                f"({dataset.names[0]} has {width}x{height} pixels): give a smaller one"
+                f"--crop {side} is larger than the pictures of {dataset.title}, whose longest side has "
+                f"{longest} pixels: give a smaller one"
             )
+
+
+def _begun(options: TrainOptions, recipe: Recipe, epoch_size: int) -> Compute | None:
+    """Reads what the training starts from, before time goes into measuring; how a resumed one computed."""
+    if recipe.teacher is not None:
+        load_teacher(recipe.teacher)
+    if options.go_on_from is not None:
+        weights_and_progress(options.go_on_from, recipe, epoch_size)
+    if not options.resume:
+        return None
+    state = load_state(options.out / "state.pt")
+    recipe.require_same(state.recipe)
+    return state.compute
 
 
 def _compute(
     options: TrainOptions,
     recipe: Recipe,
+    begun: Compute | None,
     data: TrainingData,
     processes: Processes,
     tell: Callable[[str], None],
@@ -101,7 +120,6 @@ def _compute(
         for way in CANDIDATES
         if options.precision in ("auto", way.precision) and options.channels_last in (None, way.channels_last)
     ]
-    begun = load_state(options.out / "state.pt").compute if options.resume else None
     if len(asked) == 1:
         return asked[0]
     pixels = torch.from_numpy(data.batch(0, recipe.batch)[0])
@@ -109,7 +127,8 @@ def _compute(
     found, line = fastest(first_network(recipe), pixels, processes.device, asked, preferred, processes.total)
     tell(line)
     if begun is not None and found != begun:
-        tell(f"note: the training began in {begun}, which is slower on this machine: it goes on in {found}")
+        why = "which is slower on this machine" if preferred else "which the options exclude"
+        tell(f"note: the training began in {begun}, {why}: it goes on in {found}")
     return found
 
 
@@ -159,7 +178,7 @@ def _workers(wanted: int | None, processes: Processes) -> int:
         return wanted
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     spare = cores // processes.count - 1
-    return max(1, min(8, spare)) if processes.device.type == "cuda" else min(1, spare)
+    return max(1, min(8, spare)) if processes.device.type == "cuda" else max(0, min(1, spare))
 
 
 def _headline(
@@ -186,5 +205,6 @@ def _resume_command() -> str:
     if "--continue" in arguments:
         at = arguments.index("--continue")
         del arguments[at : at + 2]
-    arguments = [argument for argument in arguments if argument not in ("--resume", "--overwrite")]
+    once = re.compile("--resume|--overwrite|--continue=.*", re.DOTALL)
+    arguments = [argument for argument in arguments if not once.fullmatch(argument)]
     return shlex.join(["granet-train", *arguments, "--resume"])

@@ -16,7 +16,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from granet.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint
+from granet.checkpoint import load_checkpoint, save_checkpoint
 from granet.config import GraNetConfig
 from granet.data.image_files import Pixels
 from granet.errors import UserError
@@ -28,7 +28,8 @@ from granet.training.losses import TEACHER_SHARE, restoration_loss
 from granet.training.processes import FailedElsewhere, Processes
 from granet.training.recipe import Limits, Recipe
 from granet.training.samples import TrainingData
-from granet.training.state import Progress, load_state, save_state
+from granet.training.state import Progress, load_state, save_state, weights_and_progress
+from granet.training.teacher import load_teacher
 from granet.training.validation import Validation
 
 WARM_UP_STEPS = 200
@@ -89,7 +90,9 @@ class Trainer:
         self._log = TrainingLog(out / "log.jsonl")
         self._compute = compute
         self._model = cast(GraNet, compute.place(first_network(recipe).train(), processes.device))
-        self._teacher = None if recipe.teacher is None else self._placed_teacher(recipe.teacher)
+        self._teacher = (
+            None if recipe.teacher is None else compute.place(load_teacher(recipe.teacher), processes.device)
+        )
         self._ema = deepcopy(self._model).eval().requires_grad_(False) if recipe.ema else None
         self._optimiser = torch.optim.Adam(self._model.parameters(), lr=recipe.lr)
         self._plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
@@ -126,27 +129,18 @@ class Trainer:
     def go_on_from(self, checkpoint: Path) -> None:
         """Goes on from the weights of a training of this recipe whose other files are gone.
 
-        The optimiser starts anew, with a short rise of the learning rate; samples come where they ended.
+        The optimiser starts anew: a cosine with a short rise of the learning rate, a plateau at its first
+        rate. Samples come where they ended.
 
         Raises:
             UserError: if it is no checkpoint, of another network or recipe, or does not say how far it had
                 come.
         """
-        found = read_checkpoint(checkpoint)
-        recipe, samples, steps = (found.facts.get(name) for name in ("recipe", "samples", "steps"))
-        if not (isinstance(recipe, dict) and isinstance(samples, int) and isinstance(steps, int)):
-            raise UserError(f"{checkpoint}: does not say how far its training had come: use --init")
-        try:
-            self.recipe.require_same(recipe)
-        except UserError as error:
-            raise UserError(f"{checkpoint}: {error}") from error
+        state, self.progress = weights_and_progress(checkpoint, self.recipe, self._data.epoch_size)
         for network in (self._model, self._ema):
             if network is not None:
-                network.load_state_dict(found.state)
-        minutes = float(found.facts.get("minutes", 0.0))
-        epoch = samples // self._data.epoch_size
-        self.progress = Progress(samples=samples, steps=steps, epoch=epoch, seconds=60 * minutes)
-        self._saved_step = self._first_step = steps
+                network.load_state_dict(state)
+        self._saved_step = self._first_step = self.progress.steps
         self._saved_at = self.progress.seconds
 
     def run(self, stop: Stop = lambda: False) -> bool:
@@ -156,9 +150,11 @@ class Trainer:
             Whether the training is complete; either way it can be resumed from its files.
 
         Raises:
-            UserError: if loss or gradient is not finite, a picture cannot be read, or a file written.
+            UserError: if loss or gradient is not finite, a picture cannot be read, a file written, or
+                crops of several sizes resumed within a step.
         """
         batch, processes = self.recipe.batch, self._processes
+        self._require_whole_steps(batch * processes.count)
         first = self.progress.samples + batch * processes.rank
         batches = batches_from(
             self._data, first, batch, batch * processes.count, self._workers, processes.device
@@ -170,6 +166,15 @@ class Trainer:
         self._save()
         self._draw()
         return self._ended()
+
+    def _require_whole_steps(self, step: int) -> None:
+        """A step of one epoch's crops and the next one's could not be a batch."""
+        several = self.recipe.crop is not None and len(self.recipe.crop) > 1
+        if several and self.progress.samples % step:
+            raise UserError(
+                f"--crop with several sizes goes on after whole steps, and {self.progress.samples} samples "
+                f"are not a multiple of {step}: take the --batch and the processes it began with"
+            )
 
     def _epoch(self, batches: Iterator[Batch], stop: Stop) -> bool:
         """Steps to the end of the epoch or of the time, then validates; or until stopped, and says so."""
@@ -226,16 +231,8 @@ class Trainer:
             taught = self._teacher(rainy).float()
         return loss + TEACHER_SHARE * restoration_loss(derained, taught, name)
 
-    def _placed_teacher(self, path: str) -> nn.Module:
-        """A network that is not trained; its colour order is this training's, RGB."""
-        colour = read_checkpoint(path).facts.get("colour", "rgb")
-        if colour != "rgb":
-            raise UserError(f"{path}: its pictures are {str(colour).upper()}, and training is in RGB")
-        teacher = load_checkpoint(path).requires_grad_(False)
-        return self._compute.place(teacher, self._processes.device)
-
     def cosine_rate(self) -> float:
-        """The next step's rate: after a short rise and the stable share, a cosine over what is left."""
+        """After a short rise and the stable share, a cosine over what is left to be done."""
         if self.limits.minutes is not None:
             done = self.progress.seconds / (60 * self.limits.minutes)
         else:

@@ -17,7 +17,7 @@ from granet.errors import UserError
 # Nothing of it is a default, so that a setting that is lost on the way is seen.
 CONFIG = GraNetConfig(
     channels=6, growth=3, dense_layers=2, nonlocal_channels=5, fine_blocks=3,
-    key_stride=2, region_extent=64, residual_output=False,
+    key_stride=2, region_extent=64, residual_output=False, fold=2,
 )  # fmt: skip
 SUFFIXES = [".pt", ".pth", ".safetensors"]
 

@@ -100,3 +100,22 @@ def fine_stage(model: GraNet, coarse: Tensor) -> Tensor:
 
 def equations_7_and_8(a: Tensor, k: int) -> Tensor:
     return a.unflatten(1, (k, -1)).mean(dim=1)
+
+
+def folded(image: np.ndarray, fold: int) -> np.ndarray:
+    """N x 3 x H x W -> N x 3 fold^2 x H/fold x W/fold: channel c fold^2 + y fold + x holds the pixels (y, x)
+    of each fold x fold window of channel c (Shi et al., CVPR 2016, equation 4, backwards)."""
+    count, channels, height, width = image.shape
+    result = np.empty((count, channels * fold**2, height // fold, width // fold), image.dtype)
+    for c, y, x in np.ndindex(channels, fold, fold):
+        result[:, c * fold**2 + y * fold + x] = image[:, c, y::fold, x::fold]
+    return result
+
+
+def unfolded(image: np.ndarray, fold: int) -> np.ndarray:
+    """The inverse of :func:`folded`."""
+    count, channels, height, width = image.shape
+    result = np.empty((count, channels // fold**2, height * fold, width * fold), image.dtype)
+    for c, y, x in np.ndindex(result.shape[1], fold, fold):
+        result[:, c, y::fold, x::fold] = image[:, c * fold**2 + y * fold + x]
+    return result

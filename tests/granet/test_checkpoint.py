@@ -1,5 +1,6 @@
 """Checkpoints: nothing is lost on the way, and a failure leaves what was there before."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from torch import Tensor
 from granet import GraNet, load_checkpoint, save_checkpoint
 from granet.checkpoint import read_checkpoint
 from granet.errors import UserError
-from tests.granet.checkpoints import CONFIG, SUFFIXES, python, refused
+from tests.granet.checkpoints import CONFIG, SUFFIXES, python, record_of, refused, with_record
 
 
 @pytest.fixture
@@ -145,3 +146,16 @@ def test_ablations_round_trip(tmp_path: Path) -> None:
     for config in CONFIG.ablations().values():
         save_checkpoint(tmp_path / "best.pt", GraNet(replace(config, region_extent=None)))
         assert load_checkpoint(tmp_path / "best.pt").config == replace(config, region_extent=None)
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_a_checkpoint_from_before_folded_frames_has_fold_1(suffix: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = replace(CONFIG, fold=1)
+    model = GraNet(config)
+    record = json.loads(record_of())
+    del record["config"]["fold"]
+    loaded = load_checkpoint(with_record(tmp_path / f"old{suffix}", model, json.dumps(record)))
+    assert loaded.config == config
+    x = torch.rand(1, 3, 32, 32)
+    torch.testing.assert_close(loaded(x), model.eval()(x), rtol=0, atol=0)

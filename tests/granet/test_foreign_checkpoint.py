@@ -126,16 +126,37 @@ def told_by_shapes(config: GraNetConfig) -> GraNetConfig:
 
 @pytest.mark.parametrize("name", list(CONFIG.ablations()))
 def test_shapes_tell_a_preset_and_its_ablations(name: str) -> None:
-    paper, lite = (preset.ablations()[name] for preset in (GraNetConfig.paper(), GraNetConfig.lite()))
+    paper = GraNetConfig.paper().ablations()[name]
     assert told_by_shapes(paper) == paper
-    if not lite.region_aware:  # then these two settings do nothing
-        lite = replace(lite, key_stride=1, nonlocal_channels=32)
-    assert told_by_shapes(lite) == lite
+    first_lite = GraNetConfig(channels=16, growth=8, nonlocal_channels=16, key_stride=4)
+    for preset in (GraNetConfig.lite(), GraNetConfig.base(), first_lite):
+        narrow = preset.ablations()[name]
+        if not narrow.region_aware:  # then these two settings do nothing
+            narrow = replace(narrow, key_stride=1, nonlocal_channels=32)
+        assert told_by_shapes(narrow) == narrow
 
 
 def test_shapes_tell_every_width() -> None:
     widths = replace(CONFIG, channels=7, growth=2, dense_layers=3, nonlocal_channels=1, fine_blocks=2)
     assert told_by_shapes(widths) == widths
+
+
+@pytest.mark.parametrize("fold", [1, 2, 3, 4])
+def test_shapes_tell_the_fold(fold: int, tmp_path: Path) -> None:
+    config = replace(CONFIG, fold=fold, region_extent=504 if fold == 3 else 512)
+    if fold == 3:  # an extent is not in the shapes, and the default one does not fit
+        with pytest.raises(UserError, match=r"foreign\.pt: .*fold 3 needs a region_extent"):
+            loaded(weights(config=config), tmp_path)
+        return
+    model = loaded(weights(config=config), tmp_path)
+    assert model.config == config and same(model, weights(config=config))
+
+
+@pytest.mark.parametrize("channels", [0, 1, 4, 6, 13, 3 * 81])
+def test_a_number_of_channels_that_no_fold_gives(channels: int, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"foreign\.pt: .*(takes \d+ channels|fold must be)") as caught:
+        loaded({**weights(), "coarse.head.weight": torch.zeros(6, channels, 3, 3)}, tmp_path)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("shape", [(0, 3, 3, 3), (5000, 3, 3, 3)])

@@ -19,7 +19,7 @@ def test_the_numpy_half_works_where_there_is_no_torch() -> None:
     modules = ", ".join(f"granet.{name}" for name in NUMPY_ONLY)
     result = python(f"{without}; import granet, {modules}; print(granet.GraNetConfig.lite().channels)")
     assert result.returncode == 0, result.stderr
-    assert result.stdout.strip() == "16"
+    assert result.stdout.strip() == "32"
 
 
 def test_importing_the_package_loads_no_torch_until_it_is_used() -> None:

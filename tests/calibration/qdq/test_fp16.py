@@ -7,6 +7,8 @@ from onnx import TensorProto, numpy_helper
 
 from calibration.qdq.fp16 import to_half
 from calibration.simulation import Simulation
+from export.onnx.export import ExportOptions, build_model
+from granet import GraNet, GraNetConfig
 from granet.errors import UserError
 from tests.calibration import sample
 
@@ -36,3 +38,12 @@ def test_a_weight_beyond_float16_is_refused() -> None:
     tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
     with pytest.raises(UserError, match=r"coarse\.mask\.weight has weights beyond float16"):
         to_half(model)
+
+
+def test_a_layer_between_the_ends_of_a_stage_may_have_as_many_channels_as_a_folded_picture() -> None:
+    """In float16 from the first convolution of a stage to its last, and nowhere else."""
+    config = GraNetConfig(fold=2, channels=12, growth=12, dense_layers=2, nonlocal_channels=12, fine_blocks=2)
+    model = to_half(build_model(GraNet(config).eval(), ExportOptions(size=(32, 48))))
+    casts = [node for node in model.graph.node if node.op_type == "Cast"]
+    assert len(casts) == 6  # two for the frames' bytes, two for each stage
+    onnx.checker.check_model(onnx.shape_inference.infer_shapes(model, strict_mode=True), full_check=True)

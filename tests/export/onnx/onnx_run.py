@@ -15,7 +15,8 @@ from export.onnx.translate import DEFAULT_OPSET, translate
 def exported(
     module: nn.Module, example: Tensor, axes: tuple[int, int] | None = None, opset: int = DEFAULT_OPSET
 ) -> onnx.ModelProto:
-    return translate(module.eval(), example, axes, ["out"], opset)
+    """``axes``: of height and width where they are open, in multiples of 8."""
+    return translate(module.eval(), example, axes, 8, ["out"], opset)
 
 
 def run(model: onnx.ModelProto, x: Tensor) -> NDArray[Any]:

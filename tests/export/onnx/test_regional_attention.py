@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 import export.onnx.regional_attention as regional
 from export.onnx.regional_attention import TranslatableRegionAwareBlock
+from granet.config import GraNetConfig
 from granet.model import RegionAwareBlock
 from tests.export.onnx.onnx_run import exported, operators, run
 
@@ -15,12 +16,14 @@ from tests.export.onnx.onnx_run import exported, operators, run
 class OneBlock(nn.Module):
     """A block as the exporter sees it, on a map at the block's scale."""
 
-    def __init__(self, grid: int, key_stride: int, extent: int | None = 512) -> None:
+    def __init__(self, grid: int, key_stride: int, extent: int | None = 512, fold: int = 1) -> None:
         super().__init__()
         torch.manual_seed(3)
         self.original = RegionAwareBlock(6, 4, grid, key_stride)
         nn.init.normal_(self.original.out.weight)
-        self.block = TranslatableRegionAwareBlock(self.original, extent)
+        self.block = TranslatableRegionAwareBlock(
+            self.original, GraNetConfig(region_extent=extent, fold=fold)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.block(x, (1, 1))
@@ -56,11 +59,13 @@ def test_static_is_equation_6(grid: int, key_stride: int) -> None:
     np.testing.assert_allclose(found, wanted.numpy(), atol=2e-5)
 
 
+@pytest.mark.parametrize("fold", [1, 2])
 @pytest.mark.parametrize("grid", [1, 2, 4])
-def test_dynamic_grid_grows_with_the_frame(grid: int) -> None:
-    module = OneBlock(grid, key_stride=2, extent=64)
+def test_dynamic_grid_grows_with_the_frame(grid: int, fold: int) -> None:
+    """A region extent is in pixels of the frame, so a folded frame has the same grid as one that is not."""
+    module = OneBlock(grid, key_stride=2, extent=64 * fold, fold=fold)
     model = exported(module, torch.zeros(2, 6, 16, 16), axes=(2, 3))
-    side = 8 * grid  # of this map, where the frame has 64 pixels: one grid
+    side = 8 * grid  # of this map, where the frame has 64 (128 folded) pixels: one grid
     for n, up, along in ((1, 1, 1), (2, 1, 3), (1, 2, 1)):
         x = torch.randn(n, 6, up * side, along * side)
         with torch.no_grad():

@@ -1,5 +1,7 @@
 """The exported graphs are the untouched network between conversions that PyTorch does too."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from export.onnx.wrappers import ExportedStages, FramesGraph, TensorGraph
 from granet import GraNet, GraNetConfig, load_checkpoint
 
 SMALL = GraNetConfig(channels=8, growth=4, dense_layers=2, nonlocal_channels=4, fine_blocks=2)
+FOLDED = replace(SMALL, fold=2)
 
 
 @pytest.fixture
@@ -26,14 +29,35 @@ def test_tensor_graph_is_the_network_unclamped(network: GraNet, size: tuple[int,
     assert float(fine.max()) > 1 or float(fine.min()) < 0
 
 
+@pytest.mark.parametrize("config", [SMALL, FOLDED], ids=["full", "folded"])
 @pytest.mark.parametrize("ablation", SMALL.ablations())
-def test_every_ablation_goes_through(ablation: str) -> None:
+def test_every_ablation_goes_through(ablation: str, config: GraNetConfig) -> None:
     torch.manual_seed(0)
-    model = GraNet(SMALL.ablations()[ablation]).eval()
+    model = GraNet(config.ablations()[ablation]).eval()
     x = torch.rand(1, 3, 32, 48)
     with torch.no_grad():
         (found,) = TensorGraph(ExportedStages(model, torch.float32), all_stages=False)(x)
         torch.testing.assert_close(found, model(x), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("extent", "size"), [(512, (64, 80)), (64, (64, 144)), (64, (144, 64)), (None, (32, 48))]
+)
+def test_the_stages_of_a_folded_network_are_in_pixels_of_the_frame(
+    extent: int | None, size: tuple[int, int]
+) -> None:
+    """In grids of one region extent, and of up to three of them along a side."""
+    torch.manual_seed(3)
+    model = GraNet(replace(FOLDED, region_extent=extent)).eval()
+    for block in model.coarse.region_aware:
+        torch.nn.init.normal_(block.out.weight, std=0.5)  # type: ignore[union-attr, arg-type]
+    x = torch.rand(2, 3, *size)
+    with torch.no_grad():
+        expected = model.forward_stages(x)
+        found = ExportedStages(model, torch.float32)(x)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.shape == x.shape
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 
 def reference_levels(network: GraNet, frames: np.ndarray, colour: str) -> np.ndarray:
@@ -70,8 +94,10 @@ def test_colour_order_matters(network: GraNet) -> None:
     torch.testing.assert_close(bgr, rgb.flip(-1), rtol=0, atol=0)
 
 
-def test_half_precision_keeps_the_picture_in_float32(network: GraNet) -> None:
+@pytest.mark.parametrize("fold", [1, 2])
+def test_half_precision_keeps_the_picture_in_float32(fold: int) -> None:
     """With silent stages the picture must come out untouched: in float16 it would lose levels' bits."""
+    network = GraNet(replace(SMALL, fold=fold)).eval()
     for conv in (network.coarse.mask, network.fine.reconstruct):  # type: ignore[union-attr]
         torch.nn.init.zeros_(conv.weight)
         torch.nn.init.zeros_(conv.bias)  # type: ignore[arg-type]

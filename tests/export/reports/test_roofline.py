@@ -13,10 +13,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from export.cli import app
+from export.onnx.export import ExportOptions, build_model
 from export.onnx.shapes import GraphShapes
 from export.reports.gpus import GPUS, GpuPeaks, find_gpu, own_gpu
 from export.reports.roofline import LayerCost, Roofline, roofline, shares
-from granet import load_checkpoint
+from granet import GraNet, GraNetConfig, load_checkpoint
 from granet.app.console import run_app
 from granet.errors import UserError
 from runtime.artefacts.manifest import sha256_of
@@ -73,6 +74,26 @@ def test_of_the_packaged_network_all_is_what_pytorch_reads_and_writes(size: tupl
     frames = 2 * 3 * size[0] * size[1]
     assert line.bytes == moved.bytes + frames
     assert line.flop == counter.get_total_flops()
+
+
+@pytest.mark.parametrize("preset", ["lite", "base"])
+@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
+def test_of_folded_networks_too(preset: str, dynamic: bool, tmp_path: Path) -> None:
+    """Folding and unfolding move pixels and multiply nothing; 544 pixels stand in two grids."""
+    size, path = (48, 544), tmp_path / "m.onnx"
+    network = GraNet(GraNetConfig.preset(preset)).eval()
+    path.write_bytes(
+        build_model(
+            network, ExportOptions(size=None if dynamic else size, layout="tensor")
+        ).SerializeToString()
+    )
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        network.to("meta")(torch.zeros(1, 3, *size, device="meta"))
+    changes = {"layout": "tensor", "colour": "rgb", "multiple": 16, "extent": 512}
+    metadata = METADATA.__class__(**{**METADATA.__dict__, **changes})
+    line = roofline(path, metadata, size)
+    assert line.flop == counter.get_total_flops() > 1e8
+    assert line.weight_bytes == pytest.approx(4 * sum(p.numel() for p in network.parameters()), rel=0.02)
 
 
 def test_weights_are_those_of_the_network(engines_checkpoint: Path, engines_onnx: Path) -> None:

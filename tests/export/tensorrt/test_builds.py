@@ -74,10 +74,14 @@ def test_each_precision_builds(
     assert built.timings is None
 
 
-def test_the_lite_preset_builds(rtx: Flavour) -> None:
-    network = GraNet(GraNetConfig.lite()).eval()
-    model = build_model(network, ExportOptions(size=(32, 48), precision="fp16"))
-    assert build(rtx, model, FIXED).warnings == ()
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
+@pytest.mark.parametrize("preset", ["lite", "base"])
+def test_the_presets_on_folded_frames_build(rtx: Flavour, preset: str, dynamic: bool, precision: Any) -> None:
+    network = GraNet(GraNetConfig.preset(preset)).eval()
+    model = build_model(network, ExportOptions(size=None if dynamic else (32, 48), precision=precision))
+    assert check_model(model) == []
+    assert build(rtx, model, RANGE if dynamic else FIXED).warnings == ()
 
 
 def test_tensors_and_stages_build(rtx: Flavour) -> None:

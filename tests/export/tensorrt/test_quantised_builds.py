@@ -42,7 +42,7 @@ def quantiser_of(base: onnx.ModelProto, precision: Any) -> Quantiser:
 
 @pytest.mark.parametrize("precision", ["int8", "fp8", "fp16"])
 @pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
-@pytest.mark.parametrize("preset", ["lite", "paper"])
+@pytest.mark.parametrize("preset", ["lite", "base", "paper"])
 def test_each_variant_builds(preset: str, dynamic: bool, precision: str) -> None:
     """With float16 scales, and float16 elsewhere."""
     base = float32(preset, dynamic)
@@ -63,7 +63,7 @@ def test_quantised_biases_would_be_noticed() -> None:
     """The parser refuses DequantizeLinear of INT32, which is why there is none."""
     model = quantiser_of(float32("lite", False), "int8").make(())
     conv = next(node for node in model.graph.node if node.op_type == "Conv")
-    for name, array in (("b/q", np.zeros(16, np.int32)), ("b/s", np.ones((), np.float16))):
+    for name, array in (("b/q", np.zeros(32, np.int32)), ("b/s", np.ones((), np.float16))):
         model.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
     model.graph.node.insert(0, onnx.helper.make_node("DequantizeLinear", ["b/q", "b/s"], ["b/dq"]))
     conv.input[2] = "b/dq"

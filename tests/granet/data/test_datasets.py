@@ -308,8 +308,8 @@ def test_a_spec_that_is_none_lists_those_there_are(spec: str) -> None:
     ("spec", "reason"),
     [
         ("pairs:a", "expected two directories"),
-        ("synthetic:a?wind=3", "heaviness=LOW-HIGH and split=all"),
-        ("synthetic:a?split=most", "heaviness=LOW-HIGH and split=all"),
+        ("synthetic:a?wind=3", "heaviness=LOW-HIGH, faults=SHARE, streaks=SPEC and split=all"),
+        ("synthetic:a?split=most", "heaviness=LOW-HIGH, faults=SHARE, streaks=SPEC and split=all"),
         ("synthetic:a?heaviness=2", "within 0 (drizzle) and 1"),
         ("synthetic:a?heaviness=0.4-0.1", "within 0 (drizzle) and 1"),
         ("synthetic:a?heaviness=nan", "within 0 (drizzle) and 1"),

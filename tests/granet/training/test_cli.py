@@ -16,6 +16,7 @@ import torch
 from granet import GraNet, GraNetConfig, load_checkpoint, save_checkpoint
 from granet.app.console import run_app
 from granet.training.cli import app
+from granet.training.compute import CANDIDATES, PLAIN, Compute
 from granet.training.state import load_state
 from tests.granet.rain_sets import clean_directory, pairs_directory, picture, write
 
@@ -65,14 +66,14 @@ def test_a_training_its_files_and_its_resumption(spec: str, capsys: pytest.Captu
     status, err = ended(capsys, *basic, "--epochs", "2", "--resume")
     assert status == 0 and "goes on after step 2" in err and "complete after 4 steps" in err
 
-    other = "config is {'channels': 16, 'growth': 8, 'dense_layers': 4, 'nonlocal_channels': 16"
+    other = "config is {'channels': 32, 'growth': 16, 'dense_layers': 4, 'nonlocal_channels': 16"
     lite = ["--train", spec, "--val", spec, "--preset", "lite", "--out", "run", "--epoch-size", "2"]
     message = refused(capsys, *lite, "--epochs", "3", "--resume")
     assert other in message and "lr" not in message
 
     status, err = ended(capsys, *basic, "--epochs", "1", "--overwrite")
     assert status == 0 and "complete after 2 steps" in err
-    assert load_state(Path("run/state.pt"))[1].steps == 2
+    assert load_state(Path("run/state.pt")).progress.steps == 2
 
 
 def test_the_recipe_of_the_packaged_weights_can_be_said(
@@ -80,19 +81,23 @@ def test_the_recipe_of_the_packaged_weights_can_be_said(
 ) -> None:
     clean = clean_directory(Path("clean"), 21)
     taken: list[Any] = []
-    monkeypatch.setattr("granet.training.cli._run", lambda *arguments: taken.extend(arguments))
+    monkeypatch.setattr("granet.training.run.run_training", taken.append)
     status, err = ended(
         capsys, "--preset", "lite", "--train", f"synthetic:{clean}@0.7", "--train", f"{spec}@.3",
         "--val", f"synthetic:{clean}?heaviness=0.8", "--heaviness", "0.1-0.4",
         *shlex.split("--crop 128 --batch 4 --dry 0.1 --ema 0.998 --cosine --lr 8e-4"),
         *shlex.split("--clip-gradient 0.3 --channels-last --minutes 120 --out runs/lite"),
+        *shlex.split("--stable 0.5 --loss l1+ssim --teacher base.pt --precision bf16 --workers 1"),
     )  # fmt: skip
     assert status == 0, err
-    recipe, limits, out = taken[:3]
+    (options,) = taken
+    recipe, limits, out = options.recipe(), options.limits, options.out
     assert recipe.train == (f"synthetic:{clean}?heaviness=0.1-0.4", spec) and recipe.weights == (0.7, 0.3)
     assert recipe.val == (f"synthetic:{clean}?heaviness=0.8",)
-    assert (recipe.crop, recipe.batch, recipe.dry, recipe.ema, recipe.lr) == (128, 4, 0.1, 0.998, 8e-4)
-    assert (recipe.cosine, recipe.clip_gradient, recipe.channels_last) == (True, 0.3, True)
+    assert (recipe.crop, recipe.batch, recipe.dry, recipe.ema, recipe.lr) == ((128,), 4, 0.1, 0.998, 8e-4)
+    assert (recipe.cosine, recipe.stable, recipe.clip_gradient) == (True, 0.5, 0.3)
+    assert (recipe.loss, recipe.teacher) == ("l1+ssim", "base.pt")
+    assert (options.precision, options.channels_last, options.workers) == ("bf16", True, 1)
     assert (limits.minutes, limits.epochs, out) == (120, None, Path("runs/lite"))
     assert GraNetConfig.from_dict(recipe.config) == GraNetConfig.lite()
 
@@ -101,12 +106,12 @@ def test_without_options_the_recipe_is_the_papers(
     spec: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken: list[Any] = []
-    monkeypatch.setattr("granet.training.cli._run", lambda *arguments: taken.append(arguments))
+    monkeypatch.setattr("granet.training.run.run_training", taken.append)
     assert ended(capsys, "--train", "rain100l:x", "--val", "rain100l:x")[0] == 0
     assert ended(capsys, "--train", "rain100h:x", "--val", "rain100h:x", "--set", "fine_stage=false")[0] == 0
-    (first, limits, out, *_), (second, *_) = taken
-    assert GraNetConfig.from_dict(first.config) == GraNetConfig.paper() and out == Path("runs/paper")
-    assert (limits.epochs, limits.minutes) == (None, None)
+    first, second = (options.recipe() for options in taken)
+    assert GraNetConfig.from_dict(first.config) == GraNetConfig.paper() and taken[0].out == Path("runs/paper")
+    assert (taken[0].limits.epochs, taken[0].limits.minutes) == (None, None)
     assert (first.patience, second.patience) == (10, 3)  # section 4.3
     ablation = GraNetConfig.paper().ablations()["Only Coarse w/ RA"]
     assert GraNetConfig.from_dict(second.config) == ablation
@@ -122,12 +127,29 @@ def test_without_options_the_recipe_is_the_papers(
         ("--train pairs:a,b@0.5", 2, "has no share: give each --train one"),
         ("--train nothing:here", 1, "'nothing:here' is no data set"),
         ("--val rain100l:nowhere", 1, "nowhere: there is no such directory"),
-        ("--heaviness 3", 1, "expected LOW-HIGH within 0"),
+        ("--heaviness 3 --train synthetic:data/clean", 1, "expected LOW-HIGH within 0"),
         ("--set width=3", 1, "unknown settings: width"),
         ("--set channels=many", 2, "expected NAME=VALUE"),
         ("--init nowhere.pt", 1, "nowhere.pt: there is no such file"),
         ("--preset lite --init tiny.pt", 1, "tiny.pt is of another network"),
         ("--resume", 1, "there is no training to resume"),
+        ("--crop 64 --batch 4 --stable 0.5", 2, "give --cosine too"),
+        ("--cosine --epochs 2 --patience 1", 2, "--patience is of the plateau schedule"),
+        ("--crop 24 --long-side 64", 2, "give one of them"),
+        ("--crop 24,32", 2, "shares the epochs: give --epochs"),
+        ("--crop 24,32 --epochs 1", 2, "--crop with 2 sizes needs as many epochs"),
+        ("--crop 24,32 --epochs 2 --batch 3", 2, "--epoch-size 4 is not a multiple of 3"),
+        ("--crop 57", 1, "--crop 57 is larger than the pictures of pairs of rainy"),
+        ("--crop 24,8", 2, "expected sizes of at least 16 pixels, as in 128 or 96,128,192"),
+        ("--crop wide", 2, "expected sizes of at least 16 pixels"),
+        ("--heaviness 0.1-0.2", 2, "--heaviness is of synthetic rain"),
+        ("--overwrite --continue tiny.pt", 2, "give one of them"),
+        ("--resume --continue tiny.pt", 2, "give one of them"),
+        ("--continue tiny.pt", 2, "--init starts a training and --continue goes on with one"),
+        ("--data .", 2, "--data replaces {data} in --train and --val, and none of them has it"),
+        ("--train pairs:{data}/a,{data}/b", 2, "give the directory of the data with --data"),
+        ("--teacher nowhere.pt", 1, "--teacher nowhere.pt: there is no such file"),
+        ("--recipe nowhere.toml", 1, "the packaged recipes are base"),
         ("--lr nought", 2, "Invalid value for '--lr'"),
         ("--preset big", 2, "Invalid value for '--preset'"),
     ],
@@ -170,6 +192,77 @@ def test_pictures_of_different_sizes_end_a_training_with_a_line(
     assert "2.png has 56x40 pixels" in message and "of one size" in message
 
 
+class Measured:
+    """Stands in for the measuring of number formats: finds what it is told, and hears what it was asked."""
+
+    def __init__(self, found: Compute) -> None:
+        self.found = found
+        self.asked: list[tuple[list[Compute], Compute | None]] = []
+
+    def __call__(
+        self, network: Any, pixels: Any, device: Any, candidates: list[Compute], preferred: Any, total: Any
+    ) -> tuple[Compute, str]:
+        self.asked.append((candidates, preferred))
+        return self.found, f"computing in {self.found}"
+
+
+def test_a_resumed_training_keeps_its_number_format_or_says_why_not(
+    spec: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    basic = ["--train", spec, "--val", spec, "--init", "tiny.pt", "--out", "run", "--epoch-size", "2"]
+    fast = Compute("bf16", channels_last=True)
+    monkeypatch.setattr("granet.training.run.fastest", measured := Measured(fast))
+    status, err = ended(capsys, *basic, "--epochs", "1")
+    assert status == 0 and "computing in bfloat16, channels-last" in err and "note" not in err
+    assert load_state(Path("run/state.pt")).compute == fast
+
+    status, err = ended(capsys, *basic, "--epochs", "2", "--resume")
+    assert status == 0 and "note" not in err
+    assert measured.asked[-1] == (list(CANDIDATES), fast)
+
+    measured.found = PLAIN  # a machine without bfloat16
+    status, err = ended(capsys, *basic, "--epochs", "3", "--resume")
+    assert status == 0
+    assert (
+        "note: the training began in bfloat16, channels-last, which is slower on this machine: "
+        "it goes on in float32, contiguous\n"
+    ) in err
+    assert load_state(Path("run/state.pt")).compute == PLAIN
+
+
+def test_what_was_asked_for_is_not_overruled(
+    spec: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    basic = ["--train", spec, "--val", spec, "--init", "tiny.pt", "--out", "run", "--epoch-size", "2"]
+    monkeypatch.setattr("granet.training.run.fastest", measured := Measured(Compute("bf16", False)))
+    status, err = ended(capsys, *basic, "--epochs", "1", "--precision", "bf16")
+    assert status == 0, err
+    assert {way.precision for way in measured.asked[-1][0]} == {"bf16"}
+    status, err = ended(capsys, *basic, "--epochs", "1", "--channels-last", "--overwrite")
+    assert status == 0 and all(way.channels_last for way in measured.asked[-1][0])
+
+    times = len(measured.asked)
+    both = ["--precision", "bf16", "--channels-last"]
+    status, err = ended(capsys, *basic, "--epochs", "1", *both, "--overwrite")
+    assert status == 0 and len(measured.asked) == times and "computing in" not in err
+    assert load_state(Path("run/state.pt")).compute == Compute("bf16", channels_last=True)
+
+
+def test_a_training_goes_on_from_its_weights_alone(
+    spec: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    basic = ["--train", spec, "--val", spec, "--init", "tiny.pt", "--epoch-size", "2", "--epochs", "2"]
+    monkeypatch.setattr("granet.training.run.fastest", Measured(PLAIN))
+    assert ended(capsys, *basic, "--out", "first")[0] == 0
+    Path("kept.pt").write_bytes(Path("first/last.pt").read_bytes())
+    message = refused(capsys, *basic, "--out", "second", "--continue", "kept.pt", status=2)
+    assert "--init starts a training and --continue goes on with one" in message
+    scratch = ["--train", spec, "--val", spec, "--set", "channels=4", "--out", "second", "--epoch-size", "2"]
+    message = refused(capsys, *scratch, "--epochs", "2", "--continue", "kept.pt")
+    assert message.startswith("error: --continue kept.pt goes on with the same training, and this differs")
+    assert not Path("second").exists()
+
+
 def endless(spec: str) -> list[str]:
     options = ["--train", spec, "--val", spec, "--init", "tiny.pt", "--out", "run", "--epoch-size", "3"]
     return [*options, "--lr", "1e-3", "--epochs", "100000", "--device", "cpu", "--threads", "1"]
@@ -199,7 +292,7 @@ def test_an_interrupted_training_says_how_to_go_on_and_can(
     assert last.startswith("run: interrupted after ") and "Traceback" not in err
     command = last.partition("go on with: ")[2]
     assert command == shlex.join(["granet-train", *endless(spec), "--resume"])
-    steps = load_state(Path("run/state.pt"))[1].steps
+    steps = load_state(Path("run/state.pt")).progress.steps
     assert steps >= 6 and f"after {steps} steps" in last
     status, err = ended(capsys, *endless(spec), "--resume", "--epochs", str(steps // 3 + 1))
     assert status == 0 and f"goes on after step {steps}" in err
@@ -215,7 +308,7 @@ def test_a_killed_training_leaves_checkpoints_that_can_be_read(
     left.write_bytes(b"half of a file")  # what a kill in the middle of a write leaves
     for name in ("best.pt", "last.pt"):
         assert load_checkpoint(f"run/{name}").config == CONFIG
-    epoch = load_state(Path("run/state.pt"))[1].epoch
+    epoch = load_state(Path("run/state.pt")).progress.epoch
     status, err = ended(capsys, *endless(spec), "--resume", "--epochs", str(epoch + 1))
     assert status == 0, err
     assert not left.exists()

@@ -54,7 +54,7 @@ def train(count: int, arguments: list[str]) -> list[tuple[int, str]]:
 def options(spec: str, out: Path, *more: str) -> list[str]:
     network = [argument for value in NETWORK for argument in ("--set", value)]
     return [*network, "--train", spec, "--val", spec, "--crop", "24", "--out", str(out), "--device", "cpu",
-            "--threads", "1", "--epoch-size", "4", *more]  # fmt: skip
+            "--threads", "1", "--epoch-size", "4", "--precision", "fp32", "--contiguous", *more]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -73,10 +73,10 @@ def test_two_processes_take_the_steps_of_one_with_twice_the_batch(
     root, _, ends = runs
     assert [status for status, _ in ends] == [0, 0], ends
     one, two = (load_state(root / name / "state.pt") for name in ("one", "two"))
-    assert (one[1].steps, one[1].samples) == (two[1].steps, two[1].samples) == (4, 8)
-    for name, value in one[2]["model"].items():
+    assert (one.progress.steps, one.progress.samples) == (two.progress.steps, two.progress.samples) == (4, 8)
+    for name, value in one.states["model"].items():
         # Adam's first steps are as long as the learning rate, 5e-4, whatever the gradient.
-        assert torch.allclose(two[2]["model"][name], value, rtol=0, atol=2e-6), name
+        assert torch.allclose(two.states["model"][name], value, rtol=0, atol=2e-6), name
 
 
 def test_metrics_are_of_all_pictures_and_one_process_writes_and_speaks(
@@ -98,7 +98,7 @@ def test_a_training_of_two_processes_goes_on_with_one(runs: tuple[Path, str, lis
     assert status == 0, error
     assert read_checkpoint(root / "two" / "last.pt").facts["epoch"] == 3
     # 8 crops of the two processes and another 4, one a step.
-    _, progress, _ = load_state(root / "two" / "state.pt")
+    progress = load_state(root / "two" / "state.pt").progress
     assert (progress.steps, progress.samples) == (8, 12)
 
 

@@ -18,6 +18,7 @@ from granet.checkpoint import read_checkpoint
 from granet.data.datasets import open_dataset
 from granet.data.image_files import read_rgb
 from granet.errors import UserError
+from granet.training.compute import PLAIN, Compute
 from granet.training.processes import Processes, find_device
 from granet.training.recipe import Recipe
 from granet.training.samples import Cutting, TrainingData
@@ -52,16 +53,24 @@ def recipe(tmp_path: Path) -> Recipe:
 
 
 def trainer(
-    recipe: Recipe, out: Path, limits: Limits | None = None, workers: int = 0, heard: list[str] | None = None
+    recipe: Recipe,
+    out: Path,
+    limits: Limits | None = None,
+    workers: int = 0,
+    heard: list[str] | None = None,
+    compute: Compute = PLAIN,
 ) -> Trainer:
     out.mkdir(exist_ok=True)
     datasets = [open_dataset(spec, "train") for spec in recipe.train]
-    cutting = Cutting(recipe.crop, recipe.long_side, recipe.dry)
+    epochs = (limits or Limits(epochs=1)).epochs or 1
+    cutting = Cutting(recipe.crop, recipe.long_side, recipe.dry, epochs)
     data = TrainingData(datasets, recipe.weights, recipe.seed, cutting, recipe.epoch_size)
     processes = Processes(0, 1, torch.device("cpu"))
     validation = Validation([open_dataset(spec, "test") for spec in recipe.val], processes)
     say = (heard if heard is not None else []).append
-    return Trainer(recipe, data, validation, out, limits or Limits(epochs=1), processes, say, workers)
+    return Trainer(
+        recipe, data, validation, out, limits or Limits(epochs=1), processes, say, workers, compute=compute
+    )
 
 
 def after(steps: int) -> Callable[[], bool]:
@@ -98,8 +107,9 @@ def test_the_defaults_are_the_papers() -> None:
     # Section 4.3: batch 1, Adam 0.0005, reduced by 10% until 0.0001, patience 3, long side 512.
     assert (recipe.batch, recipe.lr, recipe.lr_factor, recipe.min_lr) == (1, 0.0005, 0.9, 0.0001)
     assert (recipe.patience, recipe.long_side) == (3, 512)
-    off = (recipe.crop, recipe.ema, recipe.clip_gradient, recipe.cosine, recipe.amp, recipe.channels_last)
-    assert off == (None, None, None, False, False, False) and recipe.dry == 0
+    off = (recipe.crop, recipe.ema, recipe.clip_gradient, recipe.cosine, recipe.teacher)
+    assert off == (None, None, None, False, None) and recipe.dry == recipe.stable == 0
+    assert recipe.loss == "l1"  # equation 9
 
 
 def test_steps_are_adam_on_the_mean_absolute_error(recipe: Recipe, tmp_path: Path) -> None:
@@ -171,7 +181,7 @@ def test_the_cosine_rises_and_ends_near_zero(recipe: Recipe, tmp_path: Path) -> 
 def test_the_moving_average_is_what_is_saved(recipe: Recipe, tmp_path: Path) -> None:
     averaged = replace(recipe, ema=0.9)
     trainer(averaged, tmp_path / "run").run()
-    _, _, states = load_state(tmp_path / "run" / "state.pt")
+    states = load_state(tmp_path / "run" / "state.pt").states
     expected = dict(first_network(averaged).state_dict())
     raw = tmp_path / "raw"
     for step in range(4):  # the weights after each step, from a training without it
@@ -195,9 +205,10 @@ def test_the_gradient_is_clipped(recipe: Recipe, tmp_path: Path) -> None:
 
 def test_bfloat16_channels_last_is_near_float32(recipe: Recipe, tmp_path: Path) -> None:
     trainer(recipe, tmp_path / "a").run()
-    trainer(replace(recipe, amp=True, channels_last=True), tmp_path / "b").run()
+    trainer(recipe, tmp_path / "b", compute=Compute("bf16", channels_last=True)).run()
     first, second = log(tmp_path / "a")[0]["loss"], log(tmp_path / "b")[0]["loss"]
     assert first != second and first == pytest.approx(second, rel=0.03)
+    assert load_state(tmp_path / "b" / "state.pt").compute == Compute("bf16", channels_last=True)
 
 
 # --- the same result -------------------------------------------------------------------------------
@@ -206,14 +217,15 @@ def test_bfloat16_channels_last_is_near_float32(recipe: Recipe, tmp_path: Path) 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_two_steps_resumed_for_two_more_are_four(workers: int, recipe: Recipe, tmp_path: Path) -> None:
     modern = replace(
-        recipe, train=(f"synthetic:{clean_directory(tmp_path / 'clean')}?split=all",), crop=24, batch=2,
-        epoch_size=6, dry=0.2, ema=0.99, clip_gradient=0.3, channels_last=True,
+        recipe, train=(f"synthetic:{clean_directory(tmp_path / 'clean')}?split=all&faults=0.5",),
+        crop=(24, 32), batch=2, epoch_size=6, dry=0.2, ema=0.99, clip_gradient=0.3, loss="l1+ssim",
     )  # fmt: skip
-    assert trainer(modern, tmp_path / "straight", Limits(epochs=2)).run()
+    layout = Compute(channels_last=True)
+    assert trainer(modern, tmp_path / "straight", Limits(epochs=2), compute=layout).run()
     # Interrupted within the first epoch of three steps, and again within the second.
-    assert not trainer(modern, tmp_path / "parts", Limits(epochs=2), workers).run(after(2))
+    assert not trainer(modern, tmp_path / "parts", Limits(epochs=2), workers, compute=layout).run(after(2))
     for steps in (2, 99):
-        run = trainer(modern, tmp_path / "parts", Limits(epochs=2), workers)
+        run = trainer(modern, tmp_path / "parts", Limits(epochs=2), workers, compute=layout)
         run.resume()
         run.run(after(steps))
     assert run.progress.steps == 6
@@ -258,13 +270,13 @@ def test_starting_from_a_checkpoint(recipe: Recipe, tmp_path: Path) -> None:
 def test_a_training_of_another_network_or_seed_is_not_resumed(recipe: Recipe, tmp_path: Path) -> None:
     trainer(recipe, tmp_path / "run").run()
     before = {path: path.read_bytes() for path in (tmp_path / "run").iterdir()}
-    other = replace(recipe, seed=7, crop=16, config=asdict(replace(TINY, channels=6)))
+    other = replace(recipe, seed=7, crop=(16,), config=asdict(replace(TINY, channels=6)))
     run = trainer(other, tmp_path / "run")
     with pytest.raises(UserError) as caught:
         run.resume()
     message = str(caught.value)
     assert "config is {'channels': 6}, and the run has {'channels': 4}" in message
-    assert "seed is 7, and the run has 5" in message and "crop is 16, and the run has None" in message
+    assert "seed is 7, and the run has 5" in message and "crop is [16], and the run has None" in message
     assert "train" not in message.split("differs:")[1].split(";")[0] and "\n" not in message
     assert {path: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
 

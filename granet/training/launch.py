@@ -1,0 +1,101 @@
+"""``granet-train --processes N``: the same command N times on this machine, as one program.
+
+``torchrun`` could start them too, but it answers a user's mistake with a page of its own, and Ctrl-C with a
+traceback.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from typing import IO
+
+from granet.app.console import FAULT, INTERRUPTED, Interrupted, say
+from granet.app.signals import on_interrupt
+
+_GRACE_SECONDS = 20.0
+"""What the others have for ending by themselves after one has failed."""
+
+
+def run_processes(count: int, command: Sequence[str], own_threads: bool) -> int:
+    """Runs ``command`` ``count`` times, with the environment that ``torchrun`` would give each.
+
+    Args:
+        count: processes.
+        command: the program and its arguments.
+        own_threads: the command sets its threads itself; else each process computes in one.
+
+    Returns:
+        The exit status of the first process, or of the one that failed alone. The first speaks for all;
+        what the others have to say is shown only if they alone failed.
+
+    Raises:
+        Interrupted: after Ctrl-C or SIGTERM, which all of them get.
+    """
+    port = _free_port()
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as others:
+        children: list[subprocess.Popen[bytes]] = []
+
+        def stop() -> None:
+            for child in children:
+                child.terminate()
+
+        with on_interrupt(stop) as interruption:
+            for rank in range(count):
+                environment = _environment(rank, count, port, own_threads)
+                heard: IO[str] | None = others if rank else None
+                children.append(subprocess.Popen(command, env=environment, stderr=heard))
+            if interruption.happened:
+                stop()  # it may have come before the last was started
+            failed = _wait(children)
+        others.seek(0)
+        return _outcome([child.returncode for child in children], failed, others.read())
+
+
+def _environment(rank: int, count: int, port: int, own_threads: bool) -> dict[str, str]:
+    place = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count)}
+    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    return os.environ | place | meeting | ({} if own_threads else {"OMP_NUM_THREADS": "1"})
+
+
+def _wait(children: list[subprocess.Popen[bytes]]) -> int | None:
+    """Until all have ended; which failed first.
+
+    After a failure the others, which may wait for the dead, are ended.
+    """
+    failed: int | None = None
+    failed_at = 0.0
+    while None in (statuses := [child.poll() for child in children]):
+        if failed is None and any(statuses):
+            failed, failed_at = _first_failure(statuses), time.monotonic()
+        if failed is not None and time.monotonic() - failed_at > _GRACE_SECONDS:
+            for child in children:
+                child.kill()
+        time.sleep(0.05)
+    return _first_failure(statuses) if failed is None else failed
+
+
+def _first_failure(statuses: Sequence[int | None]) -> int | None:
+    return next((rank for rank, status in enumerate(statuses) if status), None)
+
+
+def _outcome(statuses: list[int], failed: int | None, others: str) -> int:
+    if statuses[0] == INTERRUPTED:
+        raise Interrupted
+    if failed is None:
+        return 0
+    if statuses[failed] < 0:
+        say(f"error: process {failed + 1} of {len(statuses)} was ended by signal {-statuses[failed]}")
+    elif statuses[0] <= 0:
+        sys.stderr.write(others)
+    return next(status for status in (statuses[0], statuses[failed], FAULT) if status > 0)
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port

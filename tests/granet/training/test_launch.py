@@ -1,0 +1,120 @@
+"""``granet-train --processes 2``: one program to the user, whatever becomes of its processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from granet.app.console import Interrupted, run_app
+from granet.training.cli import app
+from granet.training.launch import run_processes
+from granet.training.state import load_state
+from tests.granet.rain_sets import pairs_directory
+from tests.granet.training.test_processes import options, train
+
+
+def start(arguments: list[str]) -> "subprocess.Popen[str]":
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    command = [sys.executable, "-m", "granet.training.cli", *arguments]
+    environment |= {"PYTHONPATH": str(Path(__file__).parents[3])}
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def test_two_processes_take_the_steps_of_one_with_twice_the_batch(tmp_path: Path) -> None:
+    spec = pairs_directory(tmp_path / "data", count=3)
+    ((status, error),) = train(1, options(spec, tmp_path / "one", "--batch", "2", "--epochs", "2"))
+    assert status == 0, error
+    # The number may come from a recipe as well: whoever is started does not start others.
+    (tmp_path / "r.toml").write_text("processes = 2\n")
+    for name, more in (("two", ["--processes", "2"]), ("file", ["--recipe", str(tmp_path / "r.toml")])):
+        process = start([*options(spec, tmp_path / name, "--epochs", "2"), *more])
+        _, error = process.communicate(timeout=300)
+        assert process.returncode == 0, error
+        assert "2 processes" in error and error.count("epoch 2:") == 1
+        one, two = (load_state(tmp_path / each / "state.pt") for each in ("one", name))
+        assert (one.progress.steps, one.progress.samples) == (two.progress.steps, two.progress.samples)
+        for weight, value in one.states["model"].items():
+            assert torch.allclose(two.states["model"][weight], value, rtol=0, atol=2e-6), weight
+    process = start([*options(spec, tmp_path / "two", "--epochs", "3"), "--processes", "2"])
+    _, error = process.communicate(timeout=300)
+    assert process.returncode == 1 and error.count("\n") == 1, error
+    assert error.startswith("error: ") and "has a training" in error
+
+
+def test_an_interrupted_one_says_how_all_go_on(tmp_path: Path) -> None:
+    spec = pairs_directory(tmp_path / "data", count=3)
+    arguments = [*options(spec, tmp_path / "run", "--epochs", "100000"), "--processes", "2"]
+    process = start(arguments)
+    until = time.monotonic() + 200
+    while not (tmp_path / "run" / "log.jsonl").exists():
+        assert process.poll() is None and time.monotonic() < until, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=100)
+    assert process.returncode == 130 and "Traceback" not in error
+    last = error.splitlines()[-1]
+    assert "interrupted after" in last and last.endswith("--processes 2 --resume")
+    assert load_state(tmp_path / "run" / "state.pt").progress.steps >= 2
+
+
+# --- how the processes of a stand-in end ---------------------------------------------------------------
+
+
+def ended(code: str, capfd: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    start_ = "import os, sys, time; rank = int(os.environ['RANK'])\n"
+    status = run_processes(2, [sys.executable, "-c", start_ + code], own_threads=False)
+    return status, capfd.readouterr().err
+
+
+def test_each_knows_its_place_and_computes_in_one_thread(capfd: pytest.CaptureFixture[str]) -> None:
+    names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "OMP_NUM_THREADS")
+    code = f"time.sleep(rank); print(*(os.environ[name] for name in {names}), flush=True)"
+    status = run_processes(
+        2, [sys.executable, "-c", f"import os, time; rank = int(os.environ['RANK']); {code}"], False
+    )
+    assert status == 0
+    assert capfd.readouterr().out.splitlines() == ["0 0 2 127.0.0.1 1", "1 1 2 127.0.0.1 1"]
+
+
+def test_the_first_speaks_for_all(capfd: pytest.CaptureFixture[str]) -> None:
+    assert ended("sys.stderr.write(f'error of {rank}\\n'); sys.exit(2)", capfd) == (2, "error of 0\n")
+
+
+def test_who_fails_alone_is_heard(capfd: pytest.CaptureFixture[str]) -> None:
+    assert ended("if rank: sys.stderr.write('out of luck\\n'); sys.exit(4)", capfd) == (4, "out of luck\n")
+
+
+def test_who_waits_for_one_that_failed_is_ended(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("granet.training.launch._GRACE_SECONDS", 0.2)
+    code = "if rank: sys.exit('out of luck')\ntime.sleep(600)"
+    assert ended(code, capfd) == (1, "out of luck\n")
+
+
+def test_one_that_is_killed_ends_all_with_a_line(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("granet.training.launch._GRACE_SECONDS", 0.2)
+    status, error = ended("if rank: os.kill(os.getpid(), 9)\ntime.sleep(600)", capfd)
+    assert (status, error) == (1, "error: process 2 of 2 was ended by signal 9\n")
+
+
+def test_an_interruption_is_passed_on_once() -> None:
+    code = "import sys; sys.exit(130)"
+    with pytest.raises(Interrupted):
+        run_processes(2, [sys.executable, "-c", code], own_threads=True)
+
+
+def test_processes_of_torchrun_are_not_doubled(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    assert run_app(app, ["--train", "drawn:1", "--val", "drawn:1", "--processes", "2"]) == 2
+    err = capsys.readouterr().err
+    assert err == "error: --processes 2 starts them, and torchrun has started 3: use one\n"

@@ -16,7 +16,7 @@ SUFFIX = ".toml"
 
 def packaged_recipes() -> list[str]:
     """Names of the recipes that come along: those of the packaged weights."""
-    found = resources.files("granet.training.trainer.recipes").iterdir()
+    found = resources.files("granet.training.recipes").iterdir()
     return sorted(item.name.removesuffix(SUFFIX) for item in found if item.name.endswith(SUFFIX))
 
 
@@ -32,7 +32,7 @@ def read_recipe(name: str, known: Collection[str]) -> dict[str, Any]:
     """
     try:
         if name in packaged_recipes():
-            text = (resources.files("granet.training.trainer.recipes") / f"{name}{SUFFIX}").read_text(
+            text = (resources.files("granet.training.recipes") / f"{name}{SUFFIX}").read_text(
                 encoding="utf-8"
             )
         else:

@@ -7,7 +7,7 @@ import pytest
 
 import granet
 
-NUMPY_ONLY = ["config", "errors", "rain", "scenes", "size_rule"]
+NUMPY_ONLY = ["config", "errors", "synthetic.rain", "synthetic.street", "size_rule"]
 
 
 def python(code: str) -> subprocess.CompletedProcess[str]:

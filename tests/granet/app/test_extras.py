@@ -8,7 +8,7 @@ import pytest
 from granet.app.extras import EXPORT, missing_packages, pip_install, require, require_export_extra
 from granet.errors import UserError
 
-PROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
+PROJECT = Path(__file__).resolve().parents[3] / "pyproject.toml"
 
 
 def without(monkeypatch: pytest.MonkeyPatch, *modules: str) -> None:

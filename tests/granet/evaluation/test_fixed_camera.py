@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from granet.evaluation.scoring.fixed_camera import luma, measure_fixed_camera
+from granet.evaluation.fixed_camera import luma, measure_fixed_camera
 from numpy.typing import NDArray
 
 from granet.errors import UserError

@@ -22,7 +22,7 @@ from runtime.parity_cases import synthetic_rain
 from runtime.private_files import cache_directory
 from runtime.rebuild import open_or_rebuild
 from runtime.tensorrt_flavour import Flavour
-from tests.gpu.conftest import CHECKPOINT, RAIN100L
+from tests.gpu.conftest import CHECKPOINT
 
 pytestmark = pytest.mark.gpu
 
@@ -45,14 +45,12 @@ def resident() -> int:
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("shapes", ["static", "dynamic"])
-def test_an_engine_is_within_its_budget_of_pytorch_on_rain100l(
-    engines: Path, precision: str, shapes: str
+def test_an_engine_is_within_its_budget_of_pytorch_on_rain(
+    engines: Path, rain: Path, precision: str, shapes: str
 ) -> None:
     """All pictures, in the budget of its precision; the dynamic one at each picture's own size."""
-    if not RAIN100L.exists():
-        pytest.skip("Rain100L is not there: ../shared/data/rain100l-test/rainy")
     path = engines / f"{precision}-{shapes}.engine"
-    report = check_parity(CHECKPOINT, path, RAIN100L, [], "tensorrt", "cuda", {}, lambda case: None)
+    report = check_parity(CHECKPOINT, path, rain, [], "tensorrt", "cuda", {}, lambda case: None)
     assert report.misses() == []
 
 

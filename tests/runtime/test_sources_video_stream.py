@@ -67,3 +67,18 @@ def test_the_picture_on_the_cover_of_a_song_is_no_video(tmp_path: Path) -> None:
         assert len(container.streams.video) == 1
     with pytest.raises(UserError, match="has no video"):
         VideoSource(str(path), print)
+
+
+def test_a_hole_in_a_broadcast_that_was_kept_is_damage(tmp_path: Path) -> None:
+    """The demuxer says so with a flag, and goes on as if nothing were missing."""
+    rng = np.random.default_rng(0)
+    noise = [rng.integers(0, 256, (48, 64, 3), np.uint8) for _ in range(60)]
+    path = make_clip(tmp_path / "a.ts", frames=noise)
+    data = path.read_bytes()
+    middle = len(data) // 188 // 2 * 188
+    path.write_bytes(data[:middle] + data[middle + 3 * 188 :])
+    with (
+        pytest.raises(UserError, match=r"a\.ts: is damaged or cut short after frame \d+"),
+        VideoSource(str(path), print) as source,
+    ):
+        list(source.frames("bgr"))

@@ -42,21 +42,21 @@ from pathlib import Path
 import av
 import numpy as np
 
-from granet.rain import add_rain, render_rain, sample_rain
-from granet.scenes import street
 from granet.size_rule import SizeRule
-from runtime.engine import Engine, EngineInfo
-from runtime.fitting import FrameFit
-from runtime.frame import Colour, Frame, Pixels
-from runtime.machine import this_machine
+from granet.synthetic.rain import add_rain, render_rain, sample_rain
+from granet.synthetic.street import street
+from runtime.checks.machine import this_machine
+from runtime.engines.base import Engine, EngineInfo
+from runtime.engines.fitting import FrameFit
+from runtime.live.pipeline import Pipeline
+from runtime.media.frame import Colour, Frame, Pixels
 from runtime.open import open_engine
-from runtime.pipeline import Pipeline
 from runtime.sinks.base import Sink
 from runtime.sinks.null import NullSink
-from runtime.sinks.painter import Painter
-from runtime.sinks.video import VideoSink
+from runtime.sinks.video.painter import Painter
+from runtime.sinks.video.sink import VideoSink
 from runtime.sources.base import StreamInfo
-from runtime.sources.video import VideoSource
+from runtime.sources.video.source import VideoSource
 
 MODEL = Path(__file__).parents[1] / "runtime" / "models" / "lite.onnx"
 FULL_HD = (1080, 1920)

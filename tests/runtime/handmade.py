@@ -10,7 +10,7 @@ from typing import Any
 import onnx
 from onnx import TensorProto, helper
 
-from runtime.metadata import ModelMetadata
+from runtime.artefacts.metadata import ModelMetadata
 
 METADATA = ModelMetadata(
     config={},

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from runtime.sources.live_clock import LiveClock
+from runtime.sources.live.clock import LiveClock
 
 TIME_BASE = Fraction(1, 90_000)
 """Of the times that a live source gives: what RTP and MPEG count video in."""

@@ -7,7 +7,7 @@ import av
 import pytest
 
 from tests.media import BASE, RATE, make_clip, numbered
-from tests.runtime.test_sinks_video import convert
+from tests.runtime.sinks.test_video import convert
 
 
 @pytest.mark.parametrize("rate", [Fraction(25), RATE])

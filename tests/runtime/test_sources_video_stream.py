@@ -10,7 +10,7 @@ import pytest
 
 from granet.errors import UserError
 from runtime.sources.base import DecodedFrame
-from runtime.sources.video import VideoSource
+from runtime.sources.video.source import VideoSource
 from tests.media import BARS, colour_bars, make_clip, numbered
 
 

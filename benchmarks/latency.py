@@ -141,7 +141,10 @@ def main() -> None:
     with engine:
         at_source, at_sink, engine_ms = measure(engine, wanted.rate, wanted.seconds)
     # The first second has what the camera and FFmpeg held back while the stream was opened.
-    drawn = sorted(at_sink)[int(wanted.rate) :]
+    begin = min(at_sink, default=0) + 1000
+    drawn = sorted(time for time in at_sink if time >= begin)
+    if not drawn:
+        raise SystemExit("error: no frames came after the first second; give more --seconds")
     rows = {
         "to the source": [at_source[time] for time in drawn],
         "to the sink": [at_sink[time] for time in drawn],

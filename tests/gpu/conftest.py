@@ -7,15 +7,19 @@ import pytest
 
 from export.cli import app
 from granet.app.console import run_app
+from granet.data.datasets import open_dataset
 from granet.errors import UserError
 from runtime import open_engine
 from runtime.tensorrt.cuda.base import Gpu
 from runtime.tensorrt.cuda.open import open_cuda
 from runtime.tensorrt.flavour import Flavour, find_flavour
+from tests.granet.rain_sets import write
 
 ROOT = Path(__file__).parents[2]
 CHECKPOINT = ROOT / "runtime" / "models" / "lite.safetensors"
 RAIN100L = ROOT / ".." / "shared" / "data" / "rain100l-test" / "rainy"
+DRAWN = 4
+"""Pictures in the place of Rain100L's where they are not."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -39,6 +43,19 @@ def flavour(gpu: Gpu) -> Flavour:
         return find_flavour()
     except UserError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def rain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of rain: Rain100L, or drawn streets, some of them upright as in Rain100L."""
+    if RAIN100L.exists():
+        return RAIN100L
+    directory = tmp_path_factory.mktemp("rain")
+    streets = open_dataset(f"drawn:{DRAWN}", "train")
+    for number in range(DRAWN):
+        rainy = streets.read(number).rainy
+        write(directory / f"{number}.png", rainy if number % 2 else rainy.transpose(1, 0, 2))
+    return directory
 
 
 @pytest.fixture(scope="session")

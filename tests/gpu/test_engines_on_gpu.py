@@ -23,7 +23,7 @@ from runtime.tensorrt.engine import TensorRtEngine
 from runtime.tensorrt.flavour import Flavour
 from runtime.tensorrt.private_cache import cache_directory
 from runtime.tensorrt.record import read_record, write_record
-from tests.gpu.conftest import CHECKPOINT, RAIN100L
+from tests.gpu.conftest import CHECKPOINT
 
 pytestmark = pytest.mark.gpu
 
@@ -46,14 +46,12 @@ def resident() -> int:
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("shapes", ["static", "dynamic"])
-def test_an_engine_is_within_its_budget_of_pytorch_on_rain100l(
-    engines: Path, precision: str, shapes: str
+def test_an_engine_is_within_its_budget_of_pytorch_on_rain(
+    engines: Path, rain: Path, precision: str, shapes: str
 ) -> None:
     """All pictures, in the budget of its precision; the dynamic one at each picture's own size."""
-    if not RAIN100L.exists():
-        pytest.skip("Rain100L is not there: ../shared/data/rain100l-test/rainy")
     path = engines / f"{precision}-{shapes}.engine"
-    report = check_parity(CHECKPOINT, path, RAIN100L, [], "tensorrt", "cuda", {}, no_progress)
+    report = check_parity(CHECKPOINT, path, rain, [], "tensorrt", "cuda", {}, no_progress)
     assert report.misses() == []
 
 

@@ -59,7 +59,7 @@ class Muxer:
         self._durations: dict[int, int] = {}
         """pts -> duration of the frames that the encoder holds."""
         self._nominal = max(1, round(1 / rate / self._time_base))
-        self._shown_last = (0, self._nominal)
+        self._shown_last = (-1, self._nominal)
         """pts and duration of the picture that is shown after all others so far."""
         self._lasts_by_order = kind.format in _LASTS_BY_ORDER
         self._container: OutputContainer = self._do(

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from granet.evaluation.fixed_camera import luma, measure_fixed_camera
 from numpy.typing import NDArray
 
 from granet.errors import UserError
+from granet.evaluation.fixed_camera import luma, measure_fixed_camera
 
 FRAMES, HEIGHT, WIDTH = 40, 24, 32
 

@@ -5,6 +5,7 @@ import time
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -15,7 +16,9 @@ from runtime.sinks import several
 from runtime.sinks.base import Sink
 from runtime.sinks.open import open_sink
 from runtime.sinks.several import SeveralSinks
+from runtime.sinks.sound import copied
 from runtime.sinks.video.sink import VideoSink
+from runtime.sources.base import SoundPacket
 from runtime.sources.open import open_source
 from runtime.telemetry.health import Health
 from tests.media import make_clip, number_of, read_clip
@@ -255,6 +258,24 @@ def test_of_a_file_the_first_error_ends_all(tmp_path: Path) -> None:
             Pipeline(frames, FakeEngine(), together).run()
     assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
     assert dying.calls == ["start", "abort"]
+
+
+@pytest.mark.parametrize("codec", ["libopus", "aac"])
+def test_a_copy_of_sound_has_all_that_the_packet_has(tmp_path: Path, codec: str) -> None:
+    """Times, and in the side data how many samples at both ends are the encoder's own and not to be heard."""
+    with av.open(str(make_clip(tmp_path / "in.mkv", count=20, sound=codec))) as container:
+        packets = [packet for packet in container.demux(container.streams.audio[0]) if packet.size]
+        assert all(
+            what_it_has(copy) == what_it_has(packet)
+            for copy, packet in zip(copied(packets), packets, strict=True)
+        )
+        assert any(what_it_has(packet)[-1] for packet in packets)
+
+
+def what_it_has(packet: SoundPacket) -> tuple[object, ...]:
+    side_data = [(data.data_type, bytes(data)) for data in packet.iter_sidedata()]
+    times = packet.pts, packet.dts, packet.duration, packet.time_base
+    return bytes(packet), times, packet.is_keyframe, packet.stream, side_data
 
 
 def test_what_is_written_is_finished_before_a_picture_that_stays_on_the_screen() -> None:

@@ -6,10 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
+from granet.data.datasets import open_dataset
 from granet.synthetic.rain import add_rain, render_rain, sample_rain
 from granet.synthetic.street import street
 from runtime.sources.video.source import VideoSource
 from runtime.views.rain_strength import rain_strength
+from tests.media import make_clip
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
 
@@ -45,6 +47,21 @@ def test_rain_on_a_large_frame_is_seen_although_its_streaks_are_wider() -> None:
     rainy = add_rain(street(240, 320, seed=3), rain)
     large = cv2.resize(rainy, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC).astype(np.uint8)
     assert rain_strength(large) > 0.3 * rain_strength(rainy) > DRY_BELOW
+
+
+def test_rain_on_drawn_streets_is_told_from_the_streets() -> None:
+    streets = open_dataset("drawn:8", "train")
+    for number in range(len(streets)):
+        pair = streets.read(number)
+        assert rain_strength(pair.rainy) > 2 * DRY_BELOW > 2 * rain_strength(pair.clean)
+
+
+def test_a_coded_video_of_a_dry_street_is_dry(tmp_path: Path) -> None:
+    """What a codec makes of edges and of motion is not rain either."""
+    frames = [street(240, 320, time=index / 10)[..., ::-1] for index in range(12)]
+    path = make_clip(tmp_path / "dry.mp4", frames=frames, options={"crf": "28", "preset": "veryfast"})
+    with VideoSource(str(path), lambda message: None) as source:
+        assert max(rain_strength(frame.pixels) for frame in source.frames("bgr")) < DRY_BELOW
 
 
 @needs_data

@@ -25,6 +25,7 @@ from export.size_option import parse_size
 from granet.console import say
 from granet.datasets import open_dataset
 from granet.progress import progress_line
+from runtime.artefact import read_model
 from runtime.machine import this_machine
 from runtime.onnx_file import read_metadata
 
@@ -43,7 +44,7 @@ def main() -> None:
     with progress_line("calibrators", total=1.0) as show:
         for done, count in enumerate(options.counts):
             found = calibrate(
-                options.model,
+                read_model(options.model),
                 DatasetPictures(open_dataset(options.data, "train")),
                 count,
                 size=parse_size(options.size) if metadata.height is None else None,

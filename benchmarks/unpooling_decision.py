@@ -28,12 +28,12 @@ from calibration.layers import multiplications, too_small
 from calibration.quality import Judge
 from calibration.quantiser import Quantiser
 from calibration.simulation import Simulation, run_outputs
-from calibration.table import read_table, require_for
+from calibration.table import open_table, require_for
 from granet.progress import progress_line
+from runtime.artefact import read_model
 from runtime.frame import Pixels
 from runtime.machine import this_machine
 from runtime.metadata import ModelMetadata
-from runtime.onnx_file import read_metadata
 
 METRIC = "paper"
 SEEN = "/seen"
@@ -188,17 +188,18 @@ class Rows:
 def main() -> None:
     """Prints the table."""
     options = _options()
-    metadata, model, table = read_metadata(options.model), onnx.load(options.model), read_table(options.table)
-    require_for(table, options.model)
+    source, table = read_model(options.model), open_table(options.table)
+    require_for(table, source)
+    metadata, model = source.metadata, onnx.load_from_string(source.content)
     judge = Judge(
         Simulation(model, metadata), load_examples(metadata, options.judge, None, options.judge_count)
     )
-    quantiser = Quantiser(model, table.ranges, "tensorrt", "int8")
+    quantiser = Quantiser(model, table.metadata.ranges, "tensorrt", "int8")
     kept = too_small(multiplications(model, quantiser.layers, judge.examples[0].rainy))
     eight = quantiser.draft(kept)
 
     def largest(name: str) -> float:
-        return max(abs(end) for end in table.ranges[name])
+        return max(abs(end) for end in table.metadata.ranges[name])
 
     variants = [(f"float32, decided on {name}", deciding_on(model, r, largest), True)
                 for name, r in ROUNDINGS.items()]  # fmt: skip

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from calibration.rain_images import Candidate, Size, check_rain, choose, fitted,
 from calibration.ranges import clipping_range
 from calibration.table import CalibrationTable, Range
 from granet.errors import UserError
-from runtime.manifest import sha256_of
+from runtime.artefact import Model
 from runtime.sources.base import Say
 
 Progress = Callable[[str, int, int | None, str], None]
@@ -51,7 +50,7 @@ class Calibration:
 
 
 def calibrate(
-    model: Path,
+    model: Model,
     pictures: PictureSet,
     count: int,
     *,
@@ -84,7 +83,7 @@ def calibrate(
     for done, (_, name, pixels) in enumerate(pictures.read(wanted), 1):
         observer.add(fitted(pixels, size), name)
         progress("observing", done, len(chosen), name)
-    return Calibration(sha256_of(model), pictures.source, len(found), tuple(chosen), observer.result())
+    return Calibration(model.sha256, pictures.source, len(found), tuple(chosen), observer.result())
 
 
 def _size(observer: Observer, asked: Size | None) -> Size | None:

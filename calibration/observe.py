@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from calibration.histogram import Histogram
 from calibration.probe import LENGTHS, START, VALUES, Probe, build_probe, is_quantised
 from calibration.ranges import Seen
 from granet.errors import UserError
+from runtime.artefact import Model
 from runtime.engines.onnx_model import OnnxModel
 from runtime.engines.onnxruntime_session import ORT_ERRORS
 from runtime.fitting import FrameFit
@@ -45,16 +45,16 @@ class Observer:
         fit: the frame sizes it computes on.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Loads ``path``, a float32 export of ours.
+    def __init__(self, model: Model) -> None:
+        """Loads a float32 export of ours.
 
         Raises:
-            UserError: if it is none, is quantised already or of another precision, or cannot be run.
+            UserError: if it is damaged, quantised already or of another precision, or cannot be run.
         """
-        self.model = OnnxModel.open(path)
-        meta = self.model.metadata
+        path, meta = model.path, model.metadata
+        self.model = OnnxModel(path, meta)
         self.fit = FrameFit(meta.size_rule, meta.height, meta.width, meta.batch)
-        proto = _load(path)
+        proto = _load(model)
         if meta.precision in ("int8", "fp8") or is_quantised(proto):
             raise UserError(f"{path}: is quantised already: calibrate the float32 model it was made of")
         if meta.precision != "fp32":
@@ -160,8 +160,10 @@ class Observer:
         return self.model.failure(f"ONNX Runtime on {name}", error)
 
 
-def _load(path: Path) -> onnx.ModelProto:
+def _load(model: Model) -> onnx.ModelProto:
     try:
-        return onnx.load(str(path))
+        return onnx.load_from_string(model.content)
     except DecodeError as error:
-        raise UserError(f"{path}: not an ONNX file, or a damaged one ({error}): export it again") from error
+        raise UserError(
+            f"{model.path}: not an ONNX file, or a damaged one ({error}): export it again"
+        ) from error

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from granet.errors import UserError
-from runtime.manifest import sha256_of
+from runtime.artefact import Artefact, Model, read_content
 from runtime.sinks.part_file import PartFile
 
 FORMAT = 1
@@ -66,34 +66,47 @@ class CalibrationTable:
     source: str = ""
 
 
-def write_table(path: Path, table: CalibrationTable) -> None:
+Table = Artefact[CalibrationTable]
+"""A calibration table in a file."""
+
+
+def write_table(path: Path, table: CalibrationTable) -> Table:
     """Writes ``table``, whole or not at all; replaces what is there. Equal tables give equal bytes.
 
     Raises:
         UserError: if it cannot be written.
         ValueError: if a number in it is not finite.
     """
-    text = _to_json(table)
+    content = _to_json(table).encode()
     part = PartFile(path)
     try:
-        part.path.write_text(text, encoding="utf-8")
+        part.path.write_bytes(content)
         part.commit()
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
         part.discard()
+    return Artefact(path, content, table)
 
 
 def read_table(path: Path) -> CalibrationTable:
+    """The table alone of :func:`open_table`."""
+    return open_table(path).metadata
+
+
+def open_table(path: Path) -> Table:
     """Reads what :func:`write_table` wrote.
 
     Raises:
         UserError: if it cannot be read, is damaged, or is of a format that this version does not know.
     """
+    content = read_content(path)
+    return Artefact(path, content, _parsed(content, path))
+
+
+def _parsed(content: bytes, path: Path) -> CalibrationTable:
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+        record = json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise _damaged(path, "it is not JSON") from error
     if not isinstance(record, dict) or "ranges" not in record:
@@ -111,18 +124,17 @@ def read_table(path: Path) -> CalibrationTable:
         raise _damaged(path, f"{error}"[:120]) from error
 
 
-def require_for(table: CalibrationTable, model: Path) -> None:
+def require_for(table: Table, model: Model) -> None:
     """Refuses a table of another model.
 
     Raises:
-        UserError: if ``model`` is not the file that the table was made for, or cannot be read.
+        UserError: if ``model`` is not the file that the table was made for.
     """
-    digest = sha256_of(model)
-    if digest != table.model_sha256:
+    if model.sha256 != table.metadata.model_sha256:
         raise UserError(
-            f"{model} (SHA-256 {digest[:_HASH_START]}...) is not the model of this calibration table "
-            f"({table.model_sha256[:_HASH_START]}...): make one for it with "
-            f"granet-export calibrate {model} --images DIR"
+            f"{table.path}: {model.path} (SHA-256 {model.sha256[:_HASH_START]}...) is not the model of this "
+            f"calibration table ({table.metadata.model_sha256[:_HASH_START]}...): make one for it with "
+            f"granet-export calibrate {model.path} --images DIR"
         )
 
 

@@ -7,7 +7,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from export.trt_source import quantisation_of
 from granet.errors import UserError
 from runtime.engine_record import EngineRecord, read_record
 from runtime.engine_trust import read_trusted
@@ -76,7 +75,7 @@ def _model(metadata: ModelMetadata) -> Facts:
     batch = "any number" if metadata.batch is None else str(metadata.batch)
     what = "uint8 N x H x W x 3" if metadata.layout == "frames" else "float32 N x 3 x H x W in [0, 1]"
     grid = "the paper's grid" if metadata.extent is None else f"{metadata.extent} pixels a grid"
-    quantisation = quantisation_of(metadata)
+    quantisation = metadata.quantisation
     return {
         "precision": metadata.precision,
         **({"quantisation": quantisation} if quantisation else {}),

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from export.model_file import save_model
+from export.model_file import serialised
 from export.quantisation import Subject
 from runtime.bench import Subject as Timed
 from runtime.bench import measure_bench
@@ -60,7 +60,7 @@ def _measured(subject: Subject, kept: Collection[str]) -> KeptCost:
         timed = []
         for name, layers in (("plain", subject.spared), ("kept", kept)):
             path = Path(folder) / f"{name}.onnx"
-            save_model(subject.quantiser.make(layers), subject.metadata, path)
+            path.write_bytes(serialised(subject.quantiser.make(layers), subject.metadata))
             timed.append(Timed(path, "openvino", "cpu"))
         report = measure_bench(timed, frames=FRAMES)
     return KeptCost(report.results[1].cpu_ratio, by)

@@ -1,9 +1,12 @@
-"""The parity report as a table for people."""
+"""The parity report for people: a table, and a note on what a trained network would reach."""
+
+from dataclasses import replace
 
 from rich.console import Console
 from rich.table import Table
 
-from runtime.parity import IDENTICAL_DB, CaseParity, ParityReport
+from granet.console import say
+from runtime.parity import IDENTICAL_DB, TRAINED, CaseParity, ParityReport
 
 
 def print_parity(report: ParityReport) -> None:
@@ -30,6 +33,13 @@ def print_parity(report: ParityReport) -> None:
     if len(report.pictures) > len(shown):
         out.print(f"the {len(shown)} worst of {len(report.pictures)} pictures; --json has them all")
     out.print("parity holds" if not report.misses() else f"parity missed: {'; '.join(report.misses())}")
+
+
+def note_shortfall(report: ParityReport, precision: str) -> None:
+    """Says where a model that is within its budget is further from PyTorch than that of a trained network."""
+    short = replace(report, budget=TRAINED[precision]).misses()
+    if short and not report.misses():
+        say(f"note: a trained network is expected to come nearer to PyTorch: {'; '.join(short)}")
 
 
 def _db(value: float) -> str:

@@ -157,10 +157,10 @@ class OnGpu:
         self.psnr_db = psnr_db
         self.checked: list[Path] = []
         gpu = Gpu(0, "a GPU", "8.9", "13.0")
-        monkeypatch.setattr("export.trt_make.gpu_to_build_on", lambda flavour: gpu)
+        monkeypatch.setattr("export.trt_plan.gpu_to_build_on", lambda flavour: gpu)
         monkeypatch.setattr("export.parity_check.check_parity", self.check)
 
-    def check(self, checkpoint: Path, engine: Path, *_: object) -> ParityReport:
+    def check(self, checkpoint: object, engine: Path, *_: object) -> ParityReport:
         assert read_trusted(engine).record.sha256 == sha256_of(engine)  # it could be loaded
         self.checked.append(engine)
         case = CaseParity("rain", False, self.psnr_db, 0, 1, 0)

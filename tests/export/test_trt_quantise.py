@@ -79,12 +79,12 @@ def test_without_images_it_says_what_it_calibrates_on(
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("export.trt_quantise.calibrate", stop)
+    monkeypatch.setattr("export.table_step.calibrate", stop)
     for name in ("small.int8.onnx", "small.int8.onnx.json", "small.calibration.json"):
         (here / name).unlink()
     status, err = ended(capsys, "small.onnx", "--int8", "--size", "32x32", "-o", "b.engine")
     assert status == 130
-    assert "note: no --images: calibrating on drawings of rain" in err
+    assert "note: no --images: drawings are not what a camera sees" in err
     assert not (here / "small.calibration.json").exists()
 
 
@@ -115,8 +115,8 @@ def test_a_budget_that_is_missed_leaves_no_engine(
     class Result:
         report = Report()
 
-    monkeypatch.setattr("export.trt_quantise.open_subject", lambda *_: None)
-    monkeypatch.setattr("export.trt_quantise.meet_budget", lambda *_: Result())
+    monkeypatch.setattr("export.quantise_step.open_subject", lambda *_: None)
+    monkeypatch.setattr("export.quantise_step.meet_budget", lambda *_: Result())
     (here / "small.int8.onnx").unlink()
     status, err = ended(capsys, "small.onnx", "--int8", "--size", "32x32", "-o", "b.engine")
     assert status == 3

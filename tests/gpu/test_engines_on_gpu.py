@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from export.parity_check import check_parity
+from export.checkpoint_file import opened_checkpoint
+from export.parity_check import Comparison, check_parity
 from granet.errors import UserError
 from runtime import open_engine
 from runtime.cuda.choose import PACKAGES, open_cuda
@@ -18,6 +19,7 @@ from runtime.device import Device
 from runtime.engine_record import read_record, write_record
 from runtime.engines.tensorrt_engine import TensorRtEngine
 from runtime.frame import Pixels
+from runtime.parity import TRAINED, ParityReport
 from runtime.parity_cases import synthetic_rain
 from runtime.private_files import cache_directory
 from runtime.rebuild import open_or_rebuild
@@ -32,6 +34,13 @@ CUDA = Device.parse("cuda")
 
 def rain(height: int, width: int, count: int = 3) -> list[Pixels]:
     return [case.frames for case in synthetic_rain((height, width), count=count)]
+
+
+def measured(engine: Path, images: Path | None, backend: str = "tensorrt") -> ParityReport:
+    """The parity on the GPU, in the budget that a trained network is expected to keep."""
+    on = Comparison(images, backend=backend, device="cuda")
+    with opened_checkpoint(CHECKPOINT) as checkpoint:
+        return check_parity(checkpoint, engine, on, TRAINED.__getitem__, lambda case: None)
 
 
 def resident() -> int:
@@ -52,7 +61,7 @@ def test_an_engine_is_within_its_budget_of_pytorch_on_rain100l(
     if not RAIN100L.exists():
         pytest.skip("Rain100L is not there: ../shared/data/rain100l-test/rainy")
     path = engines / f"{precision}-{shapes}.engine"
-    report = check_parity(CHECKPOINT, path, RAIN100L, [], "tensorrt", "cuda", {}, lambda case: None)
+    report = measured(path, RAIN100L)
     assert report.misses() == []
 
 
@@ -60,7 +69,7 @@ def test_an_engine_is_within_its_budget_of_pytorch_on_rain100l(
 def test_drawn_rain_and_the_hard_cases(engines: Path, precision: str) -> None:
     for shapes in ("static", "dynamic"):
         path = engines / f"{precision}-{shapes}.engine"
-        report = check_parity(CHECKPOINT, path, None, [], "tensorrt", "cuda", {}, lambda case: None)
+        report = measured(path, None)
         assert report.misses() == []
 
 
@@ -214,7 +223,7 @@ def test_onnxruntime_is_a_second_way_to_the_gpu(models: Path, backend: str) -> N
         open_engine(path, "cuda", backend).close()
     except UserError as error:
         pytest.skip(str(error))
-    report = check_parity(CHECKPOINT, path, None, [], backend, "cuda", {}, lambda case: None)
+    report = measured(path, None, backend)
     if backend == "onnxruntime":
         assert report.misses() == []
     else:  # the provider may use TF32, which has float16's precision

@@ -101,7 +101,7 @@ def test_nothing_to_compare_is_an_error_not_a_pass() -> None:
 
 
 def test_budgets_are_stated_by_precision_and_overridable() -> None:
-    assert BUDGETS["fp32"].mean_db == 90 and BUDGETS["fp32"].min_db == 60 and BUDGETS["fp32"].share == 1e-4
+    assert BUDGETS["fp32"].mean_db == 60 and BUDGETS["fp32"].min_db == 50 and BUDGETS["fp32"].share == 1e-3
     assert budget_for("fp32", min_db=50.0, share=None).min_db == 50
     with pytest.raises(UserError, match="int3"):
         budget_for("int3")

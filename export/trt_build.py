@@ -164,6 +164,11 @@ def check_options(flavour: Flavour, options: BuildOptions) -> None:
             f"--timing-cache and {beside}: {flavour} times nothing when it builds: leave --timing-cache out"
         )
     level = options.optimisation_level
+    if level is not None and not flavour.has_optimisation_levels:
+        raise UsageError(
+            f"--optimisation-level {level} and {beside}: {flavour} builds the same engine at every level: "
+            "leave --optimisation-level out"
+        )
     if level is not None and not 0 <= level <= MAX_OPTIMISATION_LEVEL:
         raise UserError(f"optimisation level {level}: it is 0 to {MAX_OPTIMISATION_LEVEL}")
 

@@ -87,7 +87,10 @@ class TrtOptions(Options):
     optimisation_level: Annotated[
         int | None,
         typer.Option(
-            "--optimisation-level", min=0, max=5, help="0 builds fast, 5 runs fast (default: TensorRT's, 3)."
+            "--optimisation-level",
+            min=0,
+            max=5,
+            help="0 builds fast, 5 runs fast; TensorRT alone (default: 3).",
         ),
     ] = None
     timing_cache: Annotated[

@@ -19,10 +19,12 @@ from runtime.cuda.choose import open_cuda
 from runtime.cuda.contract import Cuda, Gpu
 from runtime.device import Device
 from runtime.engine import Engine
+from runtime.engine_record import EngineRecord
 from runtime.engine_trust import EngineRefusedError, onnx_beside
 from runtime.open import ENGINES, open_engine
 
 _CAPABILITY = "--compute-capability"
+_LEVEL = "--optimisation-level"
 
 
 def open_or_rebuild(
@@ -71,8 +73,17 @@ def rebuild_command(
         ) from error
     with cuda(device.index) as opened:  # for no GPU there is nothing to build
         gpu = opened.gpu
-    arguments = _for_this_gpu(refused.record.arguments, gpu)
+    arguments = _for_this_gpu(_used(refused.record), gpu)
     return [*_builder(refused.path), "trt", str(model), *arguments, "-o", str(refused.path), "--overwrite"]
+
+
+def _used(record: EngineRecord) -> list[str]:
+    """The arguments of before, without the one that TensorRT-RTX never used and is refused for it now."""
+    words = list(record.arguments)
+    if record.flavour == "tensorrt-rtx" and _LEVEL in words:
+        index = words.index(_LEVEL)
+        del words[index : index + 2]
+    return words
 
 
 def _for_this_gpu(arguments: Sequence[str], gpu: Gpu) -> list[str]:

@@ -70,6 +70,11 @@ class Flavour:
         return not self.is_rtx
 
     @property
+    def has_optimisation_levels(self) -> bool:
+        """RTX builds the same engine, to the byte, at every level: it compiles when the engine is loaded."""
+        return not self.is_rtx
+
+    @property
     def captures_graphs(self) -> bool:
         """RTX makes CUDA graphs itself, when a shape's kernels are ready; with TensorRT the caller does."""
         return self.is_rtx

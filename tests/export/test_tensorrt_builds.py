@@ -141,13 +141,63 @@ def test_too_little_workspace_is_told_in_tensorrts_words(
     [
         (BuildOptions(capabilities=("9.0",)), "does not build for compute capability 9.0: it does for 7.5"),
         (BuildOptions(dla=0), "--dla 0 and --flavour tensorrt-rtx"),
-        (BuildOptions(optimisation_level=6), "it is 0 to 5"),
+        (BuildOptions(optimisation_level=5), "--optimisation-level 5 and --flavour tensorrt-rtx"),
         (BuildOptions(timing_cache=Path("timings.cache")), "--timing-cache and --flavour tensorrt-rtx"),
     ],
 )
 def test_what_this_flavour_cannot_do_is_refused(rtx: Flavour, options: BuildOptions, says: str) -> None:
     with pytest.raises(UserError, match=says):
         check_options(rtx, options)
+
+
+def test_rtx_builds_the_same_engine_at_every_level(
+    rtx: Flavour, models: dict[tuple[str, bool], onnx.ModelProto]
+) -> None:
+    """Which is why the option is refused there."""
+    plans = {
+        build(rtx, models["fp16", False], FIXED, BuildOptions(optimisation_level=level)).plan
+        for level in (0, 5)
+    }
+    assert len(plans) == 1
+
+
+def test_a_level_that_there_is_not_is_refused() -> None:
+    with pytest.raises(UserError, match="it is 0 to 5"):
+        check_options(Flavour("tensorrt", "10.16.1.11", None), BuildOptions(optimisation_level=6))
+
+
+class Watched:
+    """Something of TensorRT's that is used through this, so that a test sees how."""
+
+    def __init__(self, inner: Any, **instead: Any) -> None:
+        self._inner = inner
+        vars(self).update(instead)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_no_engine_is_built_with_tf32(
+    models: dict[tuple[str, bool], onnx.ModelProto], precision: str
+) -> None:
+    """TensorRT's default is on, and keeps 10 of float32's 23 bits."""
+    seen: list[Any] = []
+    config = trt.Builder(trt.Logger()).create_builder_config()
+    assert config.get_flag(trt.BuilderFlag.TF32)  # or nothing is shown below
+
+    def builder(logger: Any) -> Watched:
+        inner = trt.Builder(logger)
+
+        def build_serialized_network(network: Any, config: Any) -> Any:
+            seen.append(config.get_flag(trt.BuilderFlag.TF32))
+            return inner.build_serialized_network(network, config)
+
+        return Watched(inner, build_serialized_network=build_serialized_network)
+
+    flavour = Flavour("tensorrt-rtx", trt.__version__, Watched(trt, Builder=builder))
+    assert build(flavour, models[precision, False], FIXED).plan
+    assert seen == [False]
 
 
 def test_tensorrt_builds_for_no_other_gpu() -> None:

@@ -109,7 +109,7 @@ def test_an_engine_is_built_once(
             "first": [],
             "same": [],
             "padded": ["--size", "41x30"],
-            "other": ["--optimisation-level", "1"],
+            "other": ["--workspace", "1"],
             "again": ["--no-cache"],
         }.items()
     ]

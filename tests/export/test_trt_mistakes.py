@@ -97,6 +97,7 @@ MISTAKES: dict[str, tuple[list[str], int, str]] = {
     "no capability": (["STATIC", "--compute-capability", "ampere"], 1, "write it as in 8.6"),
     "no DLA": (["STATIC", "--dla", "0"], 2, "--dla 0 and --flavour tensorrt-rtx"),
     "no timing cache": (["STATIC", "--timing-cache", "t"], 2, "--timing-cache and --flavour"),
+    "no level": (["STATIC", "--optimisation-level", "1"], 2, "--optimisation-level 1 and --flavour"),
     "no such flavour": (["STATIC", "--flavour", "tensorflow"], 2, "tensorflow"),
     "level": (["STATIC", "--optimisation-level", "9"], 2, "optimisation-level"),
     "not for Turing": (["STATIC", "--compute-capability", "7.5"], 1, "FP32 GEMM is not supported"),

@@ -103,12 +103,20 @@ class Subject:
         return Simulation(model, self.metadata)
 
 
-def require_quantisable(model: Model, table: Table | None, judging: Judging) -> None:
+def require_quantisable(
+    model: Model, table: Table | None, judging: Judging, record: Path | None = None
+) -> None:
     """Refuses what cannot be quantised before anything is computed.
+
+    Args:
+        model: to be quantised.
+        table: its ranges.
+        judging: how.
+        record: file of ``granet-export sensitivity`` that is to be used, if it is there.
 
     Raises:
         UserError: one line for a model that is damaged, not float32, quantised already or of an old opset,
-            a table of another model, or a layer to keep that is not there.
+            a table or a record of another model, or a layer to keep that is not there.
     """
     path, metadata = model.path, model.metadata
     proto = _parsed(model)
@@ -122,6 +130,10 @@ def require_quantisable(model: Model, table: Table | None, judging: Judging) -> 
     if table is not None:
         require_for(table, model)
     require_layers(Quantiser(proto, {}, judging.target, judging.precision).layers, judging.keep)
+    if record is not None and record.exists():
+        tables = "" if table is None else table.sha256
+        made = {"model_sha256": model.sha256, "table_sha256": tables}
+        read_sensitivity(record, made | {"target": judging.target, "precision": judging.precision})
 
 
 def open_subject(model: Model, table: Table | None, judging: Judging, progress: Progress) -> Subject:

@@ -141,7 +141,7 @@ def quantize(options: QuantizeOptions) -> None:
     check_file(path, (options.model,), overwrite=options.overwrite)
     model = read_model(options.model)
     table = open_table(options.table) if options.table is not None else None
-    require_quantisable(model, table, judging)
+    require_quantisable(model, table, judging, options.sensitivity)
     if table is None and options.precision is not PrecisionChoice.fp16:
         raise UserError(
             f"--table is missing: make one with granet-export calibrate {options.model} --images DIR"

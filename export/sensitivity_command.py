@@ -68,7 +68,7 @@ def sensitivity(options: SensitivityOptions) -> None:
     check_file(path, inputs, overwrite=True)  # what is there is continued, or refused
     check_file(picture, inputs, overwrite=options.overwrite)
     model, table = read_model(options.model), open_table(options.table)
-    require_quantisable(model, table, judging)
+    require_quantisable(model, table, judging, path)
     with progress_line("sensitivity", total=1.0) as show:
         subject = open_subject(model, table, judging, show)
         record = measured(subject, path, show)

@@ -132,11 +132,13 @@ def test_bad_input_ends_with_one_line(
         (lite, "--table", table, "--keep", "coarse.nothing"): "--keep coarse.nothing: there is no such layer",
         (lite, "--table", table, "--images", tmp_path / "none"): "none",
         (corrupt, "--table", table): "not an ONNX file",
+        (lite, "--table", table, "--sensitivity", corrupt): "not a sensitivity file",
     }
     for arguments, message in cases.items():
         status, out, err = ended(capsys, *arguments, "-o", new, "--count", "1")
         assert (status, out) == (1, ""), (arguments, err)
         assert message in error(err)
+        assert "quantising" not in err or any(late in message for late in ("no range", "none"))
     for path, message in {
         there: "exists; add --overwrite to replace it",
         tmp_path / "no" / "q.onnx": "there is no directory",

@@ -150,17 +150,6 @@ def test_what_this_flavour_cannot_do_is_refused(rtx: Flavour, options: BuildOpti
         check_options(rtx, options)
 
 
-def test_rtx_builds_the_same_engine_at_every_level(
-    rtx: Flavour, models: dict[tuple[str, bool], onnx.ModelProto]
-) -> None:
-    """Which is why the option is refused there."""
-    plans = {
-        build(rtx, models["fp16", False], FIXED, BuildOptions(optimisation_level=level)).plan
-        for level in (0, 5)
-    }
-    assert len(plans) == 1
-
-
 def test_a_level_that_there_is_not_is_refused() -> None:
     with pytest.raises(UserError, match="it is 0 to 5"):
         check_options(Flavour("tensorrt", "10.16.1.11", None), BuildOptions(optimisation_level=6))

@@ -23,17 +23,17 @@ import numpy as np
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from calibration.examples import load_examples
-from calibration.layers import multiplications, too_small
-from calibration.quality import Judge
-from calibration.quantiser import Quantiser
+from calibration.pictures.examples import load_examples
+from calibration.qdq.layers import multiplications, too_small
+from calibration.qdq.quantiser import Quantiser
+from calibration.search.quality import Judge
 from calibration.simulation import Simulation, run_outputs
 from calibration.table import open_table, require_for
-from granet.progress import progress_line
-from runtime.artefact import read_model
-from runtime.frame import Pixels
-from runtime.machine import this_machine
-from runtime.metadata import ModelMetadata
+from granet.app.progress import progress_line
+from runtime.artefacts.artefact import read_model
+from runtime.artefacts.metadata import ModelMetadata
+from runtime.checks.machine import this_machine
+from runtime.media.frame import Pixels
 
 METRIC = "paper"
 SEEN = "/seen"

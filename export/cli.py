@@ -2,18 +2,18 @@
 
 import typer
 
-from export.bench_command import BenchOptions, bench
-from export.calibrate_command import CalibrateOptions, calibrate
-from export.command_options import add_command
-from export.inspect_command import InspectOptions, inspect
-from export.onnx_command import OnnxOptions, onnx
-from export.parity_command import ParityOptions, parity
-from export.quantize_command import QuantizeOptions, quantize
-from export.roofline_command import RooflineOptions, roofline
-from export.sensitivity_command import SensitivityOptions, sensitivity
-from export.trt_command import trt
-from export.trt_options import TrtOptions
-from granet.console import run_app
+from export.commands.bench import BenchOptions, bench
+from export.commands.calibrate import CalibrateOptions, calibrate
+from export.commands.inspect import InspectOptions, inspect
+from export.commands.onnx import OnnxOptions, onnx
+from export.commands.options import add_command
+from export.commands.parity import ParityOptions, parity
+from export.commands.quantize import QuantizeOptions, quantize
+from export.commands.roofline import RooflineOptions, roofline
+from export.commands.sensitivity import SensitivityOptions, sensitivity
+from export.commands.trt import trt
+from export.commands.trt_options import TrtOptions
+from granet.app.console import run_app
 
 app = typer.Typer(
     help="From a PyTorch GraNet to verified models for edge devices.",

@@ -11,9 +11,9 @@ import cv2
 import pytest
 
 from granet import load_checkpoint, save_checkpoint
-from granet.console import run_app
+from granet.app.console import run_app
+from runtime.checks.parity_cases import synthetic_rain
 from runtime.demo_clip import app as demo_clip
-from runtime.parity_cases import synthetic_rain
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ import pytest
 
 from calibration.table import CalibrationImage, CalibrationTable, read_table, require_for, write_table
 from granet.errors import UserError
-from runtime.artefact import Artefact
+from runtime.artefacts.artefact import Artefact
 
 TABLE = CalibrationTable(
     model_sha256="ab" * 32,

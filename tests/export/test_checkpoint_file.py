@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from export.checkpoint_file import opened_checkpoint
+from export.onnx.checkpoint_file import opened_checkpoint
 from granet import load_checkpoint
 from granet.errors import UserError
-from runtime.manifest import sha256_of
+from runtime.artefacts.manifest import sha256_of
 
 
 def test_the_network_is_that_of_the_file_that_was_hashed(engines_checkpoint: Path, tmp_path: Path) -> None:

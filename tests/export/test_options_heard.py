@@ -9,9 +9,9 @@ import pytest
 import typer
 
 from export.cli import app
-from granet.console import run_app
-from runtime.manifest import manifest_path
-from runtime.packaged import FLOAT32, INT8
+from granet.app.console import run_app
+from runtime.artefacts.manifest import manifest_path
+from runtime.models.packaged import FLOAT32, INT8
 from tests.export.trt_ended import TRAINED
 
 TABLE = ["--table", "t.json"]

@@ -11,15 +11,15 @@ import pytest
 
 pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx has no wheel for this platform")
 
-from export.checkpoint_file import opened_checkpoint
-from export.trt_options import TrtOptions
-from export.trt_plan import planned
+from export.commands.trt_options import TrtOptions
+from export.onnx.checkpoint_file import opened_checkpoint
+from export.tensorrt.plan import planned
 from granet import load_checkpoint, save_checkpoint
 from granet.errors import UserError
-from runtime.artefact import read_model
-from runtime.engine_record import read_record
-from runtime.manifest import manifest_path, sha256_of
-from runtime.onnx_file import read_metadata
+from runtime.artefacts.artefact import read_model
+from runtime.artefacts.manifest import manifest_path, sha256_of
+from runtime.artefacts.onnx_file import read_metadata
+from runtime.tensorrt.record import read_record
 from tests.export.trt_ended import TRAINED, ended, names
 
 Steps = Callable[[TrtOptions], list[str]]
@@ -63,7 +63,7 @@ def test_a_checkpoint_that_is_replaced_meanwhile_is_not_mislabelled(
     checkpoint: Path, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Weights, reference of the parity check and hash are those of one file, whatever training does."""
-    import export.onnx_export as onnx_export
+    import export.onnx.export as onnx_export
 
     was, build = sha256_of(checkpoint), onnx_export.build_model
 
@@ -83,7 +83,7 @@ def test_an_engine_is_of_the_model_that_was_hashed(
     trt_model: Path, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The file is replaced while TensorRT builds from it."""
-    import export.trt_make as trt_make
+    import export.tensorrt.make as trt_make
 
     was, build = sha256_of(trt_model), trt_make.build_engine
 
@@ -187,7 +187,7 @@ def test_a_quantised_model_of_this_checkpoint_needs_no_export(
 def save_as(path: Path, content: bytes, metadata: Any) -> None:
     import onnx
 
-    from export.model_file import serialised
+    from export.onnx.save import serialised
 
     path.write_bytes(serialised(onnx.load_from_string(content), metadata))
     manifest_path(path).unlink(missing_ok=True)

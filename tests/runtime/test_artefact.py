@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from granet.errors import UserError
-from runtime.artefact import read_model
-from runtime.manifest import write_manifest
+from runtime.artefacts.artefact import read_model
+from runtime.artefacts.manifest import write_manifest
 from tests.runtime.handmade import METADATA, inverting_file
 
 

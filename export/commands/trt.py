@@ -1,0 +1,58 @@
+"""``granet-export trt``: a checkpoint or an ONNX model to a TensorRT engine and its record."""
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from export.commands.trt_options import TrtOptions
+from granet.app.console import say
+from granet.errors import UserError
+
+if TYPE_CHECKING:
+    from export.tensorrt.make import MadeEngine
+
+
+def trt(options: TrtOptions) -> None:
+    """Build a TensorRT engine. From a checkpoint: export, calibrate, quantise and build, each step checked.
+
+    Precision is in the ONNX file: from a checkpoint it is made as asked, and a model in fp32 becomes int8 or
+    fp8. TensorRT-RTX builds without a GPU. Exit status 3 if the engine misses its parity budget.
+    """
+    if find_spec("onnx") is None:
+        raise UserError(
+            "onnx is not installed, and models are checked with it before a build: pip install onnx"
+        )
+    from export.tensorrt.plan import planned
+
+    options.check()
+    with planned(options) as plan:
+        made = plan.run()
+    if made.cached and options.timing_cache is not None:
+        say(f"note: --timing-cache {options.timing_cache} was not needed: the engine was built before")
+    _report(made, options.ckpt)
+    if options.as_json:
+        sys.stdout.write(made.engine.metadata.to_json())
+
+
+def _report(made: "MadeEngine", checkpoint: Path | None) -> None:
+    path, record = made.engine.path, made.engine.metadata
+    where = ", ".join(record.compute_capabilities) or "8.0, 8.6, 8.9, 12.0 and later"
+    how = "taken from the cache" if made.cached else f"built in {record.build_seconds:.1f} s"
+    profile = "; ".join(str(each) for each in record.profiles)
+    say(
+        f"{path}: {len(made.engine.content) / 1e6:.1f} MB, {record.metadata.precision}, {profile}, "
+        f"{made.flavour}, compute capability {where}; {how}"
+    )
+    if made.dla_layers is not None:
+        say(
+            f"note: {made.dla_layers[0]} of {made.dla_layers[1]} layers run on the DLA, the others on the GPU"
+        )
+    for warning in record.warnings:
+        say(f"note: TensorRT warns: {warning}")
+    if record.parity is None:
+        given = str(checkpoint) if checkpoint is not None else record.metadata.checkpoint
+        say(
+            "note: this engine is unverified: run it against PyTorch on the machine it is for: "
+            f"granet-export parity --ckpt {given} {path}"
+        )

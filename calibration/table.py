@@ -13,9 +13,9 @@ from typing import Annotated, Literal, get_args
 from msgspec import Meta
 
 from granet.app.files import write_atomically
-from granet.app.schema import Finite, JsonFile, PositiveInt, Sha256
+from granet.app.schema import Finite, JsonFile, PositiveInt, Sha256, read_bytes
 from granet.errors import UserError
-from runtime.artefacts.manifest import sha256_of
+from runtime.artefacts.artefact import Artefact, Model
 
 FORMAT = 1
 
@@ -86,37 +86,48 @@ class CalibrationTable:
 _FILE = JsonFile(CalibrationTable, "calibration table", "make it again with granet-export calibrate", FORMAT)
 
 
-def write_table(path: Path, table: CalibrationTable) -> None:
+Table = Artefact[CalibrationTable]
+"""A calibration table in a file."""
+
+
+def write_table(path: Path, table: CalibrationTable) -> Table:
     """Writes ``table``, whole or not at all; replaces what is there. Equal tables give equal bytes.
 
     Raises:
         UserError: if it cannot be written.
         ValueError: if a number in it is not finite.
     """
-    write_atomically(path, _to_json(table).encode())
+    content = _to_json(table).encode()
+    write_atomically(path, content)
+    return Artefact(path, content, table)
 
 
 def read_table(path: Path) -> CalibrationTable:
+    """The table alone of :func:`open_table`."""
+    return open_table(path).metadata
+
+
+def open_table(path: Path) -> Table:
     """Reads what :func:`write_table` wrote.
 
     Raises:
         UserError: if it cannot be read, is damaged, or is of a format that this version does not know.
     """
-    return _FILE.read(path)
+    content = read_bytes(path)
+    return Artefact(path, content, _FILE.decode(content, str(path)))
 
 
-def require_for(table: CalibrationTable, model: Path) -> None:
+def require_for(table: Table, model: Model) -> None:
     """Refuses a table of another model.
 
     Raises:
-        UserError: if ``model`` is not the file that the table was made for, or cannot be read.
+        UserError: if ``model`` is not the file that the table was made for.
     """
-    digest = sha256_of(model)
-    if digest != table.model_sha256:
+    if model.sha256 != table.metadata.model_sha256:
         raise UserError(
-            f"{model} (SHA-256 {digest[:_HASH_START]}...) is not the model of this calibration table "
-            f"({table.model_sha256[:_HASH_START]}...): make one for it with "
-            f"granet-export calibrate {model} --images DIR"
+            f"{table.path}: {model.path} (SHA-256 {model.sha256[:_HASH_START]}...) is not the model of this "
+            f"calibration table ({table.metadata.model_sha256[:_HASH_START]}...): make one for it with "
+            f"granet-export calibrate {model.path} --images DIR"
         )
 
 

@@ -21,9 +21,11 @@ from runtime.engines.device import Device
 from runtime.open import ENGINES, open_engine
 from runtime.tensorrt.cuda.base import Cuda, Gpu
 from runtime.tensorrt.cuda.open import open_cuda
+from runtime.tensorrt.record import EngineRecord
 from runtime.tensorrt.trust import EngineRefusedError, onnx_beside
 
 _CAPABILITY = "--compute-capability"
+_LEVEL = "--optimisation-level"
 
 
 def open_or_rebuild(
@@ -72,8 +74,17 @@ def rebuild_command(
         ) from error
     with cuda(device.index) as opened:  # for no GPU there is nothing to build
         gpu = opened.gpu
-    arguments = _for_this_gpu(refused.record.arguments, gpu)
+    arguments = _for_this_gpu(_used(refused.record), gpu)
     return [*_builder(refused.path), "trt", str(model), *arguments, "-o", str(refused.path), "--overwrite"]
+
+
+def _used(record: EngineRecord) -> list[str]:
+    """The arguments of before, without the one that TensorRT-RTX never used and is refused for it now."""
+    words = list(record.arguments)
+    if record.flavour == "tensorrt-rtx" and _LEVEL in words:
+        index = words.index(_LEVEL)
+        del words[index : index + 2]
+    return words
 
 
 def _for_this_gpu(arguments: Sequence[str], gpu: Gpu) -> list[str]:

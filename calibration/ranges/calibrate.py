@@ -1,7 +1,6 @@
 """Rain pictures and a model -> its calibration table."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -15,9 +14,7 @@ from granet.app.console import Say
 from granet.app.progress import Progress, labelled
 from granet.errors import UserError
 from granet.size_rule import Size
-from runtime.artefacts.manifest import sha256_of
-
-"""Is told what is done, how many are done, of how many (``None`` if that is not known), and the last."""
+from runtime.artefacts.artefact import Model
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ class Calibration:
 
 
 def calibrate(
-    model: Path,
+    model: Model,
     pictures: PictureSet,
     count: int,
     *,
@@ -85,7 +82,7 @@ def calibrate(
     for done, (_, name, pixels) in enumerate(pictures.read(wanted), 1):
         observer.add(fitted(pixels, size), name)
         progress(done, len(chosen), f"observing: {name}")
-    return Calibration(sha256_of(model), pictures.source, len(found), tuple(chosen), observer.result())
+    return Calibration(model.sha256, pictures.source, len(found), tuple(chosen), observer.result())
 
 
 def _size(observer: Observer, asked: Size | None) -> Size | None:

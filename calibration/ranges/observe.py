@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from calibration.ranges.histogram import Histogram
 from calibration.ranges.instrumented_graph import LENGTHS, START, VALUES, Probe, build_probe
 from calibration.ranges.methods import Seen
 from granet.errors import UserError
+from runtime.artefacts.artefact import Model
 from runtime.engines.fitting import FrameFit
 from runtime.engines.onnx_model import OnnxModel
 from runtime.engines.onnxruntime_session import ORT_ERRORS
@@ -44,16 +44,16 @@ class Observer:
         fit: the frame sizes it computes on.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Loads ``path``, a float32 export of ours.
+    def __init__(self, model: Model) -> None:
+        """Loads a float32 export of ours.
 
         Raises:
-            UserError: if it is none, is quantised already or of another precision, or cannot be run.
+            UserError: if it is damaged, quantised already or of another precision, or cannot be run.
         """
-        self.model = OnnxModel.open(path)
-        meta = self.model.metadata
+        path, meta = model.path, model.metadata
+        self.model = OnnxModel(path, meta)
         self.fit = FrameFit(meta.size_rule, meta.height, meta.width, meta.batch)
-        proto = load_float32(path, meta)
+        proto = load_float32(model)
         self._probe = build_probe(proto)
         if not self._probe.tensors:
             raise UserError(f"{path}: has no floating-point tensor to calibrate")

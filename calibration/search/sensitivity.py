@@ -17,8 +17,6 @@ from runtime.artefacts.metadata import ModelMetadata
 
 FORMAT = 1
 
-"""Is told how many layers are done and the name of the last."""
-
 
 @dataclass(frozen=True)
 class Sensitivity:

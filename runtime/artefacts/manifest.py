@@ -96,8 +96,12 @@ def read_manifest(path: Path) -> Manifest:
     return _FILE.read(path)
 
 
-def verify(artefact: Path) -> Manifest | None:
+def verify(artefact: Path, sha256: str | None = None) -> Manifest | None:
     """Checks an artefact against the manifest beside it.
+
+    Args:
+        artefact: the file.
+        sha256: of its content, where that was read already; else the file is read.
 
     Returns:
         The manifest; ``None`` if there is none. (An ONNX file is data and loads without one. For an
@@ -111,7 +115,7 @@ def verify(artefact: Path) -> Manifest | None:
     if not path.exists():
         return None
     manifest = read_manifest(path)
-    if sha256_of(artefact) != manifest.sha256:
+    if (sha256 or sha256_of(artefact)) != manifest.sha256:
         raise UserError(
             f"{artefact}: was changed after its manifest {path.name} was written: export it again, "
             "or remove the manifest if the change was yours"

@@ -57,11 +57,19 @@ def read_metadata(path: Path) -> ModelMetadata:
     """
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            entries = _inspect(data, path)
+            return metadata_in(data, path)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except ValueError as error:  # _WireError, and mmap's for an empty file
-        raise UserError(f"{path}: not an ONNX file, or a damaged one ({error}): export it again") from error
+    except ValueError as error:  # mmap's for an empty file
+        raise _not_onnx(path, error) from error
+
+
+def metadata_in(data: bytes | mmap.mmap, path: Path) -> ModelMetadata:
+    """As :func:`read_metadata`, of a file that was read; ``path`` names it in errors."""
+    try:
+        entries = _inspect(data, path)
+    except ValueError as error:  # _WireError, and a text that is not UTF-8
+        raise _not_onnx(path, error) from error
     if KEY not in entries:
         raise UserError(
             f"{path}: an ONNX file, but not one that granet-export made: export your checkpoint with it"
@@ -69,7 +77,11 @@ def read_metadata(path: Path) -> ModelMetadata:
     return ModelMetadata.from_json(entries[KEY], str(path))
 
 
-def _inspect(data: mmap.mmap, path: Path) -> dict[str, str]:
+def _not_onnx(path: Path, error: ValueError) -> UserError:
+    return UserError(f"{path}: not an ONNX file, or a damaged one ({error}): export it again")
+
+
+def _inspect(data: bytes | mmap.mmap, path: Path) -> dict[str, str]:
     """The metadata_props of a ModelProto whose weights are all inside."""
     entries: dict[str, str] = {}
     has_graph = False
@@ -88,7 +100,7 @@ def _inspect(data: mmap.mmap, path: Path) -> dict[str, str]:
     return entries
 
 
-def _entry(data: mmap.mmap, entry: _Field) -> tuple[str, str]:
+def _entry(data: bytes | mmap.mmap, entry: _Field) -> tuple[str, str]:
     """Key and value of a StringStringEntryProto."""
     texts = {ENTRY_KEY: "", ENTRY_VALUE: ""}
     for field in _fields(data, entry.start, entry.stop):
@@ -97,7 +109,7 @@ def _entry(data: mmap.mmap, entry: _Field) -> tuple[str, str]:
     return texts[ENTRY_KEY], texts[ENTRY_VALUE]
 
 
-def _has_external_data(data: mmap.mmap) -> bool:
+def _has_external_data(data: bytes | mmap.mmap) -> bool:
     """Whether any tensor, in subgraphs, attributes and functions too, lies outside of the file.
 
     A stack, not recursion: depth is for the file to choose.
@@ -120,7 +132,7 @@ def _is_external(field: _Field) -> bool:
     return field.number == TENSOR_EXTERNAL_DATA
 
 
-def _fields(data: mmap.mmap, position: int, stop: int) -> Iterator[_Field]:
+def _fields(data: bytes | mmap.mmap, position: int, stop: int) -> Iterator[_Field]:
     """The fields of the message in ``data[position:stop]``.
 
     Raises:
@@ -147,7 +159,7 @@ def _fields(data: mmap.mmap, position: int, stop: int) -> Iterator[_Field]:
         position = end
 
 
-def _varint(data: mmap.mmap, position: int, stop: int) -> tuple[int, int]:
+def _varint(data: bytes | mmap.mmap, position: int, stop: int) -> tuple[int, int]:
     """A base-128 varint and the position after it."""
     value = 0
     for i in range(_LONGEST_VARINT):

@@ -66,6 +66,11 @@ class Flavour:
         return not self.is_rtx
 
     @property
+    def has_optimisation_levels(self) -> bool:
+        """RTX 1.7.1 built the same bytes at levels 0 to 5: it compiles where the engine is loaded."""
+        return not self.is_rtx
+
+    @property
     def captures_graphs(self) -> bool:
         """RTX makes CUDA graphs itself, when a shape's kernels are ready; with TensorRT the caller does."""
         return self.is_rtx

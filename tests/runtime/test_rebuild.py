@@ -49,10 +49,16 @@ def gpu(capability: str = "8.6") -> Any:
 
 class TestCommand:
     def test_is_the_one_of_before_with_the_paths_of_now(self, model: Path) -> None:
-        arguments = ("--size", "64x48", "--workspace", "2", "--optimisation-level", "1")
+        arguments = ("--size", "64x48", "--workspace", "2")
         _, *words = rebuild_command(refused(model, arguments=arguments), CUDA, gpu())
         engine = str(model.parent / "best.engine")
         assert words == ["trt", str(model), *arguments, "-o", engine, "--overwrite"]
+
+    def test_leaves_out_what_tensorrt_rtx_never_used(self, model: Path) -> None:
+        """It is refused there now; an engine of before must be built again all the same."""
+        arguments = ("--size", "64x48", "--optimisation-level", "1", "--workspace", "2")
+        words = rebuild_command(refused(model, arguments=arguments), CUDA, gpu())
+        assert "--optimisation-level" not in words and words[words.index("--workspace") + 1] == "2"
 
     @pytest.mark.parametrize(
         ("before", "capability", "after"),
@@ -187,7 +193,7 @@ class TestBuilding:
         cuda = pytest.importorskip("cuda.bindings.runtime", reason="no cuda-bindings here")
         if cuda.cudaGetDeviceCount()[1]:
             pytest.skip("has a GPU: tests/gpu rebuilds an engine there")
-        write_record(engine, replace(read_record(engine), arguments=("--optimisation-level", "0")))
+        write_record(engine, replace(read_record(engine), arguments=("--workspace", "2")))
         told: list[str] = []
         with pytest.raises(UserError, match="no NVIDIA GPU can be used here"):
             open_or_rebuild(engine, "auto", "auto", told.append, gpu())
@@ -195,4 +201,4 @@ class TestBuilding:
         assert "built with TensorRT-RTX 1.3.0.35" in line and line.endswith(": building it again")
         made = read_trusted(engine).record
         assert made.version == trt.__version__ and made.onnx == "best.onnx"
-        assert made.arguments == ("--optimisation-level", "0")
+        assert made.arguments == ("--workspace", "2")

@@ -102,7 +102,7 @@ def test_nothing_to_compare_is_an_error_not_a_pass() -> None:
 
 def test_budgets_are_stated_by_precision_and_overridable() -> None:
     stated = budget_for("fp32")
-    assert (stated.mean_db, stated.min_db, stated.share) == (90, 60, 1e-4)
+    assert (stated.mean_db, stated.min_db, stated.share) == (60, 50, 1e-3)
     assert budget_for("fp32", min_db=50.0, share=None).min_db == 50
     with pytest.raises(UserError, match="int3"):
         budget_for("int3")

@@ -16,6 +16,7 @@ from granet.synthetic.rain import add_rain, render_rain, sample_rain
 from granet.synthetic.street import street
 from runtime import open_engine
 from runtime.artefacts.manifest import sha256_of, verify
+from runtime.checks.parity import TRAINED
 from runtime.media.frame import Pixels
 from runtime.models.packaged import FLOAT32 as MODEL
 from runtime.models.packaged import INT8, packaged_model
@@ -34,7 +35,7 @@ def test_it_showed_its_parity() -> None:
     manifest = verify(MODEL)
     assert manifest is not None and manifest.parity is not None
     assert manifest.parity["passed"] is True
-    assert manifest.parity["psnr_db"]["mean"] >= 90  # dB, as the budget of float32 says
+    assert manifest.parity["psnr_db"]["mean"] >= TRAINED["fp32"].mean_db
 
 
 def test_it_says_that_its_training_was_short() -> None:

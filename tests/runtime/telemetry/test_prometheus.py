@@ -77,7 +77,7 @@ def test_a_taken_port_is_one_line_and_a_free_one_is_given_back() -> None:
     with metrics_server(("127.0.0.1", 0), []) as url:
         port = int(url.split(":")[2].split("/")[0])
         with (
-            pytest.raises(UserError, match=f"127.0.0.1:{port}: cannot listen there"),
+            pytest.raises(UserError, match=f"127.0.0.1:{port}: cannot listen on this address"),
             metrics_server(("127.0.0.1", port), []),
         ):
             pass

@@ -204,7 +204,7 @@ def test_what_rtx_compiled_is_read_by_the_next_process(
 
 
 def test_a_gpu_that_is_not_there(engines: Path) -> None:
-    with pytest.raises(UserError, match="there is no device cuda:99"):
+    with pytest.raises(UserError, match="cuda:99 does not exist"):
         open_engine(engines / "fp32-static.engine", "cuda:99")
 
 

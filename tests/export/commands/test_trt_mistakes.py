@@ -89,7 +89,7 @@ MISTAKES: dict[str, tuple[list[str], int, str]] = {
     "a directory": (["STATIC", "-o", "folder.engine"], 1, "is a directory"),
     "another ending": (["STATIC", "-o", "a.onnx"], 1, "ends in .engine"),
     "wrong capability": (["STATIC", "--compute-capability", "9.0"], 1, "it does for 7.5, 8.0"),
-    "no capability": (["STATIC", "--compute-capability", "ampere"], 1, "write it as in 8.6"),
+    "no capability": (["STATIC", "--compute-capability", "ampere"], 1, "write it like 8.6"),
     "no DLA": (["STATIC", "--dla", "0"], 1, "does not use DLA"),
     "no timing cache": (["STATIC", "--timing-cache", "t"], 1, "--timing-cache"),
     "no such flavour": (["STATIC", "--flavour", "tensorflow"], 2, "tensorflow"),
@@ -158,7 +158,7 @@ def test_where_no_tensorrt_is_installed(
     monkeypatch.setattr("runtime.tensorrt.flavour.find_spec", lambda name: None)
     status, _, err = ended(capsys, model, "--size", "48x32")
     assert status == 1
-    assert "no TensorRT is installed" in err and "pip install tensorrt-rtx" in err
+    assert "TensorRT is not installed" in err and "pip install tensorrt-rtx" in err
 
 
 def test_tensorrt_without_a_gpu_says_where_to_build(

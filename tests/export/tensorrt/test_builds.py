@@ -132,7 +132,7 @@ def test_too_little_workspace_is_told_in_tensorrts_words(
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (BuildOptions(capabilities=("9.0",)), "does not build for compute capability 9.0: it does for 7.5"),
+        (BuildOptions(capabilities=("9.0",)), "does not support compute capability 9.0: choose from 7.5"),
         (BuildOptions(dla=0), "does not use DLA"),
         (BuildOptions(optimisation_level=6), "it is 0 to 5"),
         (BuildOptions(timing_cache=Path("timings.cache")), "leave it out"),

@@ -74,7 +74,7 @@ def test_pycuda_works_on_the_primary_context_and_gives_it_back(package: str, cal
 @pytest.mark.parametrize("count", [0, 1])
 def test_a_gpu_that_is_not_there(package: str, calls: Calls, count: int) -> None:
     calls.devices = count
-    with pytest.raises(UserError, match="no NVIDIA GPU can be used here") as caught:
+    with pytest.raises(UserError, match="no usable NVIDIA GPU") as caught:
         cuda_open.open_cuda(1, package)
     assert "\n" not in str(caught.value)
 
@@ -219,7 +219,7 @@ class TestChoice:
             raise ImportError("libcuda.so.1: cannot open shared object file")
 
         monkeypatch.setattr(cuda_open, "_implementation", fails)
-        with pytest.raises(UserError, match=r"no NVIDIA GPU.*pycuda: libcuda\.so\.1"):
+        with pytest.raises(UserError, match=r"no usable NVIDIA GPU.*pycuda: libcuda\.so\.1"):
             cuda_open.open_cuda()
 
     def test_the_real_cuda_bindings_without_a_driver(self) -> None:
@@ -227,7 +227,7 @@ class TestChoice:
         error, count = runtime.cudaGetDeviceCount()
         if error == 0 and count:
             pytest.skip("has a GPU")
-        with pytest.raises(UserError, match=r"no NVIDIA GPU can be used here.*NVIDIA's driver") as caught:
+        with pytest.raises(UserError, match=r"no usable NVIDIA GPU.*NVIDIA's driver") as caught:
             cuda_open.open_cuda(0, "cuda-bindings")
         assert "\n" not in str(caught.value)
 

@@ -73,9 +73,9 @@ def test_all_frames_in_flight_get_the_error(opened: Open) -> None:
     ("broken", "reason"),
     [
         ("deserialise", "CUDA error 35"),
-        ("context", "no memory"),
-        ("profiles", "it has 2 profiles, its record 1"),
-        ("shape", "not what its metadata says"),
+        ("context", "not enough GPU memory"),
+        ("profiles", "it has 2 profiles, but its record 1"),
+        ("shape", "does not match its metadata"),
     ],
 )
 def test_an_engine_that_cannot_be_loaded(opened: Open, broken: str, reason: str) -> None:
@@ -119,7 +119,7 @@ def test_a_network_that_cannot_be_captured_runs_without_a_graph_and_says_so(
             np.testing.assert_array_equal(engine.run(noise(1, seed=index)), 255 - noise(1, seed=index))
         assert session.cuda.calls.count("capture") == 1 and "launch" not in session.cuda.calls
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("note: ") and "launched one by one" in line
+    assert line.startswith("note: ") and "launching kernels one by one" in line
     assert ("not permitted when stream is capturing" if broken else "CUDA error 700") in line
 
 
@@ -149,7 +149,7 @@ def test_closing_finishes_what_is_in_flight(opened: Open) -> None:
 
 @pytest.mark.parametrize("device", ["cpu", "gpu", "npu"])
 def test_other_devices_are_refused(tmp_path: Path, device: str) -> None:
-    with pytest.raises(UserError, match="runs on NVIDIA GPUs"):
+    with pytest.raises(UserError, match="runs only on NVIDIA GPUs"):
         TensorRtEngine(engine_file(tmp_path, record()), Device.parse(device))
 
 

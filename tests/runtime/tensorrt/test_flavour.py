@@ -30,7 +30,7 @@ def test_tensorrt_builds_where_it_is() -> None:
     assert str(JETPACK6) == "TensorRT 10.3.0.30"
     assert not JETPACK6.builds_without_gpu and JETPACK6.has_dla and JETPACK6.has_timing_cache
     assert JETPACK6.capabilities == ()
-    with pytest.raises(UserError, match="builds for the GPU of the machine"):
+    with pytest.raises(UserError, match="builds only for the GPU of this machine"):
         JETPACK6.check_capabilities(("8.6",))
     assert (JETPACK6.newest_opset, ELEVEN.newest_opset) == (20, 24)
 
@@ -59,7 +59,7 @@ def test_none_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
         "building or running an engine needs tensorrt, which is not installed: "
         "pip install tensorrt (a Jetson has it with JetPack: see docs/jetson.md)"
     )
-    with pytest.raises(UserError, match="no TensorRT is called 'tensorflow'"):
+    with pytest.raises(UserError, match="unknown TensorRT flavour 'tensorflow'"):
         find_flavour("tensorflow")
 
 
@@ -67,7 +67,7 @@ def test_compute_capabilities_are_written_in_one_way() -> None:
     assert {parse_capability(text) for text in ("8.6", "86", "SM86", "sm_86")} == {"8.6"}
     assert parse_capability("SM120") == "12.0"
     for text in ("", "8", "ampere", "8.66", "-8.6"):
-        with pytest.raises(UserError, match=r"write it as in 8\.6"):
+        with pytest.raises(UserError, match=r"write it like 8\.6"):
             parse_capability(text)
 
 

@@ -163,7 +163,7 @@ def test_other_files_are_no_records(tmp_path: Path, content: bytes, reason: str)
 
 
 def test_without_a_record_the_command_that_makes_both_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no record best\.engine\.json.*granet-export trt"):
+    with pytest.raises(UserError, match=r"record best\.engine\.json is missing.*granet-export trt"):
         read_record(tmp_path / "best.engine")
 
 

@@ -25,7 +25,7 @@ _REFUSALS = {
     2: "its compute capability is not supported",
     4: "NVIDIA's driver is too old",
     8: "the CUDA runtime is too old",
-    16: "the GPU has not enough memory",
+    16: "the GPU does not have enough memory",
     32: "the plan is malformed",
     64: "CUDA or its driver is not installed correctly",
 }

@@ -184,7 +184,7 @@ def test_an_engine_of_another_version_is_built_again_and_runs(engines: Path, tmp
     (frame,) = rain(320, 480, count=1)
     with open_or_rebuild(path, "cuda", "auto", told.append) as engine:
         result = engine.run(frame)
-    assert len(told) == 1 and told[0].endswith("building it again")
+    assert len(told) == 1 and told[0].endswith("rebuilding it")
     with open_engine(engines / path.name) as engine:
         assert np.mean(np.abs(engine.run(frame).astype(int) - result) > 1) < 1e-3
 

@@ -91,7 +91,7 @@ class TestWhatIsMissing:
     def test_the_model(self, model: Path) -> None:
         error = refused(model)
         model.unlink()
-        with pytest.raises(UserError, match=r"best\.onnx, is not beside it, so it cannot be built again"):
+        with pytest.raises(UserError, match=r"best\.onnx, is not beside it, so it cannot be rebuilt"):
             rebuild_command(error, CUDA, gpu())
 
     def test_the_model_is_another(self, model: Path) -> None:
@@ -120,7 +120,7 @@ class TestWhatIsMissing:
             monkeypatch.setenv("PATH", str(model.parent))
         with pytest.raises(UserError, match=says) as caught:
             rebuild_command(refused(model), CUDA, gpu())
-        assert "best.engine: cannot be built again here" in str(caught.value)
+        assert "best.engine: cannot be rebuilt here" in str(caught.value)
 
     def test_a_record(self, model: Path) -> None:
         """Without one nobody knows what it was built from."""
@@ -130,7 +130,7 @@ class TestWhatIsMissing:
             open_or_rebuild(path, "auto", "auto", print, gpu())
 
     def test_an_engine(self, model: Path) -> None:
-        with pytest.raises(UserError, match=r"--rebuild is for engines \(\.engine\)"):
+        with pytest.raises(UserError, match=r"--rebuild works only with engines \(\.engine\)"):
             open_or_rebuild(model, "auto", "auto", print, gpu())
 
 
@@ -149,7 +149,7 @@ class TestBuilding:
     ) -> None:
         self.by(monkeypatch, "import sys; sys.exit('error: why')")
         before = engine.read_bytes()
-        with pytest.raises(UserError, match="was not built again: the line above says why"):
+        with pytest.raises(UserError, match="the rebuild failed: see the line above"):
             open_or_rebuild(engine, "auto", "auto", lambda line: None, gpu())
         assert capfd.readouterr().err == "error: why\n"
         assert engine.read_bytes() == before
@@ -192,7 +192,7 @@ class TestBuilding:
         with pytest.raises(UserError, match="no usable NVIDIA GPU"):
             open_or_rebuild(engine, "auto", "auto", told.append, gpu())
         (line,) = told
-        assert "built with TensorRT-RTX 1.3.0.35" in line and line.endswith(": building it again")
+        assert "built with TensorRT-RTX 1.3.0.35" in line and line.endswith(": rebuilding it")
         made = read_trusted(engine).record
         assert made.version == trt.__version__ and made.onnx == "best.onnx"
         assert made.arguments == ("--optimisation-level", "0")

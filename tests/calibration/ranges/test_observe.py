@@ -129,7 +129,7 @@ def text(path: Path) -> Path:
         (quantised, "is quantised already"),
         (lambda path: small_file(path, precision="int8"), "is quantised already"),
         (lambda path: small_file(path, precision="fp16"), "computes in fp16"),
-        (foreign, "not one that granet-export made"),
+        (foreign, "was not made by granet-export"),
         (changed_later, "was changed after"),
         (text, "not an ONNX file"),
         (lambda path: path, "No such file"),

@@ -96,7 +96,7 @@ def test_colour_orders_must_agree() -> None:
 
 
 def test_nothing_to_compare_is_an_error_not_a_pass() -> None:
-    with pytest.raises(UserError, match="nothing to compare"):
+    with pytest.raises(UserError, match="no cases to compare"):
         measure_parity(FakeEngine(), FakeEngine(), [], BUDGET)
 
 

@@ -96,7 +96,7 @@ def test_the_view_of_a_model_with_stages_is_its_mask_without_the_veil() -> None:
     painted = view.paint(mask, mask, mask)
     assert painted[5, 7].tolist() == [32, 160, 255]
     assert np.ptp(painted[:, 8:].astype(int)) == 0 and painted[0, 9, 0] == painted[0, 9, 2]
-    assert len(said) == 1 and "rain mask, less its median" in said[0]
+    assert len(said) == 1 and "rain mask, minus its median" in said[0]
     assert np.array_equal(view.paint_dry(mask)[:, 8:], painted[:, 8:])
 
 
@@ -135,7 +135,7 @@ def test_dry_frames_pass_as_they_are_and_cost_no_inference() -> None:
     first = passed.index(True)
     assert 50 < first <= 60 and all(passed[first:]) and engine.calls == first
     assert source.health.snapshot().frames_dry == 100 - first and summary.frames_out == 100
-    assert said == ["dry: frames pass as they are"]
+    assert said == ["dry: frames bypass the engine"]
 
 
 def test_dry_frames_in_the_mask_view_show_no_rain() -> None:

@@ -1,10 +1,10 @@
-"""Float32 to float16 in the file: typed, as TensorRT 11 wants it, and only where it does no harm.
+"""Converts the stages of a model from float32 to float16, with explicit types as TensorRT 11 requires.
 
-Both stages of the network are converted, from their first convolution to their last. What lies
-outside stays float32: the picture itself, the subtraction of the mask, the addition of the
-reconstruction and the rounding. float16 holds 11 bits, so that a picture kept in it would be off by up
-to an eighth of a grey level; mask and reconstruction are small and lose far less. It is the same graph
-that ``granet-export onnx --fp16`` makes of a checkpoint.
+Both stages of the network are converted, from their first convolution to their last. The rest stays
+float32: the picture itself, the subtraction of the mask, the addition of the reconstruction and the
+rounding. float16 has 11 significant bits, so a picture in it would be off by up to an eighth of a grey
+level; mask and reconstruction are small and lose far less. The result is the same graph that
+``granet-export onnx --fp16`` makes from a checkpoint.
 """
 
 from collections.abc import Mapping
@@ -15,17 +15,17 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_h
 from granet.errors import UserError
 
 HALF = "/half"
-"""Ends the names of float16 copies of float32 tensors."""
+"""Suffix of the names of float16 copies of float32 tensors."""
 
 PICTURE_CHANNELS = 3
-"""A stage begins with the convolution that reads this many channels and ends with the one that makes them."""
+"""A stage begins with a convolution that reads this many channels and ends with one that writes as many."""
 
 
 def to_half(model: ModelProto) -> ModelProto:
-    """A copy of a float32 ``model`` whose stages compute in float16.
+    """Returns a copy of a float32 ``model`` whose stages compute in float16.
 
     Raises:
-        UserError: if a weight is beyond float16's largest number, 65504, or no stage is found.
+        UserError: if a weight exceeds 65504, the largest number of float16, or no stage is found.
     """
     result = ModelProto()
     result.CopyFrom(model)
@@ -50,12 +50,12 @@ def to_half(model: ModelProto) -> ModelProto:
     kept = [tensor for name, tensor in tensors.items() if name in read]
     del graph.initializer[:]
     graph.initializer.extend([*kept, *halves.values()])
-    del graph.value_info[:]  # of the float32 model
+    del graph.value_info[:]  # describes the float32 model
     return result
 
 
 def _stages(graph: GraphProto, shapes: Mapping[str, tuple[int, ...]]) -> set[str]:
-    """Names of the nodes from the first convolution of a stage to its last."""
+    """Names of the nodes from the first to the last convolution of each stage."""
     found: set[str] = set()
     inside: set[str] = set()
     for node in graph.node:
@@ -77,7 +77,7 @@ def _makes_picture(node: NodeProto, shapes: Mapping[str, tuple[int, ...]]) -> bo
 
 
 def _at_the_ends(node: NodeProto, shapes: Mapping[str, tuple[int, ...]]) -> list[NodeProto]:
-    """The node with a cast before it where a stage begins, and after it where one ends."""
+    """The node, with a cast before it at the start of a stage and one after it at the end."""
     before, after = [], []
     original = [name.removesuffix(HALF) for name in node.input]
     if node.op_type == "Conv" and shapes[original[1]][1] == PICTURE_CHANNELS:
@@ -98,5 +98,5 @@ def _cast(source: str, result: str, kind: int) -> NodeProto:
 def _half(tensor: TensorProto) -> TensorProto:
     array = numpy_helper.to_array(tensor)
     if np.abs(array).max(initial=0) > np.finfo(np.float16).max:
-        raise UserError(f"{tensor.name} has weights beyond float16's largest number: use --precision fp32")
+        raise UserError(f"{tensor.name} has weights too large for float16: use --precision fp32")
     return numpy_helper.from_array(array.astype(np.float16), tensor.name + HALF)

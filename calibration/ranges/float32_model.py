@@ -1,4 +1,4 @@
-"""The float32 model that ranges are measured on and quantised models are made of."""
+"""Loads the float32 model for calibration and quantisation."""
 
 from pathlib import Path
 
@@ -19,25 +19,25 @@ def load_onnx(path: Path) -> onnx.ModelProto:
     try:
         return onnx.load(path)
     except (OSError, DecodeError) as error:
-        raise UserError(f"{path}: not an ONNX file, or a damaged one ({error}): export it again") from error
+        raise UserError(f"{path}: not an ONNX file, or damaged ({error}): export it again") from error
 
 
 def load_float32(path: Path, metadata: ModelMetadata) -> onnx.ModelProto:
-    """Loads a model that computes in float32 throughout.
+    """Loads a model and checks that it computes entirely in float32.
 
     Args:
-        path: of it.
-        metadata: what it says of itself.
+        path: path of the model.
+        metadata: metadata of the model.
 
     Raises:
-        UserError: if it cannot be read, is quantised already or computes in float16.
+        UserError: if it cannot be read, is already quantised, or computes in float16.
     """
     model = load_onnx(path)
     if metadata.precision in ("int8", "fp8") or is_quantised(model):
-        raise UserError(f"{path}: is quantised already: give the float32 model that it was made of")
+        raise UserError(f"{path}: is already quantised: use the float32 model that it was made from")
     if metadata.precision != "fp32":
         raise UserError(
-            f"{path}: computes in {metadata.precision}: give the float32 model "
-            "(granet-export onnx without --fp16); quantize makes float16 where the target wants it"
+            f"{path}: computes in {metadata.precision}: use the float32 model "
+            "(granet-export onnx without --fp16); quantize adds float16 if the target needs it"
         )
     return model

@@ -1,4 +1,4 @@
-"""What ``granet-export quantize`` and ``sensitivity`` share: inputs checked, layers measured and searched."""
+"""The steps that ``granet-export quantize`` and ``sensitivity`` share: check, measure, search, judge."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -29,27 +29,27 @@ from runtime.artefacts.metadata import ModelMetadata
 from runtime.artefacts.onnx_file import read_metadata
 
 BUDGETS_DB = {"int8": 0.1, "fp8": 0.1, "fp16": 0.01}
-"""Drop in PSNR that is allowed in the mean unless the user says another."""
+"""Precision -> default limit of the mean drop in PSNR, in dB."""
 
 FP16_LEAST_DB = 60.0
-"""PSNR to float32 that float16 has on every picture, unless the user says a budget."""
+"""Least PSNR of float16 to float32 on every picture, in dB, unless the user sets a budget."""
 
 STEP = 2
-"""Layers that are kept in addition when the whole model misses what the search promised."""
+"""Number of further layers to keep if the complete model misses the budget that the search predicted."""
 
 
 @dataclass
 class Subject:
-    """A model that is to be quantised, with its pictures.
+    """A model to quantise, with its pictures.
 
     Attributes:
-        path: of the float32 model.
-        metadata: what it says of itself.
-        table: its ranges; ``None`` where nothing is quantised.
-        table_path: of the table.
-        quantiser: makes quantised models of it.
-        judge: holds them against the float32 model.
-        counts: multiplications of each layer.
+        path: path of the float32 model.
+        metadata: metadata of the model.
+        table: calibration table; ``None`` if nothing is quantised.
+        table_path: path of the table.
+        quantiser: makes quantised models.
+        judge: compares them with the float32 model.
+        counts: layer name -> number of multiplications.
     """
 
     path: Path
@@ -62,16 +62,16 @@ class Subject:
 
     @property
     def spared(self) -> set[str]:
-        """Layers that are not worth quantising."""
+        """Layers that are too small to be worth quantising."""
         return too_small(self.counts)
 
     @property
     def table_sha256(self) -> str:
-        """Hash of the table; empty without one."""
+        """SHA-256 of the table; empty without one."""
         return "" if self.table_path is None else sha256_of(self.table_path)
 
     def simulation(self, model: onnx.ModelProto) -> Simulation:
-        """``model`` as the target computes it."""
+        """A simulation of ``model`` as the target computes it."""
         return Simulation(model, self.metadata)
 
 
@@ -85,11 +85,11 @@ def open_subject(
     count: int,
     progress: Progress,
 ) -> Subject:
-    """Checks everything that can be checked before anything is computed, and runs the float32 model.
+    """Checks all inputs, then runs the float32 model.
 
     Raises:
-        UserError: one line for a model that is none of ours, not float32, quantised already or of an old
-            opset, a table that is damaged or of another model, or pictures that cannot be read.
+        UserError: if the model was not made by granet-export, is not float32, is already quantised or has
+            an old opset, if the table is damaged or of another model, or if pictures cannot be read.
     """
     metadata = read_metadata(path)
     model = load_float32(path, metadata)
@@ -98,7 +98,7 @@ def open_subject(
         table = read_table(table_path)
         require_for(table, path)
     elif precision != "fp16":
-        raise UserError(f"--table is missing: make one with granet-export calibrate {path} --images DIR")
+        raise UserError(f"--table is missing: make a table: granet-export calibrate {path} --images DIR")
     quantiser = Quantiser(model, table.ranges if table else {}, target, precision)
     examples, hard = load_examples(metadata, data, images, count), load_hard(metadata)
     judge = Judge(Simulation(model, metadata), examples, hard, labelled(progress, "float32"))
@@ -107,7 +107,7 @@ def open_subject(
 
 
 def measured(subject: Subject, record_path: Path | None, progress: Progress) -> Sensitivity:
-    """The sensitivity of all layers; what ``record_path`` has of it already is not measured again."""
+    """Measures the sensitivity of all layers that ``record_path`` does not contain yet."""
     quantiser, judge = subject.quantiser, subject.judge
     key = sensitivity_key(quantiser, judge, sha256_of(subject.path), subject.table_sha256)
     if record_path is not None and record_path.exists():
@@ -129,10 +129,10 @@ def measured(subject: Subject, record_path: Path | None, progress: Progress) -> 
 def search(
     subject: Subject, record: Sensitivity, always: Collection[str], budget_db: float, progress: Progress
 ) -> frozenset[str]:
-    """The layers to keep so that the expected drop is within the budget.
+    """Finds the layers to keep so that the expected drop is within the budget.
 
     Raises:
-        UserError: if not even the model with all layers kept is.
+        UserError: if even the model with all layers kept misses the budget.
     """
     layers = len(subject.quantiser.layers)
     runs, most = 0, 2 + layers.bit_length()
@@ -146,19 +146,19 @@ def search(
 
     kept = fewest_kept(record.order, frozenset(always), within)
     if kept is None:
-        raise UserError("the search found no set of layers that meets the budget: the model itself misses it")
+        raise UserError("no set of layers meets the budget, not even all of them: raise the budget")
     return kept
 
 
 @dataclass(frozen=True)
 class Result:
-    """A quantised model that was judged.
+    """A quantised model and its quality.
 
     Attributes:
-        model: as the target runs it.
-        kept: layers that are not quantised, in the order of the network.
+        model: the model as the target runs it.
+        kept: layers that are not quantised, in network order.
         kept_share: their share of the convolutions' arithmetic.
-        report: what it costs.
+        report: its quality.
     """
 
     model: onnx.ModelProto
@@ -167,7 +167,7 @@ class Result:
     report: QualityReport
 
     def to_json(self) -> dict[str, Any]:
-        """Without the model."""
+        """The result as JSON values, without the model."""
         return {
             "kept": list(self.kept),
             "arithmetic_kept": round(self.kept_share, 4),
@@ -176,7 +176,10 @@ class Result:
 
 
 def judged(subject: Subject, kept: Collection[str], budget_db: float | None, progress: Progress) -> Result:
-    """Makes the model that keeps ``kept`` and measures what it costs; no budget is that of the precision."""
+    """Makes the model that keeps ``kept`` and measures its quality.
+
+    ``budget_db`` of ``None`` is the default of the precision, see :data:`BUDGETS_DB`.
+    """
     quantiser, judge = subject.quantiser, subject.judge
     least = FP16_LEAST_DB if budget_db is None and quantiser.precision == "fp16" else 0.0
     budget_db = BUDGETS_DB[quantiser.precision] if budget_db is None else budget_db
@@ -194,10 +197,11 @@ def meet_budget(
     record_path: Path | None,
     progress: Progress,
 ) -> Result:
-    """The quantised model that keeps as few layers as the budget allows; ``None`` is that of the precision.
+    """Makes the quantised model that keeps as few layers as the budget allows.
 
-    First with ``always`` and the layers that are not worth it; if that misses, with what the search says,
-    and then with a few more while the whole model, rounded and by both metrics, still misses.
+    The first try keeps ``always`` and the layers that are too small. If it misses the budget, the next one
+    keeps the layers that the search finds, and each further one :data:`STEP` more, until the complete model,
+    rounded and by both metrics, meets the budget. ``budget_db`` of ``None`` is the default of the precision.
     """
     always = subject.spared | set(always)
     result = judged(subject, always, budget_db, labelled(progress, "plain"))
@@ -215,7 +219,7 @@ def meet_budget(
 
 
 def quantised_metadata(subject: Subject, result: Result) -> ModelMetadata:
-    """What the quantised file says about itself: where it comes from, and what it keeps."""
+    """The metadata of the quantised file: its origin, and the layers that it keeps."""
     quantiser, table = subject.quantiser, subject.table
     return replace(
         subject.metadata,

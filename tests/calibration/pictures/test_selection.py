@@ -59,7 +59,7 @@ def test_dry_pictures_are_left_out_while_there_are_rainy_ones() -> None:
 
 
 def test_too_few_pictures_are_refused_with_their_number() -> None:
-    with pytest.raises(UserError, match=r"127 pictures, and 128 at least .*--force"):
+    with pytest.raises(UserError, match=r"127 pictures, but at least 128 .*--force"):
         told(many(127), force=False)
     assert told(many(128), force=False) == []
     (note,) = told(many(3), force=True)

@@ -34,5 +34,5 @@ def test_a_weight_beyond_float16_is_refused() -> None:
     array = numpy_helper.to_array(tensor).copy()
     array[0, 0, 0, 0] = 70000
     tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
-    with pytest.raises(UserError, match=r"coarse\.mask\.weight has weights beyond float16"):
+    with pytest.raises(UserError, match=r"coarse\.mask\.weight has weights too large for float16"):
         to_half(model)

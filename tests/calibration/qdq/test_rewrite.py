@@ -172,5 +172,5 @@ def test_a_tensor_without_a_range_is_named() -> None:
     base = sample.model()
     some = {name: value for name, value in sample.ranges().items() if name != "cat_2"}
     chosen = [layer.op for layer in layers_of(base.graph) if layer.name == "coarse.local.0.layers.3"]
-    with pytest.raises(UserError, match="no range for cat_2: make it again with granet-export calibrate"):
+    with pytest.raises(UserError, match="no range for cat_2: make a new one with granet-export calibrate"):
         quantise(base, some, place(graph_ops(base.graph), chosen), SCHEMES["int8"])

@@ -126,8 +126,8 @@ def text(path: Path) -> Path:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (quantised, "is quantised already"),
-        (lambda path: small_file(path, precision="int8"), "is quantised already"),
+        (quantised, "is already quantised"),
+        (lambda path: small_file(path, precision="int8"), "is already quantised"),
         (lambda path: small_file(path, precision="fp16"), "computes in fp16"),
         (foreign, "was not made by granet-export"),
         (changed_later, "was changed after"),
@@ -166,7 +166,7 @@ def test_too_little_memory_says_what_helps(
 
     observer = Observer(small_file(tmp_path / "m.onnx"))
     monkeypatch.setattr(observer, "_session", Starved())
-    with pytest.raises(UserError, match=r"photo\.png: not enough memory .* 64x48: give a smaller --size"):
+    with pytest.raises(UserError, match=r"photo\.png: not enough memory .* 64x48: choose a smaller --size"):
         observer.add(noise(48, 64), "photo.png")
 
 

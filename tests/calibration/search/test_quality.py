@@ -69,13 +69,13 @@ def test_mean_worst_and_ssim_each_count(mean: float, worst: float, ssim: float, 
 
 def test_a_black_result_of_a_hard_case_is_a_miss() -> None:
     report = QualityReport(0.1, (PictureQuality("p", 60.0, 0.0),), {"white": 0.0})
-    assert report.misses() == ["white 0.0 dB to float32, at least 25 asked"]
+    assert report.misses() == ["white 0.0 dB to float32, at least 25 required"]
 
 
 def test_float16_is_asked_for_60_db_on_every_picture() -> None:
     pictures = (PictureQuality("p", 61.0, 0.0), PictureQuality("q", 59.9, 0.0))
     report = QualityReport(0.01, pictures, {}, least_psnr_db=60.0)
-    assert report.misses() == ["PSNR to float32 59.9 dB at worst, at least 60 asked"]
+    assert report.misses() == ["worst PSNR to float32 59.9 dB, at least 60 required"]
     assert not QualityReport(0.01, pictures, {}).misses()
 
 

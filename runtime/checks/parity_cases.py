@@ -112,10 +112,10 @@ def pictures(directory: Path, colour: Colour, sizes: Sequence[Size], say: Say) -
     for frame in PictureSource(str(directory), say).frames(colour):
         for size in sizes or [frame.pixels.shape[:2]]:
             height, width = size
-            yield ParityCase(f"{frame.name} {width}x{height}", _brought_to(frame.pixels, height, width)[None])
+            yield ParityCase(f"{frame.name} {width}x{height}", _fitted_to(frame.pixels, height, width)[None])
 
 
-def _brought_to(picture: Pixels, height: int, width: int) -> Pixels:
+def _fitted_to(picture: Pixels, height: int, width: int) -> Pixels:
     cropped = picture[:height, :width]
     bottom, right = height - cropped.shape[0], width - cropped.shape[1]
     if not bottom and not right:

@@ -77,7 +77,7 @@ class EngineGuard(ForwardingEngine):
         wrong = _wrong(frames, result)
         if wrong:
             raise self._fault(wrong, frames)
-        self._works()
+        self._recover()
         return result
 
     def _fault(self, why: str, frames: Pixels) -> EngineFaultError:
@@ -91,7 +91,7 @@ class EngineGuard(ForwardingEngine):
             self._say(f"the engine failed ({why}); frames bypass it, with rain, until it recovers")
         return EngineFaultError(why)
 
-    def _works(self) -> None:
+    def _recover(self) -> None:
         """Reports a success."""
         with self._lock:
             failed, self._failed = self._failed, 0

@@ -27,12 +27,12 @@ def in_order(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iterat
         for item in items:
             yield item, work(item)
         return
-    flying: deque[tuple[T, Future[R]]] = deque()
+    in_flight: deque[tuple[T, Future[R]]] = deque()
     with ThreadPoolExecutor(threads, "engine") as pool:
         for item in items:
-            flying.append((item, pool.submit(work, item)))
-            if len(flying) == threads:
-                oldest, future = flying.popleft()
+            in_flight.append((item, pool.submit(work, item)))
+            if len(in_flight) == threads:
+                oldest, future = in_flight.popleft()
                 yield oldest, future.result()
-        for item, future in flying:
+        for item, future in in_flight:
             yield item, future.result()

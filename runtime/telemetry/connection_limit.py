@@ -4,7 +4,7 @@ import socket
 import threading
 from contextlib import suppress
 
-_FAREWELL = 1.0
+_CLOSE_TIMEOUT = 1.0
 """Seconds that a connection may take to close after it is shut down."""
 
 
@@ -32,7 +32,7 @@ class ConnectionLimit:
         with self._changed:
             if len(self._open) >= self._most:
                 _cut_off(next(each for each, streams in self._open.items() if not streams))
-                if not self._changed.wait_for(lambda: len(self._open) < self._most, _FAREWELL):
+                if not self._changed.wait_for(lambda: len(self._open) < self._most, _CLOSE_TIMEOUT):
                     return False
             self._open[connection] = False
             return True

@@ -25,7 +25,7 @@ from runtime.telemetry.listen import cannot_listen, family_of, host_of, is_loopb
 _METHODS = ("GET", "HEAD")
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _CHUNK = 2**12
-_FAREWELL = 1.0
+_DISCARD_SECONDS = 1.0
 """Seconds for which unread input of a client is discarded, so that the client receives its response."""
 
 _STREAM_BUFFER = 2**17
@@ -297,7 +297,7 @@ class _Handler(BaseHTTPRequestHandler):
             if self._has_unread:
                 # Closing a socket with unread input resets it and can discard the response.
                 self.connection.shutdown(socket.SHUT_WR)
-                deadline = time.monotonic() + _FAREWELL
+                deadline = time.monotonic() + _DISCARD_SECONDS
                 while (left := deadline - time.monotonic()) > 0:
                     self.connection.settimeout(left)
                     if not self.connection.recv(_CHUNK):

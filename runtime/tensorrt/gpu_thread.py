@@ -100,36 +100,36 @@ class GpuThread(Generic[S]):
 
     def _serve(self, session: Asynchronous[S]) -> None:
         """Starts batches as they arrive, and waits for the oldest one when the queue is empty."""
-        flying: deque[tuple[S, Future[NDArray[Any]]]] = deque()
+        in_flight: deque[tuple[S, Future[NDArray[Any]]]] = deque()
         while True:
             try:
-                request = self._requests.get(block=not flying)
+                request = self._requests.get(block=not in_flight)
             except queue.Empty:
-                self._finish(session, flying)
+                self._finish(session, in_flight)
                 continue
             if request is None:
                 break
             batch, future = request
-            while flying and not session.takes(batch.shape):
-                self._finish(session, flying)
+            while in_flight and not session.takes(batch.shape):
+                self._finish(session, in_flight)
             try:
-                flying.append((session.start(batch), future))
+                in_flight.append((session.start(batch), future))
             except BaseException as error:  # noqa: BLE001 - raised through the future
                 future.set_exception(error)
-                self._fail(flying, error)
-        while flying:
-            self._finish(session, flying)
+                self._fail(in_flight, error)
+        while in_flight:
+            self._finish(session, in_flight)
 
-    def _finish(self, session: Asynchronous[S], flying: "deque[tuple[S, Future[NDArray[Any]]]]") -> None:
-        ticket, future = flying.popleft()
+    def _finish(self, session: Asynchronous[S], in_flight: "deque[tuple[S, Future[NDArray[Any]]]]") -> None:
+        ticket, future = in_flight.popleft()
         try:
             future.set_result(session.finish(ticket))
         except BaseException as error:  # noqa: BLE001 - raised through the future
             future.set_exception(error)
-            self._fail(flying, error)
+            self._fail(in_flight, error)
 
     @staticmethod
-    def _fail(flying: "deque[tuple[S, Future[NDArray[Any]]]]", error: BaseException) -> None:
+    def _fail(in_flight: "deque[tuple[S, Future[NDArray[Any]]]]", error: BaseException) -> None:
         """Fails all batches in flight: after an error the session has discarded them."""
-        while flying:
-            flying.popleft()[1].set_exception(error)
+        while in_flight:
+            in_flight.popleft()[1].set_exception(error)

@@ -203,7 +203,7 @@ def test_what_rtx_compiled_is_read_by_the_next_process(
     np.testing.assert_array_equal(results[0], results[1])
 
 
-def test_a_gpu_that_is_not_there(engines: Path) -> None:
+def test_a_missing_gpu(engines: Path) -> None:
     with pytest.raises(UserError, match="cuda:99 does not exist"):
         open_engine(engines / "fp32-static.engine", "cuda:99")
 

@@ -11,7 +11,7 @@ from granet.errors import UserError
 from tests.calibration import sample
 
 
-def test_it_computes_what_the_exporters_own_float16_computes() -> None:
+def test_it_agrees_with_the_float16_of_the_exporter() -> None:
     ours = Simulation(to_half(sample.model()), sample.metadata())
     theirs = Simulation(sample.model("fp16"), sample.metadata("fp16"))
     for picture in sample.pictures():

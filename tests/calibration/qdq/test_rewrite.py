@@ -86,7 +86,7 @@ def test_parts_of_a_concatenation_share_its_scale() -> None:
         assert scales == {float(values[after.input[1]])}
 
 
-def test_the_decision_reads_what_the_convolutions_made() -> None:
+def test_the_comparison_reads_unrounded_convolution_outputs() -> None:
     """Pooling and comparisons see the tensors that they see in the float32 model."""
     deciding = (
         "MaxPool",

@@ -92,7 +92,7 @@ def test_a_tensor_of_zeros_has_no_extent(method: str) -> None:
     assert clipping_range(seen(np.zeros(10, np.float32)), method) == (0.0, 0.0)
 
 
-def test_an_outlier_widens_minmax_alone() -> None:
+def test_an_outlier_widens_only_minmax() -> None:
     assert clipping_range(seen(OUTLIER), "minmax") == (float(NORMAL.min()), 60.0)
     for method in ("percentile", "mse", "entropy"):
         assert clipping_range(seen(OUTLIER), method)[1] < 30

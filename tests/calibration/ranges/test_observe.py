@@ -141,7 +141,7 @@ def test_a_model_that_cannot_be_calibrated_is_one_line(make: Any, says: str, tmp
     assert "\n" not in str(caught.value) and "m.onnx" in str(caught.value)
 
 
-def test_weights_that_are_not_numbers_are_named(tmp_path: Path) -> None:
+def test_tensors_with_nan_are_named(tmp_path: Path) -> None:
     observer = Observer(broken_weights(tmp_path / "m.onnx"))
     with pytest.raises(UserError, match=r"conv is not finite on rain\.png"):
         observer.add(noise(16, 16), "rain.png")
@@ -170,7 +170,7 @@ def test_too_little_memory_says_what_helps(
         observer.add(noise(48, 64), "photo.png")
 
 
-def test_the_model_is_left_as_it_is() -> None:
+def test_the_model_is_not_modified() -> None:
     model = small_model()
     before = model.SerializeToString()
     build_probe(model)

@@ -20,7 +20,7 @@ def test_no_smaller_set_would_do(limit: float) -> None:
     assert not found or not any(map(within, smaller))
 
 
-def test_what_is_always_kept_stays_and_an_impossible_budget_is_none() -> None:
+def test_always_kept_layers_stay_and_an_impossible_budget_gives_none() -> None:
     found = fewest_kept(list(NOISE), frozenset({"e"}), lambda kept: {"a", "b"} <= kept)
     assert found == {"a", "b", "e"}
     assert fewest_kept(list(NOISE), frozenset(), lambda kept: False) is None

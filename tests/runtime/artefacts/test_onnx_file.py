@@ -60,7 +60,7 @@ def test_missing_file_and_directory(tmp_path: Path) -> None:
     assert "directory" in refusal(tmp_path)
 
 
-def test_an_onnx_file_of_someone_else(tmp_path: Path) -> None:
+def test_an_onnx_file_of_another_exporter(tmp_path: Path) -> None:
     model = inverting_model()
     del model.metadata_props[:]
     assert "was not made by granet-export" in refusal(save(model, tmp_path / "m.onnx"))
@@ -74,7 +74,7 @@ def test_truncated_anywhere_is_refused_or_complete(tmp_path: Path, whole: bytes)
         refusal(path)
 
 
-def test_random_bytes_never_do_worse_than_one_line(tmp_path: Path, whole: bytes) -> None:
+def test_random_bytes_give_one_line(tmp_path: Path, whole: bytes) -> None:
     """Pure noise, and a good file with some bytes overwritten; seeds fixed."""
     rng = random.Random(20261122)
     path = tmp_path / "noise.onnx"

@@ -66,7 +66,7 @@ def test_one_level_is_rounding_and_two_are_not() -> None:
         ({}, "hard one"),
     ],
 )
-def test_each_limit_is_held_by_itself(changes: dict[str, Any], named: str) -> None:
+def test_each_limit_is_checked_separately(changes: dict[str, Any], named: str) -> None:
     loose = {"mean_db": 0.0, "min_db": 0.0, "share": 1.0, "hard_db": 0.0}
     cases = (
         [grey()]
@@ -108,7 +108,7 @@ def test_budgets_are_stated_by_precision_and_overridable() -> None:
         budget_for("int3")
 
 
-def test_hard_cases_are_what_they_are_called() -> None:
+def test_hard_cases_match_their_names() -> None:
     cases = {case.name.split(" ")[0]: case.frames for case in hard_cases((33, 47))}
     assert all(frames.shape[1:] == (33, 47, 3) and frames.dtype == np.uint8 for frames in cases.values())
     ties = cases["ties"][0, :32, :46].reshape(16, 2, 23, 2, 3)
@@ -118,7 +118,7 @@ def test_hard_cases_are_what_they_are_called() -> None:
     assert len(cases["batch"]) == 2 and (cases["batch"][0] != cases["batch"][1]).any()
 
 
-def test_drawn_rain_rains_more_and_more() -> None:
+def test_synthetic_rain_gets_heavier() -> None:
     levels = [case.frames.mean() for case in synthetic_rain((64, 96), count=3)]
     assert len(levels) == 3
     assert levels[-1] > levels[0]

@@ -80,7 +80,7 @@ class Masking(FakeEngine):
 
 
 @pytest.mark.parametrize("kind", ["forwarding", "guard", "stream"])
-def test_what_stands_before_an_engine_hands_on_all_of_it(kind: str) -> None:
+def test_every_forwarding_engine_forwards_the_whole_contract(kind: str) -> None:
     engine = Masking()
     shared = SharedEngine(engine)
     before = {
@@ -129,7 +129,7 @@ def test_heavy_rain_in_the_mask_view_is_not_a_failing_engine(
     assert red > 220 and blue < 90
 
 
-def test_a_configuration_shows_the_mask_of_a_model_that_gives_one(
+def test_a_configuration_shows_the_mask_of_a_model_that_has_one(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     # In the handmade graph the mask is the input and the result 255 - input. Input minus result would paint
@@ -162,7 +162,7 @@ def test_a_file_keeps_all_the_frames_in_flight_that_the_engine_takes(
     assert engine.met and len(read_clip(folder / "out.mkv").frames) == 80
 
 
-def test_dry_frames_do_not_say_that_a_failing_engine_works_again() -> None:
+def test_dry_frames_do_not_report_that_a_failing_engine_recovered() -> None:
     said, health = list[str](), Health("cam")
     steps = FrameSteps(
         EngineGuard(FailsAfterTheFirst(), health, said.append),
@@ -206,7 +206,7 @@ def test_skip_dry_in_a_configuration_passes_dry_frames_of_that_stream(
     assert levels[0] < 60 and levels[-1] > 195
 
 
-def test_the_mask_view_in_a_configuration_is_of_that_stream(
+def test_the_mask_view_in_a_configuration_applies_to_one_stream(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(FakeEngine(invert=True), monkeypatch)

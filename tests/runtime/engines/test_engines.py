@@ -73,7 +73,7 @@ class TestGraNet:
 
     @pytest.mark.parametrize("size", [(48, 64), (37, 53), (16, 16), (17, 130)])
     @pytest.mark.parametrize("n", [1, 2])
-    def test_gives_what_pytorch_gives(
+    def test_agrees_with_pytorch(
         self, engine: Engine, network: GraNet, size: tuple[int, int], n: int
     ) -> None:
         frames = rain(n, *size)
@@ -86,7 +86,7 @@ class TestGraNet:
         frames = rain(1, 40, 530)
         assert_close(engine.run(frames), in_pytorch(network, frames))
 
-    def test_does_something(self, engine: Engine) -> None:
+    def test_changes_the_frame(self, engine: Engine) -> None:
         """A network that returned its input would pass for close to a weak one."""
         frames = rain(1, 48, 64)
         assert np.abs(engine.run(frames).astype(int) - frames).mean() > 2
@@ -115,7 +115,7 @@ class TestGraNet:
             frames = rain(1, *size)
             assert_close(engine.run(frames), in_pytorch(network, frames))
 
-    def test_says_what_it_is(self, engine: Engine, backend: str) -> None:
+    def test_describes_itself(self, engine: Engine, backend: str) -> None:
         info = engine.info
         assert (info.backend, info.device, info.precision, info.colour) == (backend, "cpu", "fp32", "bgr")
         assert info.fit.height is None and info.fit.rule.padded_side(481) == 488
@@ -136,7 +136,7 @@ class TestGraNet:
             np.zeros((1, 1, 1, 3), np.uint8),
         ],
     )
-    def test_refuses_what_are_no_frames(self, engine: Engine, frames: np.ndarray) -> None:
+    def test_refuses_arrays_that_are_not_frames(self, engine: Engine, frames: np.ndarray) -> None:
         with pytest.raises(UserError) as caught:
             engine.run(frames)
         assert "\n" not in str(caught.value)
@@ -242,9 +242,7 @@ class TestInverter:
             np.testing.assert_array_equal(engine.run(frames), np.array([255, 200, 150], np.uint8) - frames)
 
 
-def test_a_checkpoint_runs_in_the_colour_order_that_is_asked_for(
-    engines_checkpoint: Path, network: GraNet
-) -> None:
+def test_a_checkpoint_runs_in_the_requested_colour_order(engines_checkpoint: Path, network: GraNet) -> None:
     frames = rain(1, 48, 64)
     with open_engine(engines_checkpoint, "cpu", colour="rgb") as engine:
         assert engine.info.colour == "rgb"
@@ -279,7 +277,7 @@ class TestDevices:
             ("openvino", "cuda"),
         ],
     )
-    def test_devices_that_a_backend_never_has(
+    def test_devices_that_a_backend_does_not_support(
         self, tmp_path: Path, engines_checkpoint: Path, backend: str, device: str
     ) -> None:
         path = engines_checkpoint if backend == "torch" else inverting_file(tmp_path / "m.onnx")

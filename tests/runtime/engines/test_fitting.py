@@ -86,7 +86,7 @@ def test_a_static_graph_many_times_the_frame_is_filled_by_reflecting_again_and_a
         (FrameFit(RULE, 64, 64, 3), (100, 161)),
     ],
 )
-def test_tiles_of_an_identity_give_the_very_frame(fit: FrameFit, size: tuple[int, int]) -> None:
+def test_tiles_of_an_identity_reproduce_the_frame(fit: FrameFit, size: tuple[int, int]) -> None:
     frames = noise(2, *size)
     graph = Recorder()
     np.testing.assert_array_equal(run(fit, frames, graph), frames)

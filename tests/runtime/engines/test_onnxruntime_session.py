@@ -64,21 +64,21 @@ def test_the_package_without_cuda_is_named(model: Path, capfd: pytest.CaptureFix
 @pytest.mark.usefixtures("gpu_package")
 @pytest.mark.filterwarnings("ignore:Specified provider")
 class TestWithoutADriver:
-    def test_a_cpu_session_is_not_taken_for_cuda(
+    def test_a_fallback_to_the_cpu_is_refused_for_cuda(
         self, model: Path, capfd: pytest.CaptureFixture[str]
     ) -> None:
         message = refused(model, "cuda:1", "onnxruntime", capfd)
         assert "could not start CUDA" in message and "cuda:1" in message and "driver" in message
 
     @pytest.mark.parametrize("device", ["auto", "cuda:1"])
-    def test_neither_a_cpu_nor_a_cuda_session_is_taken_for_tensorrt(
+    def test_a_fallback_to_the_cpu_or_cuda_is_refused_for_tensorrt(
         self, model: Path, device: str, capfd: pytest.CaptureFixture[str]
     ) -> None:
         message = refused(model, device, "onnxruntime-tensorrt", capfd)
         for part in ("could not start TensorRT", "libnvinfer 10", "--backend onnxruntime"):
             assert part in message
 
-    def test_what_tensorrt_raises_without_its_libraries(
+    def test_tensorrt_without_its_libraries(
         self, model: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
     ) -> None:
         def raises(*_: Any, **__: Any) -> None:
@@ -104,15 +104,13 @@ class TestWithoutADriver:
         message = refused(model, "cuda", "onnxruntime", capfd)
         assert "could not start CUDA (missing: libcublasLt.so.13, libcurand.so.10)" in message
 
-    def test_auto_takes_what_works_and_says_which(self, model: Path) -> None:
+    def test_auto_falls_back_to_the_cpu_and_says_so(self, model: Path) -> None:
         with open_engine(model, "auto", "onnxruntime") as engine:
             assert engine.info.device == "cpu" and " on cpu: " in engine.info.description
 
 
 @pytest.mark.parametrize("device", ["cpu", "gpu", "npu"])
-def test_tensorrt_is_not_on_other_devices(
-    model: Path, device: str, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_tensorrt_refuses_other_devices(model: Path, device: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert "TensorRT runs only on NVIDIA GPUs" in refused(model, device, "onnxruntime-tensorrt", capfd)
 
 

@@ -110,14 +110,14 @@ def test_a_first_frame_that_is_refused_is_the_users_mistake() -> None:
         guard.run(numbered(0)[None])
 
 
-def test_dark_pictures_are_no_fault() -> None:
+def test_dark_pictures_are_not_a_fault() -> None:
     rng = np.random.default_rng(0)
     guard = guarded(SickEngine({0: "black", 1: "black"}))
     for pixels in (np.zeros((48, 64, 3), np.uint8), rng.integers(0, 20, (48, 64, 3)).astype(np.uint8)):
         assert not guard.run(pixels[None]).any()
 
 
-def test_streaks_that_are_taken_off_a_black_night_are_no_fault() -> None:
+def test_removing_streaks_from_a_black_night_is_not_a_fault() -> None:
     night = np.zeros((240, 320, 3), np.uint8)
     night[:64, 30:34] = 90
     assert not guarded(SickEngine({0: "black"})).run(night[None]).any()
@@ -137,7 +137,7 @@ def test_the_mask_may_be_black_or_white_but_not_of_another_shape() -> None:
         guard.run(frames, want_mask=True)
 
 
-def test_a_weight_that_is_not_a_number_is_noticed_whatever_the_backend_makes_of_it(
+def test_a_nan_weight_is_detected_with_every_backend(
     tmp_path: Path,
 ) -> None:
     model = onnx.load(packaged_model("cpu", "onnxruntime"))
@@ -155,7 +155,7 @@ def test_a_weight_that_is_not_a_number_is_noticed_whatever_the_backend_makes_of_
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_of_a_live_run_exactly_the_frames_that_failed_pass_as_they_were(seed: int) -> None:
+def test_exactly_the_failed_frames_of_a_live_run_are_passed_through(seed: int) -> None:
     rng = random.Random(seed)
     faults = {call: rng.choice(FAULTS) for call in range(1, 60) if rng.random() < 0.4}
     source, sink, said = LitSource(40, live=True, pause=0.002), FaultSink(), list[str]()

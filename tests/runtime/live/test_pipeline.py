@@ -119,7 +119,7 @@ def test_an_engine_that_takes_several_frames_at_once_gets_them_and_order_stays()
     assert [frame.index for frame in sink.befores if frame is not None] == list(range(100))
 
 
-def test_of_a_live_source_one_frame_at_a_time_is_in_the_engine() -> None:
+def test_the_engine_gets_one_frame_of_a_live_source_at_a_time() -> None:
     engine = SeveralAtOnce()
     Pipeline(FakeSource(30, live=True, pause=0.001), engine, FakeSink()).run()
     assert engine.most == 1
@@ -252,7 +252,7 @@ def test_an_error_of_the_sink_stops_all_three() -> None:
     assert source.given < 20
 
 
-def test_a_sink_that_has_enough_ends_the_run() -> None:
+def test_a_sink_that_wants_no_more_frames_ends_the_run() -> None:
     sink = FakeSink(enough=4)
     summary = Pipeline(FakeSource(10_000), FakeEngine(), sink).run()
     assert summary.frames_out == 4 and sink.calls[-1] == "finish"
@@ -373,7 +373,7 @@ def test_a_second_stop_does_not_wait_for_the_engine(monkeypatch: pytest.MonkeyPa
     engine.release.set()
 
 
-def test_the_plan_is_told_once_and_only_if_frames_are_changed() -> None:
+def test_the_plan_is_announced_once_and_only_if_frames_are_changed() -> None:
     said: list[str] = []
     Pipeline(FakeSource(5), FakeEngine(), FakeSink(), say=said.append).run()
     assert said == []

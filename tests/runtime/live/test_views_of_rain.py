@@ -111,7 +111,7 @@ def test_the_offset_of_a_mask_is_its_median_in_each_channel() -> None:
     assert (left[:, ::8] == 50).all() and left.sum() == 50 * 3 * 32 * 4
 
 
-def test_one_rainy_frame_is_enough_and_only_seconds_of_calm_end_it() -> None:
+def test_one_rainy_frame_starts_inference_and_only_dry_seconds_stop_it() -> None:
     dry = scene()
     rain = sample_rain(np.random.default_rng(1), 0.4)
     wet = add_rain(dry, render_rain(rain, 96, 128))
@@ -126,7 +126,7 @@ def test_one_rainy_frame_is_enough_and_only_seconds_of_calm_end_it() -> None:
     assert not any(detector.is_dry(dry) for _ in range(50))
 
 
-def test_dry_frames_pass_as_they_are_and_cost_no_inference() -> None:
+def test_dry_frames_bypass_the_engine() -> None:
     dry = scene()
     engine, said, sink = FakeEngine(invert=True), list[str](), FakeSink()
     source = Still(dry, 100)

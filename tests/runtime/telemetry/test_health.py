@@ -14,7 +14,7 @@ class FakeClock:
         return self.now
 
 
-def test_each_change_of_state_is_told_once_and_counted() -> None:
+def test_each_change_of_state_is_announced_once_and_counted() -> None:
     clock, said = FakeClock(), []
     health = Health("rtsp://me:secret@cam/1", say=said.append, clock=clock)
     assert health.snapshot().state == "connecting"
@@ -59,7 +59,7 @@ def test_the_end_is_final() -> None:
     assert health.snapshot().state == "ended"
 
 
-def test_a_picture_that_stands_still_says_so() -> None:
+def test_a_frozen_picture_gets_a_banner() -> None:
     clock = FakeClock()
     health = Health("cam", clock=clock)
     assert health.banner() is None
@@ -87,7 +87,7 @@ def test_a_picture_that_stands_still_says_so() -> None:
     assert health.banner() == "ENDED 60 s ago"
 
 
-def test_a_files_picture_may_stand() -> None:
+def test_a_paused_file_gets_no_banner() -> None:
     clock = FakeClock()
     health = Health("a.mp4", live=False, clock=clock)
     clock.now += 100

@@ -53,13 +53,13 @@ def cuda(package: str, calls: Calls) -> Iterator[Cuda]:
     sys.modules.pop("runtime.tensorrt.cuda.pycuda", None)
 
 
-def test_what_is_used_and_where_is_stated(package: str) -> None:
+def test_package_and_gpu_are_stated(package: str) -> None:
     opened = cuda_open.open_cuda(0, package)
     assert opened.package.startswith(f"{package} ")
     assert (opened.gpu.name, opened.gpu.capability, opened.gpu.driver) == ("NVIDIA Fake", "8.7", "12.6")
 
 
-def test_pycuda_works_on_the_primary_context_and_gives_it_back(package: str, calls: Calls) -> None:
+def test_pycuda_uses_the_primary_context_and_releases_it(package: str, calls: Calls) -> None:
     calls.current.append(0xA1)  # somebody else's, which stays
     cuda_open.open_cuda(0, package).close()
     gc.collect()
@@ -72,7 +72,7 @@ def test_pycuda_works_on_the_primary_context_and_gives_it_back(package: str, cal
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_a_gpu_that_is_not_there(package: str, calls: Calls, count: int) -> None:
+def test_a_missing_gpu(package: str, calls: Calls, count: int) -> None:
     calls.devices = count
     with pytest.raises(UserError, match="no usable NVIDIA GPU") as caught:
         cuda_open.open_cuda(1, package)
@@ -123,7 +123,7 @@ def test_a_frame_is_copied_in_and_out_in_order(cuda: Cuda, calls: Calls) -> None
     assert calls[1][1] == 3, "events: no timing, and a thread that waits sleeps"
 
 
-def test_only_blocks_are_copied(cuda: Cuda) -> None:
+def test_only_contiguous_arrays_are_copied(cuda: Cuda) -> None:
     stream, memory = cuda.stream(), cuda.memory(12)
     with pytest.raises(ValueError):
         cuda.copy_in(memory, np.zeros((4, 6), np.uint8)[:, ::2], stream)

@@ -92,7 +92,7 @@ def test_pycuda_has_what_is_used_of_it_with_as_many_arguments() -> None:
         "drv.stream_flags",
     ],
 )
-def test_what_pycuda_has_not_would_be_noticed(line: str) -> None:
+def test_a_missing_name_of_pycuda_would_be_noticed(line: str) -> None:
     assert len(wrong(line)) == 1
 
 
@@ -151,7 +151,7 @@ def test_every_method_of_the_contract_is_among_them() -> None:
     assert set(CALLS) == pure
 
 
-def test_handles_and_constants_are_what_they_are_taken_for() -> None:
+def test_handles_and_constants_have_the_expected_types() -> None:
     without = Without()
     rt = without.rt
     assert without.cuda.handle(without.stream) == 0x51 and without.cuda.address(without.memory) == 0xD1
@@ -160,7 +160,7 @@ def test_handles_and_constants_are_what_they_are_taken_for() -> None:
     assert isinstance(rt.cudaDeviceProp().name, bytes)
 
 
-def test_what_a_captured_graph_takes() -> None:
+def test_arguments_of_a_captured_graph() -> None:
     """The calls behind a successful capture, which is not reached without a driver."""
     rt = Without().rt
     graph = rt.cudaGraph_t(0x61)

@@ -33,7 +33,7 @@ def calls_of_a_run(opened: Open) -> list[str]:
 
 
 @pytest.mark.parametrize("sticky", [True, False])
-def test_every_call_of_cuda_may_fail(opened: Open, sticky: bool) -> None:
+def test_a_failure_of_any_cuda_call_is_reported(opened: Open, sticky: bool) -> None:
     calls = calls_of_a_run(opened)
     failed = 0
     for number, name in enumerate(calls):
@@ -52,7 +52,7 @@ def test_every_call_of_cuda_may_fail(opened: Open, sticky: bool) -> None:
     assert failed > 30
 
 
-def test_after_a_passing_failure_the_next_frame_comes_through(opened: Open) -> None:
+def test_after_a_transient_failure_the_next_frame_succeeds(opened: Open) -> None:
     calls = calls_of_a_run(opened)
     with opened(fail_at=calls.index("copy_out")) as engine:
         with pytest.raises(CudaError, match="copy_out"):
@@ -123,7 +123,7 @@ def test_a_network_that_cannot_be_captured_runs_without_a_graph_and_says_so(
     assert ("not permitted when stream is capturing" if broken else "CUDA error 700") in line
 
 
-def test_what_a_dla_core_does_is_not_captured(opened: Open) -> None:
+def test_work_of_a_dla_core_is_not_captured(opened: Open) -> None:
     session = opened(made=record(arguments=("--dla", "0")))
     with session as engine:
         assert "without CUDA graphs" in engine.info.description

@@ -18,7 +18,7 @@ def rtx() -> Flavour:
     return find_flavour("tensorrt-rtx")
 
 
-def test_rtx_says_what_it_is_and_builds_for(rtx: Flavour) -> None:
+def test_rtx_states_its_version_and_targets(rtx: Flavour) -> None:
     assert str(rtx) == f"TensorRT-RTX {rtx.module.__version__}"
     assert rtx.builds_without_gpu and not rtx.has_dla and not rtx.has_timing_cache
     assert {"7.5", "8.6", "8.9", "12.0"} <= set(rtx.capabilities)
@@ -26,7 +26,7 @@ def test_rtx_says_what_it_is_and_builds_for(rtx: Flavour) -> None:
     assert rtx.newest_opset == 24
 
 
-def test_tensorrt_builds_where_it_is() -> None:
+def test_tensorrt_builds_for_the_local_gpu() -> None:
     assert str(JETPACK6) == "TensorRT 10.3.0.30"
     assert not JETPACK6.builds_without_gpu and JETPACK6.has_dla and JETPACK6.has_timing_cache
     assert JETPACK6.capabilities == ()
@@ -36,7 +36,7 @@ def test_tensorrt_builds_where_it_is() -> None:
 
 
 @pytest.mark.parametrize("installed", [{"tensorrt"}, {"tensorrt", "tensorrt_rtx"}])
-def test_a_broken_tensorrt_is_told_and_not_passed_over(
+def test_a_broken_tensorrt_is_reported_without_a_fallback(
     installed: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PyPI's stub without NVIDIA's index: the module is there, and its libraries are not."""
@@ -88,11 +88,11 @@ def test_messages_are_plain(message: str, expected: str) -> None:
     assert plain(message) == expected
 
 
-def test_messages_are_not_endless() -> None:
+def test_long_messages_are_shortened() -> None:
     assert len(plain("word " * 500)) == 300  # a screenful is not a line
 
 
-def test_errors_and_warnings_are_collected_apart(rtx: Flavour) -> None:
+def test_errors_and_warnings_are_collected_separately(rtx: Flavour) -> None:
     severity = rtx.module.ILogger
     with collected(rtx) as (logger, outer):
         logger.log(severity.WARNING, "w")

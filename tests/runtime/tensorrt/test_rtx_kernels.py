@@ -48,7 +48,7 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
     return line
 
 
-def test_what_one_process_compiled_the_next_one_reads(
+def test_the_next_process_reuses_compiled_kernels(
     kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert Run(tmp_path).read == []
@@ -62,7 +62,7 @@ def test_what_one_process_compiled_the_next_one_reads(
 
 
 @pytest.mark.parametrize("harm", ["flipped", "cut short", "empty"])
-def test_a_damaged_file_is_told_in_a_line_and_replaced(
+def test_a_damaged_file_is_reported_in_one_line_and_replaced(
     harm: str, kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Run(tmp_path)
@@ -75,7 +75,7 @@ def test_a_damaged_file_is_told_in_a_line_and_replaced(
     assert path.read_bytes() == whole
 
 
-def test_what_tensorrt_refuses_is_told_and_replaced(
+def test_kernels_that_tensorrt_refuses_are_reported_and_replaced(
     kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Run(tmp_path, compiled=b"kernels of an older driver")
@@ -87,7 +87,7 @@ def test_what_tensorrt_refuses_is_told_and_replaced(
 @pytest.mark.parametrize(
     ("where", "mode"), [("file", 0o620), ("file", 0o602), ("folder", 0o770), ("folder", 0o707)]
 )
-def test_what_others_can_write_is_not_trusted(
+def test_a_file_that_others_can_write_is_not_trusted(
     where: str, mode: int, kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Run(tmp_path)
@@ -96,7 +96,7 @@ def test_what_others_can_write_is_not_trusted(
     assert "other users can write" in one_line(capsys)
 
 
-def test_what_another_user_wrote_is_not_trusted(
+def test_a_file_of_another_user_is_not_trusted(
     kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Run(tmp_path)
@@ -105,7 +105,7 @@ def test_what_another_user_wrote_is_not_trusted(
     assert "belongs to another user" in one_line(capsys)
 
 
-def test_where_nothing_can_be_kept_it_runs_and_says_so_once(
+def test_without_a_writable_cache_it_runs_and_says_so_once(
     kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(tensorrt_session, "SETTLED", 3)
@@ -115,7 +115,7 @@ def test_where_nothing_can_be_kept_it_runs_and_says_so_once(
     assert "not cached" in one_line(capsys)
 
 
-def test_a_run_that_never_ends_keeps_them_too(
+def test_a_run_that_never_ends_stores_kernels_too(
     kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A live run is killed, or its power is cut."""
@@ -128,18 +128,18 @@ def test_a_run_that_never_ends_keeps_them_too(
         assert the_file(kept).exists()
 
 
-def test_tensorrt_itself_keeps_none(kept: Path, tmp_path: Path) -> None:
+def test_tensorrt_stores_no_kernels(kept: Path, tmp_path: Path) -> None:
     with Opened(tmp_path, made=record("tensorrt")) as engine:
         engine.run(noise(1))
     assert not kept.exists()
 
 
-def test_an_engine_that_never_ran_keeps_none(kept: Path, tmp_path: Path) -> None:
+def test_an_engine_that_never_ran_stores_no_kernels(kept: Path, tmp_path: Path) -> None:
     Run(tmp_path, frames=0)
     assert not kept.exists()
 
 
-def test_version_gpu_driver_and_engine_have_files_of_their_own() -> None:
+def test_version_gpu_driver_and_engine_have_separate_files() -> None:
     gpu = Gpu(0, "NVIDIA GeForce RTX 4090", "8.9", "13.0")
     others = [
         kernels_path("1.7.1.117", gpu, "a" * 64),
@@ -156,7 +156,7 @@ def test_version_gpu_driver_and_engine_have_files_of_their_own() -> None:
     assert kernels_path("1.7.1.116", replace(gpu, index=1), "a" * 64) == path
 
 
-def test_the_oldest_go(kept: Path, tmp_path: Path) -> None:
+def test_the_oldest_files_are_removed(kept: Path, tmp_path: Path) -> None:
     kept.mkdir(parents=True, mode=0o700)
     for number in range(16 + 3):
         path = kept / f"{number}.kernels"

@@ -91,7 +91,7 @@ def test_another_version_or_system(tmp_path: Path, changes: dict[str, str], says
     assert says in told and "granet-export trt best.onnx -o best.engine --overwrite" in told
 
 
-def test_all_that_differs_is_told_at_once(tmp_path: Path) -> None:
+def test_all_differences_are_reported_at_once(tmp_path: Path) -> None:
     made = record(version="10.3.0.26", platform="Linux-s390x")
     told = refused(engine_file(tmp_path, made), made)
     assert "10.3.0.26" in told and "Linux-s390x" in told
@@ -125,6 +125,6 @@ class TestGpu:
         with pytest.raises(UserError, match=r"8\.6 and 8\.9"):
             check_gpu(trusted, FakeCuda(capability="9.0").gpu)
 
-    def test_a_portable_engine_leaves_it_to_rtx(self, tmp_path: Path) -> None:
+    def test_rtx_checks_the_gpu_of_a_portable_engine(self, tmp_path: Path) -> None:
         trusted = read_trusted(engine_file(tmp_path, record("tensorrt-rtx", compute_capabilities=())))
         check_gpu(trusted, FakeCuda(capability="9.0").gpu)

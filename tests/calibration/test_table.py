@@ -1,4 +1,4 @@
-"""The calibration table: whole, the same bytes again, and for one model only."""
+"""The calibration table: atomic, reproducible, and valid for only one model."""
 
 import json
 from dataclasses import replace

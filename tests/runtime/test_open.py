@@ -1,4 +1,4 @@
-"""Which backend a file gets, and what a user is told when there is none."""
+"""The choice of the backend for a file, and the errors without one."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def without(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
-    """As on a machine where ``packages`` are not installed."""
+    """Simulates a machine without ``packages``."""
     for package in packages:
         monkeypatch.delitem(sys.modules, package, raising=False)
     real = __import__("importlib.util").util.find_spec
@@ -128,7 +128,7 @@ def test_mistakes_get_one_line(model: Path, name: str, arguments: dict[str, str]
 
 
 def test_an_onnx_file_is_run_without_importing_torch_or_onnx(model: Path) -> None:
-    """What an edge box has: the base install and one CPU backend."""
+    """An edge box with the base install and one CPU backend."""
     program = f"""
 import sys
 for name in ("torch", "onnx", "onnxscript", "safetensors"):

@@ -1,4 +1,4 @@
-"""The pictures that are calibrated on: enough, rainy, and a spread of rain and brightness."""
+"""The selection of calibration pictures: enough, rainy, and varied in rain and brightness."""
 
 import hashlib
 import random

@@ -1,4 +1,4 @@
-"""Where rain pictures come from: each can be read twice, in part, and says which picture is which."""
+"""Sets of rain pictures: each can be read repeatedly and partly, with stable numbers and names."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The typed conversion against the export of a float16 network, which is another implementation of it."""
+"""The conversion to float16 against the export of a float16 network, an independent implementation."""
 
 import numpy as np
 import onnx

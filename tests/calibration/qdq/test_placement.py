@@ -1,10 +1,10 @@
-"""Where Q/DQ pairs stand, on graphs small enough to say by hand."""
+"""Placement of Q/DQ pairs, on graphs small enough to check by hand."""
 
 from calibration.qdq.placement import Op, place
 
 
 def dense_block() -> list[Op]:
-    """Two convolutions that feed on all before them, and the fusion."""
+    """A dense block: two convolutions that read all earlier outputs, and the fusion."""
     return [
         Op("head", "Conv", ("picture", "w0"), ("h",)),
         Op("head_relu", "Relu", ("h",), ("x",)),

@@ -1,4 +1,4 @@
-"""The histogram must count what numpy counts, in whatever order it comes."""
+"""The histogram must agree with numpy, in any order of the values."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What is observed must be what every tensor does: held against a run that gives all of them out."""
+"""Observations must match all tensors, compared with a run that outputs each of them."""
 
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ def test_every_float_tensor_has_its_exact_extremes(tmp_path: Path) -> None:
     for name, found in seen.items():
         values = [each[name] for each in everything]
         extremes = min(v.min() for v in values), max(v.max() for v in values)
-        # Two ways to add up a convolution differ in the last bit; what only moves or scales does not.
+        # Two summation orders of a convolution differ in the last bit; moving or scaling values does not.
         tolerance = 1e-6 if name in ("conv", "relu", "pooled", "flat", "wide") else 0.0
         assert (found.low, found.high) == pytest.approx(extremes, rel=tolerance, abs=0), name
 

@@ -9,7 +9,7 @@ NOISE = {"a": 8.0, "b": 4.0, "c": 2.0, "d": 1.0, "e": 0.5}
 
 @pytest.mark.parametrize("limit", [0.0, 0.6, 1.5, 3.5, 7.5, 20.0])
 def test_no_smaller_set_would_do(limit: float) -> None:
-    """Against every set there is, for noises that add up."""
+    """Against all possible sets, for noise that adds up."""
 
     def within(kept: frozenset[str]) -> bool:
         return sum(power for name, power in NOISE.items() if name not in kept) <= limit

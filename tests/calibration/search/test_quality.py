@@ -1,4 +1,4 @@
-"""What a drop is, with pictures whose noise is known."""
+"""Drops in quality, on pictures with known noise."""
 
 import numpy as np
 import pytest

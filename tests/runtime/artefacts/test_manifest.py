@@ -1,4 +1,4 @@
-"""The manifest ties measured figures to one very file, and is whole or not there."""
+"""The manifest ties measured figures to exactly one file, and is written atomically."""
 
 import hashlib
 import json
@@ -85,7 +85,7 @@ OLD: dict[str, Any] = {
     "parity": None,
     "created": "2026-11-20T00:00:00+00:00",
 }
-"""As 0.1.0 writes it: it must load for ever."""
+"""A manifest of version 0.1.0, which must always load."""
 
 
 def test_a_manifest_of_an_earlier_version_loads(model: Path) -> None:

@@ -1,4 +1,4 @@
-"""Metadata is read from any file a user has, and no file makes the reader do worse than one line."""
+"""Reading metadata from any file gives the metadata or an error of one line."""
 
 import random
 from pathlib import Path
@@ -67,7 +67,7 @@ def test_an_onnx_file_of_another_exporter(tmp_path: Path) -> None:
 
 
 def test_truncated_anywhere_is_refused_or_complete(tmp_path: Path, whole: bytes) -> None:
-    """Whatever is cut off, the answer is one line; the metadata comes last, so any cut loses it."""
+    """Any truncation gives one line; the metadata comes last, so any cut loses it."""
     path = tmp_path / "cut.onnx"
     for length in range(len(whole)):
         path.write_bytes(whole[:length])

@@ -1,4 +1,4 @@
-"""What a benchmark reports, on graphs made by hand: its structure, never its times."""
+"""The structure of a benchmark report, on handmade graphs; never its times."""
 
 import json
 import sys
@@ -85,7 +85,7 @@ def test_an_impossible_requested_pair_is_an_error(models: list[str], backends: l
 
 
 def test_memory_is_that_of_the_engine_not_of_the_parent_process(model: Path) -> None:
-    ballast = np.ones(1024 * MIB, np.uint8)  # Linux hands it down as the new process's ru_maxrss
+    ballast = np.ones(1024 * MIB, np.uint8)  # a new process inherits it as ru_maxrss on Linux
     run = run_alone(model, (48, 64), backend="onnxruntime", frames=3)
     assert run.peak_bytes is not None and run.peak_bytes < 700 * MIB < ballast.nbytes
     assert len(run.seconds) == len(run.cpu_seconds) == 3

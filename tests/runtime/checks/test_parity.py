@@ -1,4 +1,4 @@
-"""Parity notices what it should, and says what it measured."""
+"""Parity detects differences and reports the measured figures."""
 
 import json
 import math
@@ -19,7 +19,7 @@ BUDGET = ParityBudget(mean_db=40, min_db=30, share=0.01, hard_db=20)
 
 
 class OffBy(FakeEngine):
-    """Gives frames back with some values changed."""
+    """Returns the frames with some values changed."""
 
     def __init__(self, levels: int, every: int) -> None:
         super().__init__()

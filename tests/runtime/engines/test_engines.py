@@ -20,7 +20,7 @@ ONNX_BACKENDS = ("onnxruntime", "openvino")
 
 
 def rain(*shape: int, seed: int = 0) -> Pixels:
-    """Something smooth with streaks on it: noise would tell less about seams and edges."""
+    """A smooth picture with streaks: noise would show seams and edges less well."""
     rng = np.random.default_rng(seed)
     n, height, width = shape
     y, x = np.mgrid[:height, :width]
@@ -87,7 +87,7 @@ class TestGraNet:
         assert_close(engine.run(frames), in_pytorch(network, frames))
 
     def test_changes_the_frame(self, engine: Engine) -> None:
-        """A network that returned its input would pass for close to a weak one."""
+        """A network that returned its input could be mistaken for a weak one."""
         frames = rain(1, 48, 64)
         assert np.abs(engine.run(frames).astype(int) - frames).mean() > 2
 
@@ -152,7 +152,7 @@ def onnx_backend(request: pytest.FixtureRequest) -> str:
 
 
 class TestInverter:
-    """The backends that run ONNX files, on ``255 - x``: exact, so padding, tiles and batches are too."""
+    """The backends that run ONNX files, on ``255 - x``: exact even with padding, tiles and batches."""
 
     @pytest.mark.parametrize("layout", ["frames", "tensor"])
     @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ class TestInverter:
     def test_a_graph_that_fails_gives_one_line(
         self, tmp_path: Path, onnx_backend: str, capfd: pytest.CaptureFixture[str]
     ) -> None:
-        """An operator that no backend has; ours are refused before only if their bytes are damaged."""
+        """An operator that no backend has; the reader itself refuses only damaged files."""
         model = inverting_model()
         model.graph.node[0].op_type = "NoSuchOperator"
         with pytest.raises(UserError) as caught:
@@ -232,7 +232,7 @@ class TestInverter:
     def test_frames_go_in_and_come_out_in_the_colour_order_of_the_file(
         self, tmp_path: Path, onnx_backend: str, colour: str
     ) -> None:
-        """A graph with another constant for each channel; an engine that reordered would show."""
+        """A graph with a different constant per channel, which exposes a wrong colour order."""
         model = inverting_model(colour=colour)
         top = onnx.helper.make_tensor("top", onnx.TensorProto.UINT8, [3], [255, 200, 150])
         model.graph.initializer[0].CopyFrom(top)
@@ -250,7 +250,7 @@ def test_a_checkpoint_runs_in_the_requested_colour_order(engines_checkpoint: Pat
 
 
 class TestDevices:
-    """A device that is not there is an error that says what is missing, and never another device."""
+    """A missing device is an error that says what is missing; there is no fallback."""
 
     @pytest.mark.parametrize("kind", ["gpu", "npu"])
     def test_openvino_without_the_device_lists_those_it_has(self, tmp_path: Path, kind: str) -> None:

@@ -1,4 +1,4 @@
-"""ONNX Runtime runs where it is asked to, or says in one line what is missing; never on the CPU instead."""
+"""ONNX Runtime runs on the requested device or says in one line what is missing; no fallback to the CPU."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ CUDA, TENSORRT, CPU = "CUDAExecutionProvider", "TensorrtExecutionProvider", "CPU
 PRINTED = """Failed to load libcublasLt.so.13: libcublasLt.so.13: cannot open shared object file
 Failed to load libcurand.so.10: libcurand.so.10: cannot open shared object file
 Please follow https://onnxruntime.ai/docs/install/#cuda-and-cudnn to install CUDA."""
-"""By onnxruntime-gpu 1.31.1, without CUDA's libraries."""
+"""Output of onnxruntime-gpu 1.31.1 without CUDA's libraries."""
 
 NO_TENSORRT = (
     "/onnxruntime_src/onnxruntime/python/onnxruntime_pybind_state.cc:729 void onnxruntime::python::"
@@ -23,7 +23,7 @@ NO_TENSORRT = (
     "install TensorRT libraries as mentioned in the GPU requirements page, make sure they're in the PATH or "
     "LD_LIBRARY_PATH, and that your GPU is supported."
 )
-"""Raised by it without libnvinfer, as a RuntimeError."""
+"""Message of its RuntimeError without libnvinfer."""
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def gpu_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As onnxruntime-gpu without a driver: the providers are listed, the session is on the CPU."""
+    """Acts like onnxruntime-gpu without a driver: lists the providers, but the session runs on the CPU."""
     if CUDA in onnxruntime.get_available_providers():
         pytest.skip("onnxruntime-gpu is installed")
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [TENSORRT, CUDA, CPU])
@@ -41,7 +41,7 @@ def gpu_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def refused(path: Path, device: str, backend: str, capfd: pytest.CaptureFixture[str]) -> str:
-    """The one line; nothing else may be printed."""
+    """The one-line error; nothing else may be printed."""
     with pytest.raises(UserError) as caught:
         open_engine(path, device, backend)
     assert "".join(capfd.readouterr()) == "" and "\n" not in str(caught.value)
@@ -117,7 +117,7 @@ def test_tensorrt_refuses_other_devices(model: Path, device: str, capfd: pytest.
 def test_a_cuda_failure_while_running_is_not_retried_on_the_cpu(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """ONNX Runtime's own fallback prints to stdout and goes on on the CPU, unless it is asked not to."""
+    """ONNX Runtime's own fallback prints to stdout and continues on the CPU unless it is disabled."""
     asked: list[object] = []
     make = onnxruntime.InferenceSession
 

@@ -25,7 +25,7 @@ from tests.runtime.live.test_pipeline import FakeSink, FakeSource
 
 
 class SickEngine(FakeEngine):
-    """Gives 1 + the input; does what ``faults`` say, by the number of the call."""
+    """Returns 1 + the input, or fails as ``faults`` say, by the number of the call."""
 
     def __init__(self, faults: dict[int, object]) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class SickEngine(FakeEngine):
         if fault == "black":
             return np.zeros_like(frames)
         if fault == "nan":
-            # What a cast makes of not-a-number, on every processor that was looked at.
+            # The result of casting NaN, on every processor tested.
             with np.errstate(invalid="ignore"):
                 return np.full(frames.shape, np.nan, np.float32).astype(np.uint8)
         if fault == "white":
@@ -161,7 +161,7 @@ def test_exactly_the_failed_frames_of_a_live_run_are_passed_through(seed: int) -
     source, sink, said = LitSource(40, live=True, pause=0.002), FaultSink(), list[str]()
     engine = SickEngine(faults)
     Pipeline(source, engine, sink, announce=said.append).run()
-    # The frames came in the order of the calls, but for one that may have given way on its way out.
+    # The frames arrived in call order, except that one may have been dropped before the sink.
     assert sink.calls[-1] == "finish" and len(sink.seen) > 5
     assert all(bool(fault) == (level == 100) and level in (100, 101) for fault, level in sink.seen)
     snapshot = source.health.snapshot()
@@ -199,7 +199,7 @@ class LitSource(FakeSource):
 
 
 class FaultSink(FakeSink):
-    """Remembers fault and level of every frame."""
+    """Records fault and level of every frame."""
 
     def __init__(self) -> None:
         super().__init__()

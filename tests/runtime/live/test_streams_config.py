@@ -1,4 +1,4 @@
-"""streams.toml: what it may say, and one line for each mistake that says where it is."""
+"""streams.toml: its settings, and one line with the position for each mistake."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The rain mask as a view, and dry frames that are not computed."""
+"""The mask view, and skipping of dry frames."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -104,7 +104,7 @@ def test_the_offset_of_a_mask_is_its_median_in_each_channel() -> None:
     mask = np.random.default_rng(3).integers(0, 60, (33, 41, 3), np.uint8) + np.array([12, 3, 17], np.uint8)
     lower = [np.sort(mask[..., channel].ravel())[(33 * 41 - 1) // 2] for channel in range(3)]
     assert np.array_equal(without_offset(mask), np.maximum(0, mask.astype(int) - lower))
-    # Few streaks: nothing else is left.
+    # Few streaks, and nothing else.
     streaks = np.full((32, 32, 3), (12, 3, 17), np.uint8)
     streaks[:, ::8] += 50
     left = without_offset(streaks)
@@ -122,7 +122,7 @@ def test_one_rainy_frame_starts_inference_and_only_dry_seconds_stop_it() -> None
     # Rain is seen within a sixth of a second.
     noticed = [detector.is_dry(wet) for _ in range(6)]
     assert False in noticed and not any(noticed[noticed.index(False) :])
-    # The calm begins anew.
+    # The dry period starts again.
     assert not any(detector.is_dry(dry) for _ in range(50))
 
 

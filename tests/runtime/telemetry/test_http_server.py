@@ -17,7 +17,7 @@ PATIENCE = 15.0
 
 
 class Pages:
-    """Answers with the path that was asked for; ``/stream`` never ends, ``/fault`` raises."""
+    """Responds with the requested path; ``/stream`` never ends, ``/fault`` raises."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -70,7 +70,7 @@ def connect(server: HttpServer) -> socket.socket:
 
 
 def all_of(client: socket.socket) -> bytes:
-    """What comes until the server closes the connection."""
+    """Everything until the server closes the connection."""
     return b"".join(iter(lambda: client.recv(65536), b""))
 
 
@@ -110,7 +110,7 @@ def test_the_most_idle_connection_is_closed_first(server: HttpServer) -> None:
         for _ in range(10):
             for _ in range(30):
                 held.enter_context(connect(server))
-            # All of them are accepted once this one, which came after them, is answered.
+            # All of them are accepted once this later one gets a response.
             assert status_of(server) == 200
             busy.request("GET", "/busy")
             assert busy.getresponse().read() == b"/busy "
@@ -147,7 +147,7 @@ def test_a_slow_head_times_out(impatient: HttpServer, pages: Pages) -> None:
             return False
 
         slow.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ")
-        # Bytes go on coming all the time: a limit on the time between two of them would never end it.
+        # Bytes keep arriving: a timeout between two of them would never expire.
         wait_for(lambda: not still_open(), "the end of the slow connection")
         reader.join(PATIENCE)
     assert answers[0].startswith(b"HTTP/1.1 408 ") and pages.asked == []

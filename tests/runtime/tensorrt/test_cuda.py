@@ -1,4 +1,4 @@
-"""Both packages that give CUDA: the same calls in the same order, against fakes of the packages themselves.
+"""Both packages for CUDA make the same calls in the same order, against fakes of the packages.
 
 What a GPU would make of them is not tested here (tests/gpu does that), only what they are told.
 """
@@ -60,7 +60,7 @@ def test_package_and_gpu_are_stated(package: str) -> None:
 
 
 def test_pycuda_uses_the_primary_context_and_releases_it(package: str, calls: Calls) -> None:
-    calls.current.append(0xA1)  # somebody else's, which stays
+    calls.current.append(0xA1)  # a foreign context, which must stay
     cuda_open.open_cuda(0, package).close()
     gc.collect()
     assert calls.current == [0xA1]
@@ -95,7 +95,7 @@ def test_a_frame_is_copied_in_and_out_in_order(cuda: Cuda, calls: Calls) -> None
     cuda.release_pinned(array)
     cuda.release_memory(memory)
     assert cuda.handle(stream) == 0x51 and cuda.address(memory) == 0xD1
-    cuda.release_event(event)  # which are still held on to, as the traceback of an error does
+    cuda.release_event(event)  # still referenced, as by a traceback
     cuda.release_stream(stream)
     assert cuda.free_memory() == 1 << 20
     if cuda.package.startswith("pycuda"):

@@ -30,7 +30,7 @@ VARIABLES = {
     "base": "PagelockedHostAllocation",
     "event_flags": "event_flags",
 }
-"""What a name in ``pycuda.py`` stands for; ``_held(stream)`` is the same."""
+"""Meaning of a name in ``pycuda.py``; ``_held(stream)`` is the same."""
 
 
 def owner(node: ast.expr) -> str | None:
@@ -44,7 +44,7 @@ def owner(node: ast.expr) -> str | None:
 
 
 def uses(source: str) -> Iterator[tuple[str, str, int | None]]:
-    """(class, member, arguments of a call) of each use of pycuda; ``None`` where it is not called."""
+    """(class, member, arguments of a call) of each use of pycuda; ``None`` if it is not called."""
     called = {}
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call):
@@ -97,7 +97,7 @@ def test_a_missing_name_of_pycuda_would_be_noticed(line: str) -> None:
 
 
 class Without:
-    """Every call of :class:`CudaBindings` into the real package, which has no driver to go to."""
+    """Every call of :class:`CudaBindings` into the real package, without a driver."""
 
     def __init__(self) -> None:
         rt = pytest.importorskip("cuda.bindings.runtime", reason="no cuda-bindings here")
@@ -141,7 +141,7 @@ CALLS: dict[str, Callable[[Without], object]] = {
 
 @pytest.mark.parametrize("name", CALLS)
 def test_cuda_bindings_takes_every_call(name: str) -> None:
-    """A wrong name is an AttributeError, wrong arguments a TypeError; here it is CUDA that refuses."""
+    """A wrong name raises AttributeError, wrong arguments TypeError; here CUDA itself must refuse."""
     with pytest.raises(CudaError, match=r"CUDA: cuda\w+: CUDA error \d+: "):
         CALLS[name](Without())
 
@@ -161,7 +161,7 @@ def test_handles_and_constants_have_the_expected_types() -> None:
 
 
 def test_arguments_of_a_captured_graph() -> None:
-    """The calls behind a successful capture, which is not reached without a driver."""
+    """The calls after a successful capture, which are not reached without a driver."""
     rt = Without().rt
     graph = rt.cudaGraph_t(0x61)
     assert rt.cudaGraphInstantiate(graph, 0)[0] != rt.cudaError_t.cudaSuccess

@@ -1,4 +1,4 @@
-"""Whatever fails in CUDA or TensorRT, and wherever: one line, nothing left behind, nothing freed twice."""
+"""Any failure in CUDA or TensorRT gives one line, leaks nothing and frees nothing twice."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,7 @@ from tests.runtime.tensorrt.fake_tensorrt import FakeTensorRt
 from tests.runtime.tensorrt.opened_engine import Opened, noise
 
 SLOTS = 3
-"""Frames in flight: one is copied in, one computed and one copied out."""
+"""Frames in flight: one is uploaded, one computed and one downloaded."""
 
 Open = Callable[..., Opened]
 
@@ -46,7 +46,7 @@ def test_a_failure_of_any_cuda_call_is_reported(opened: Open, sticky: bool) -> N
             assert "CUDA error 700" in str(error) and "\n" not in str(error)
             failed += 1
         else:
-            # Without a graph it goes on, and says so; what is sticky is told by the next call.
+            # It continues without a graph and says so; the next call reports a sticky error.
             assert name.startswith("release_") or name == "close" or (name == "capture" and not sticky)
         session.check()
     assert failed > 30
@@ -111,7 +111,7 @@ def test_a_network_that_does_not_start(opened: Open) -> None:
 def test_a_network_that_cannot_be_captured_runs_without_a_graph_and_says_so(
     opened: Open, broken: str | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By TensorRT's word, or by CUDA's; trtexec goes on too."""
+    """Whether TensorRT or CUDA refuses; trtexec continues too."""
     calls = calls_of_a_run(opened)
     session = opened(broken=broken, fail_at=None if broken else calls.index("capture"))
     with session as engine:

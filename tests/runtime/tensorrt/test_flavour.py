@@ -1,4 +1,4 @@
-"""Which TensorRT is there, and what differs between the three."""
+"""Finding the installed TensorRT, and the differences between the three."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def test_tensorrt_builds_for_the_local_gpu() -> None:
 def test_a_broken_tensorrt_is_reported_without_a_fallback(
     installed: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """PyPI's stub without NVIDIA's index: the module is there, and its libraries are not."""
+    """PyPI's stub without NVIDIA's index: the module exists, but its libraries do not."""
     (tmp_path / "tensorrt.py").write_text("raise ImportError('libnvinfer.so.10: cannot open')\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(
@@ -100,7 +100,7 @@ def test_errors_and_warnings_are_collected_separately(rtx: Flavour) -> None:
             again.log(severity.ERROR, "e")
             again.log(severity.INFO, "i")
         logger.log(severity.INTERNAL_ERROR, "f")
-    assert again is logger  # TensorRT keeps the first that it is given
+    assert again is logger  # TensorRT keeps the first logger
     assert (outer.warnings, outer.errors) == (["w"], ["f"])
     assert (inner.warnings, inner.errors) == ([], ["e"])
     assert inner.reason("none") == "e"

@@ -1,4 +1,4 @@
-"""Kernels that TensorRT-RTX compiled, from one process to the next: found again, and trusted only if ours."""
+"""The cache of kernels that TensorRT-RTX compiles: reused, and trusted only if this user wrote it."""
 
 import os
 from dataclasses import replace
@@ -20,13 +20,13 @@ RTX = record("tensorrt-rtx")
 
 @pytest.fixture(autouse=True)
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where they are kept; not made yet."""
+    """The cache directory; it does not exist yet."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "granet-deploy" / "rtx-kernels"
 
 
 class Run:
-    """A process, as far as the kernels are concerned."""
+    """A process that runs an engine with the cache."""
 
     def __init__(self, folder: Path, compiled: bytes = b"kernels of this GPU", frames: int = 2) -> None:
         session = Opened(folder, made=RTX)
@@ -69,7 +69,7 @@ def test_a_damaged_file_is_reported_in_one_line_and_replaced(
     path = the_file(kept)
     whole = path.read_bytes()
     path.write_bytes({"flipped": whole[:-1] + b"?", "cut short": whole[:-5], "empty": b""}[harm])
-    assert Run(tmp_path).read == []  # it never reaches TensorRT
+    assert Run(tmp_path).read == []  # never passed to TensorRT
     line = one_line(capsys)
     assert "damaged" in line and str(path) in line
     assert path.read_bytes() == whole
@@ -118,7 +118,7 @@ def test_without_a_writable_cache_it_runs_and_says_so_once(
 def test_a_run_that_never_ends_stores_kernels_too(
     kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A live run is killed, or its power is cut."""
+    """A live run may be killed or lose power."""
     monkeypatch.setattr(tensorrt_session, "SETTLED", 3)
     with Opened(tmp_path, made=RTX) as engine:
         for _ in range(2):

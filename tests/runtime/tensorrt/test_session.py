@@ -1,4 +1,4 @@
-"""The TensorRT engine without a GPU: the very pixels, what overlaps, graphs and profiles.
+"""The TensorRT engine without a GPU: exact pixels, overlap, graphs and profiles.
 
 Behind it a CUDA in which everything happens as late as it may (or in a random order), and a TensorRT whose
 network is ``255 - x``; both check what is done to them.
@@ -21,7 +21,7 @@ from tests.runtime.tensorrt.engine_files import record
 from tests.runtime.tensorrt.opened_engine import DYNAMIC, FLAVOURS, WIDE, Opened, noise
 
 SLOTS = 3
-"""Frames in flight: one is copied in, one computed and one copied out."""
+"""Frames in flight: one is uploaded, one computed and one downloaded."""
 
 Open = Callable[..., Opened]
 
@@ -150,7 +150,7 @@ class TestOverlap:
 
     @pytest.mark.parametrize("flavour", FLAVOURS)
     def test_ten_thousand_frames_leave_nothing_behind(self, opened: Open, flavour: str) -> None:
-        """Neither on the device nor in Python; sizes change every 500 frames."""
+        """No leak on the device or in Python; the size changes every 500 frames."""
         made = record(flavour, meta=DYNAMIC, profiles=(WIDE,))
         session = opened(made=made)
         with session as engine:
@@ -174,7 +174,7 @@ class TestOverlap:
 
 class TestGraphs:
     def test_the_network_is_enqueued_twice_and_launched_from_then_on(self, opened: Open) -> None:
-        """Once as it is, once to be captured; one graph serves all slots."""
+        """First directly, then captured; one graph serves all slots."""
         session = opened()
         with session as engine:
             for index in range(10):

@@ -1,4 +1,4 @@
-"""An engine is executable code: what does not match its record and this machine never reaches TensorRT."""
+"""An engine is executable code: TensorRT gets it only if it matches its record and this machine."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,7 +18,7 @@ from tests.runtime.tensorrt.fake_tensorrt import FakeTensorRt
 
 
 class Untouched(FakeTensorRt):
-    """A TensorRT that nothing may reach."""
+    """A TensorRT that must not be called."""
 
     def open(self, path: Path, **cuda: Any) -> None:
         with TensorRtEngine(
@@ -28,7 +28,7 @@ class Untouched(FakeTensorRt):
 
 
 def refused(path: Path, made: EngineRecord, flavour: str = "tensorrt", **cuda: Any) -> str:
-    """What the user is told; TensorRT must have been given nothing, and CUDA let go of."""
+    """The user's message; TensorRT must not have been called, and CUDA must be released."""
     fake = Untouched(made, flavour)  # type: ignore[arg-type]
     with pytest.raises(UserError) as caught:
         fake.open(path, **cuda)
@@ -70,7 +70,7 @@ def test_a_record_without_its_engine(tmp_path: Path) -> None:
 
 
 def test_the_bytes_that_were_checked_are_the_ones_that_are_loaded(tmp_path: Path) -> None:
-    """Not the file again: it could have been replaced meanwhile."""
+    """The file is not read again, because it could have been replaced meanwhile."""
     trusted = read_trusted(engine_file(tmp_path, record()))
     trusted.path.write_bytes(b"something else")
     assert trusted.plan == PLAN

@@ -1,8 +1,8 @@
-"""What a quantised model computes on any machine: ONNX Runtime with every optimisation off.
+"""Simulates a quantised model on any machine, in ONNX Runtime without optimisations.
 
-Then QuantizeLinear and DequantizeLinear are computed as they are written, in floating point. With
-optimisations, integer kernels take their place, and those of a CPU without VNNI saturate 16-bit
-sums: the numbers would be this machine's and not the target's.
+Without them QuantizeLinear and DequantizeLinear are computed as written, in floating point. With them
+integer kernels take their place, and on a CPU without VNNI those saturate 16-bit sums: the results would
+be those of this machine, not of the target.
 """
 
 from collections.abc import Sequence
@@ -19,18 +19,18 @@ from runtime.engines.onnxruntime_session import ORT_ERRORS
 from runtime.media.frame import Colour, Pixels
 
 Levels = NDArray[np.float32]
-"""A picture in grey levels, float32 H x W x 3, RGB, clamped to [0, 255] but not rounded."""
+"""A picture in grey levels: float32 H x W x 3, RGB, clamped to [0, 255] but not rounded."""
 
 
 class Simulation:
-    """A model of ours in memory, run picture by picture.
+    """Runs an exported model in memory, picture by picture.
 
-    Its result is taken before it is rounded: rounding adds a noise of its own, beside which that of one
-    layer could not be measured, and noises before it add up.
+    Results are taken before rounding: rounding noise would hide the noise of a single layer, and only noise
+    before rounding adds up.
     """
 
     def __init__(self, model: ModelProto, metadata: ModelMetadata) -> None:
-        """``model`` is not modified; ``metadata`` says its layout and colour order.
+        """Loads ``model``, which is not modified; ``metadata`` gives its layout and colour order.
 
         Raises:
             UserError: if ONNX Runtime cannot load it.
@@ -48,7 +48,7 @@ class Simulation:
         self._colour: Colour = metadata.colour
 
     def run(self, picture: Pixels) -> Levels:
-        """The rain-free picture.
+        """Computes the rain-free picture.
 
         Args:
             picture: uint8 H x W x 3, RGB, of a size that the model computes on.
@@ -62,17 +62,19 @@ class Simulation:
         (image,) = _run(self._session, np.ascontiguousarray(source))
         levels = image[0].astype(np.float32).transpose(1, 2, 0) * np.float32(self._scale)
         if not np.isfinite(levels).all():
-            raise UserError("the model gives NaN or infinity: a layer overflows in this precision")
+            raise UserError(
+                "the model returns NaN or infinity, because a layer overflows: choose another precision"
+            )
         return np.ascontiguousarray(levels.clip(0, 255))
 
 
 def to_pixels(levels: Levels) -> Pixels:
-    """Rounded half to even, as the graph does it; uint8 H x W x 3."""
+    """Rounds half to even, as the graph does; returns uint8 H x W x 3."""
     return np.asarray(np.rint(levels), np.uint8)
 
 
 def run_outputs(model: ModelProto, names: Sequence[str], picture: Pixels) -> list[NDArray[Any]]:
-    """Values of the outputs ``names`` for one picture, uint8 H x W x 3; its colours do not matter."""
+    """Computes the outputs ``names`` for one picture, uint8 H x W x 3, in any colour order."""
     session = _session(model)
     source = picture[None]
     if session.get_inputs()[0].type != "tensor(uint8)":
@@ -81,21 +83,21 @@ def run_outputs(model: ModelProto, names: Sequence[str], picture: Pixels) -> lis
 
 
 def _before_rounding(model: ModelProto, output: str) -> str:
-    """The tensor in grey levels, N x 3 x H x W, RGB, that becomes the frames ``output``."""
+    """Name of the tensor that is rounded to the frames ``output``: grey levels, N x 3 x H x W, RGB."""
     producers = {name: node for node in model.graph.node for name in node.output}
     while output in producers:
         node = producers[output]
         output = node.input[0]
         if node.op_type == "Round":
             return output
-    raise UserError("the graph does not round its frames as granet-export does: export the model again")
+    raise UserError("the graph does not round its frames like granet-export: export the model again")
 
 
 def _session(model: ModelProto) -> Any:
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # it runs for minutes
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # runs take minutes
     try:
         return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except ORT_ERRORS as error:

@@ -1,4 +1,4 @@
-"""The float32 model that ranges are measured on and quantised models are made of."""
+"""Loads the float32 model for calibration and quantisation."""
 
 from pathlib import Path
 
@@ -29,11 +29,11 @@ def load_float32(model: Model) -> onnx.ModelProto:
     path, precision = model.path, model.metadata.precision
     proto = _parsed(model.content, path)
     if precision in ("int8", "fp8") or is_quantised(proto):
-        raise UserError(f"{path}: is quantised already: give the float32 model that it was made of")
+        raise UserError(f"{path}: is already quantised: use the float32 model that it was made from")
     if precision != "fp32":
         raise UserError(
-            f"{path}: computes in {precision}: give the float32 model "
-            "(granet-export onnx without --fp16); quantize makes float16 where the target wants it"
+            f"{path}: computes in {precision}: use the float32 model "
+            "(granet-export onnx without --fp16); quantize adds float16 if the target needs it"
         )
     return proto
 
@@ -42,4 +42,4 @@ def _parsed(content: bytes, path: Path) -> onnx.ModelProto:
     try:
         return onnx.load_from_string(content)
     except DecodeError as error:
-        raise UserError(f"{path}: not an ONNX file, or a damaged one ({error}): export it again") from error
+        raise UserError(f"{path}: not an ONNX file, or damaged ({error}): export it again") from error

@@ -1,4 +1,4 @@
-"""What ``granet-export quantize`` and ``sensitivity`` share: inputs checked, layers measured and searched."""
+"""The steps that ``granet-export quantize`` and ``sensitivity`` share: check, measure, search, judge."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -31,18 +31,18 @@ PICTURES = 8
 """Pictures that the drop is measured on, unless the user says another number."""
 
 BUDGETS_DB = {"int8": 0.1, "fp8": 0.1, "fp16": 0.01}
-"""Drop in PSNR that is allowed in the mean unless the user says another."""
+"""Precision -> default limit of the mean drop in PSNR, in dB."""
 
 FP16_LEAST_DB = 60.0
-"""PSNR to float32 that float16 has on every picture, unless the user says a budget."""
+"""Least PSNR of float16 to float32 on every picture, in dB, unless the user sets a budget."""
 
 STEP = 2
-"""Layers that are kept in addition when the whole model misses what the search promised."""
+"""Number of further layers to keep if the complete model misses the budget that the search predicted."""
 
 
 @dataclass(frozen=True)
 class Judging:
-    """How a model is quantised, and what it is judged on.
+    """How to quantise a model, and how to judge the result.
 
     Attributes:
         target: what runs the file.
@@ -63,7 +63,7 @@ class Judging:
 
 @dataclass
 class Subject:
-    """A model that is to be quantised, with its pictures.
+    """A model to quantise, with its pictures.
 
     Attributes:
         model: in float32.
@@ -88,7 +88,7 @@ class Subject:
 
     @property
     def spared(self) -> set[str]:
-        """Layers that are not worth quantising."""
+        """Layers that are too small to be worth quantising."""
         return too_small(self.counts)
 
     @property
@@ -97,7 +97,7 @@ class Subject:
         return "" if self.table is None else self.table.sha256
 
     def simulation(self, model: onnx.ModelProto) -> Simulation:
-        """``model`` as the target computes it."""
+        """A simulation of ``model`` as the target computes it."""
         return Simulation(model, self.metadata)
 
 
@@ -145,7 +145,7 @@ def open_subject(model: Model, table: Table | None, judging: Judging, progress: 
 
 
 def measured(subject: Subject, record_path: Path | None, progress: Progress) -> Sensitivity:
-    """The sensitivity of all layers; what ``record_path`` has of it already is not measured again."""
+    """Measures the sensitivity of all layers that ``record_path`` does not contain yet."""
     quantiser, judge = subject.quantiser, subject.judge
     key = sensitivity_key(quantiser, judge, subject.model.sha256, subject.table_sha256)
     if record_path is not None and record_path.exists():
@@ -167,10 +167,10 @@ def measured(subject: Subject, record_path: Path | None, progress: Progress) -> 
 def search(
     subject: Subject, record: Sensitivity, always: Collection[str], budget_db: float, progress: Progress
 ) -> frozenset[str]:
-    """The layers to keep so that the expected drop is within the budget.
+    """Finds the layers to keep so that the expected drop is within the budget.
 
     Raises:
-        UserError: if not even the model with all layers kept is.
+        UserError: if even the model with all layers kept misses the budget.
     """
     layers = len(subject.quantiser.layers)
     runs, most = 0, 2 + layers.bit_length()
@@ -184,17 +184,17 @@ def search(
 
     kept = fewest_kept(record.order, frozenset(always), within)
     if kept is None:
-        raise UserError("the search found no set of layers that meets the budget: the model itself misses it")
+        raise UserError("no set of layers meets the budget, not even all of them: raise the budget")
     return kept
 
 
 @dataclass(frozen=True)
 class Result:
-    """A quantised model that was judged.
+    """A quantised model and its quality.
 
     Attributes:
-        model: as the target runs it.
-        kept: layers that are not quantised, in the order of the network.
+        model: the model as the target runs it.
+        kept: layers that are not quantised, in network order.
         kept_share: their share of the convolutions' arithmetic.
         report: what it costs.
         searched: whether layers had to be chosen by their sensitivity.
@@ -207,7 +207,7 @@ class Result:
     searched: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """Without the model."""
+        """The result as JSON values, without the model."""
         return {
             "kept": list(self.kept),
             "arithmetic_kept": round(self.kept_share, 4),
@@ -216,7 +216,10 @@ class Result:
 
 
 def judged(subject: Subject, kept: Collection[str], budget_db: float | None, progress: Progress) -> Result:
-    """Makes the model that keeps ``kept`` and measures what it costs; no budget is that of the precision."""
+    """Makes the model that keeps ``kept`` and measures its quality.
+
+    ``budget_db`` of ``None`` is the default of the precision, see :data:`BUDGETS_DB`.
+    """
     quantiser, judge = subject.quantiser, subject.judge
     least = FP16_LEAST_DB if budget_db is None and quantiser.precision == "fp16" else 0.0
     budget_db = BUDGETS_DB[quantiser.precision] if budget_db is None else budget_db
@@ -233,7 +236,7 @@ def meet_budget(
     record_path: Path | None,
     progress: Progress,
 ) -> Result:
-    """The quantised model that keeps as few layers as the budget allows; ``None`` is that of the precision.
+    """Makes the quantised model that keeps as few layers as the budget allows.
 
     First with what is always kept and the layers that are not worth it; if that misses, with what the search
     says, and then with a few more while the whole model, rounded and by both metrics, still misses.

@@ -1,4 +1,4 @@
-"""What a benchmark found."""
+"""The report of a benchmark."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,22 +10,23 @@ from runtime.telemetry.summary import Percentiles
 
 @dataclass(frozen=True)
 class BenchResult:
-    """One engine.
+    """The result of one engine.
 
     Attributes:
-        model: file name.
-        backend: that ran it.
-        device: that it ran on.
-        description: all of that and the versions, in one line.
-        fitting: how the frames were brought to the graph, see :class:`FittingPlan`.
-        ms: wall time of a frame, milliseconds.
-        cpu_ms: processor time of a frame over all threads, core-milliseconds; the mean.
-        fps: frames a second, of the total time.
-        wall_ratio: wall time over the first engine's; the median over the rounds.
-        cpu_ratio: processor time over the first engine's, in all.
-        peak_bytes: most memory resident, of a process with that engine alone; host memory, and
-            ``None`` where the system does not tell (Windows).
-        baseline_bytes: of that, Python, numpy, OpenCV and a frame, before the backend is loaded.
+        model: file name of the model.
+        backend: the backend that ran it.
+        device: the device that it ran on.
+        description: the engine's description with versions, in one line.
+        fitting: how the frames were fitted to the graph, see :class:`FittingPlan`.
+        ms: wall time per frame, in milliseconds.
+        cpu_ms: mean CPU time per frame over all threads, in core-milliseconds.
+        fps: frames per second, over the total time.
+        wall_ratio: wall time relative to the first engine; the median over the rounds.
+        cpu_ratio: total CPU time relative to the first engine.
+        peak_bytes: peak resident host memory of a process with only this engine; ``None`` if the system
+            does not report it (Windows).
+        baseline_bytes: the part of it that Python, numpy, OpenCV and a frame use before the backend is
+            loaded; ``None`` likewise.
     """
 
     model: str
@@ -44,14 +45,14 @@ class BenchResult:
 
 @dataclass(frozen=True)
 class BenchReport:
-    """All engines of a run.
+    """The results of all engines of a run.
 
     Attributes:
-        machine: where.
+        machine: the machine.
         size: (height, width) of the frames, in pixels.
-        frames: timed, of each engine.
-        warm_up: frames of each engine before those.
-        results: in the order asked for; ratios are to the first.
+        frames: timed frames per engine.
+        warm_up: untimed frames per engine before those.
+        results: one per engine, in the requested order; ratios are to the first.
     """
 
     machine: Machine

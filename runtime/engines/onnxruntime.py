@@ -1,4 +1,4 @@
-"""ONNX Runtime, on the CPU or on an NVIDIA GPU; there with CUDA, or with TensorRT as ONNX Runtime has it."""
+"""ONNX Runtime on the CPU, or on an NVIDIA GPU with its CUDA or TensorRT execution provider."""
 
 from pathlib import Path
 
@@ -21,13 +21,13 @@ class OnnxRuntimeEngine(GraphEngine):
 
         Args:
             path: the ONNX file.
-            device: where.
-            tensorrt: use ONNX Runtime's TensorRT provider; ``auto`` is CUDA then, and ``cpu`` an error.
-                It builds its engine while it loads, which takes minutes, and keeps none.
+            device: the device to run on.
+            tensorrt: use ONNX Runtime's TensorRT provider. Then ``auto`` means CUDA, and ``cpu`` is an
+                error. The provider builds its engine on every load, which takes minutes.
 
         Raises:
-            UserError: if the file is not a model of ours, or CUDA or TensorRT were asked for and are not
-                to be had.
+            UserError: if the file was not made by granet-export, or if CUDA or TensorRT was requested
+                and is not available.
         """
         self._session, self._model, device = open_session(path, device, tensorrt=tensorrt)
         source = self._session.get_inputs()[0]
@@ -47,8 +47,8 @@ class OnnxRuntimeEngine(GraphEngine):
             outputs = self._session.run(self._model.outputs(want_mask), inputs)
         except ORT_ERRORS as error:
             raise self._model.failure(f"ONNX Runtime on a batch of {batch.shape}", error) from error
-        # A copy: the output lies in the session's arena, and a frame that a queue holds on to there
-        # splits it (lite at 1080p peaks at 2.1 GiB then, at 1.6 GiB so).
+        # Copy: the output lies in the session's arena, and a frame that a queue keeps there fragments
+        # it (lite at 1080p peaks at 2.1 GiB without the copy, at 1.6 GiB with it).
         return tuple(self._model.to_frames(output.copy(), batch) for output in outputs)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The calibration table: whole, the same bytes again, and for one model only."""
+"""The calibration table: atomic, reproducible, and valid for only one model."""
 
 import hashlib
 import json
@@ -95,7 +95,7 @@ def changed(**changes: Any) -> str:
         (changed(ranges={"a": [-1, "2"]}), "(ranges[...][1]: expected a finite number, got a string)"),
         (changed(ranges={"a": [1]}), "(ranges[...]: expected a list of length 2)"),
         (changed(ranges=[1]), "(ranges: expected a JSON object, got a list)"),
-        (changed(extremes={"b": [-1, 2]}), "(ranges and extremes are of different tensors)"),
+        (changed(extremes={"b": [-1, 2]}), "(ranges and extremes have different tensors)"),
     ],
 )
 def test_a_corrupt_table_is_one_line_that_says_what_to_do(text: str, says: str, tmp_path: Path) -> None:

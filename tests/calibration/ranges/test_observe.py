@@ -1,4 +1,4 @@
-"""What is observed must be what every tensor does: held against a run that gives all of them out."""
+"""Observations must match all tensors, compared with a run that outputs each of them."""
 
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ def test_every_float_tensor_has_its_exact_extremes(tmp_path: Path) -> None:
     for name, found in seen.items():
         values = [each[name] for each in everything]
         extremes = min(v.min() for v in values), max(v.max() for v in values)
-        # Two ways to add up a convolution differ in the last bit; what only moves or scales does not.
+        # Two summation orders of a convolution differ in the last bit; moving or scaling values does not.
         tolerance = 1e-6 if name in ("conv", "relu", "pooled", "flat", "wide") else 0.0
         assert (found.low, found.high) == pytest.approx(extremes, rel=tolerance, abs=0), name
 
@@ -127,10 +127,10 @@ def text(path: Path) -> Path:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (quantised, "is quantised already"),
-        (lambda path: small_file(path, precision="int8"), "is quantised already"),
+        (quantised, "is already quantised"),
+        (lambda path: small_file(path, precision="int8"), "is already quantised"),
         (lambda path: small_file(path, precision="fp16"), "computes in fp16"),
-        (foreign, "not one that granet-export made"),
+        (foreign, "was not made by granet-export"),
         (changed_later, "was changed after"),
         (text, "not an ONNX file"),
         (lambda path: path, "No such file"),
@@ -167,11 +167,11 @@ def test_too_little_memory_says_what_helps(
 
     observer = Observer(read_model(small_file(tmp_path / "m.onnx")))
     monkeypatch.setattr(observer, "_session", Starved())
-    with pytest.raises(UserError, match=r"photo\.png: not enough memory .* 64x48: give a smaller --size"):
+    with pytest.raises(UserError, match=r"photo\.png: not enough memory .* 64x48: choose a smaller --size"):
         observer.add(noise(48, 64), "photo.png")
 
 
-def test_the_model_is_left_as_it_is() -> None:
+def test_the_model_is_not_modified() -> None:
     model = small_model()
     before = model.SerializeToString()
     build_probe(model)

@@ -110,7 +110,7 @@ def test_of_a_data_set_the_rainy_halves_are_taken(here: Path, capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
-        (["data/any.onnx", "--images", "data/few"], 1, "5 pictures, and 128 at least are needed"),
+        (["data/any.onnx", "--images", "data/few"], 1, "5 pictures, but at least 128 are needed"),
         (["data/any.onnx", "--images", "data/dry"], 1, "of 128 pictures look dry"),
         (["data/any.onnx", "--video", "data/short.mkv"], 1, "4 pictures, and 128"),
         (["data/any.onnx", "--images", "data/broken", "--force"], 1, "p1.png"),
@@ -118,10 +118,10 @@ def test_of_a_data_set_the_rainy_halves_are_taken(here: Path, capsys: pytest.Cap
         (["data/any.onnx", "--video", "data/any.onnx"], 1, "no video"),
         (["data/any.onnx", "--data", "rain9000:data"], 1, "no data set"),
         (["data/any.onnx", "--synthesise", "data/none"], 1, "no such directory"),
-        (["data/int8.onnx", "--images", "data/few"], 1, "is quantised already"),
+        (["data/int8.onnx", "--images", "data/few"], 1, "is already quantised"),
         (["data/few/p1.png", "--images", "data/few"], 1, "not an ONNX file"),
         (["data/none.onnx", "--images", "data/few"], 1, "none.onnx"),
-        (["data/static.onnx", "--images", "data/few", "--size", "64x64"], 1, "computes on 48x32 only"),
+        (["data/static.onnx", "--images", "data/few", "--size", "64x64"], 1, "takes only 48x32"),
         (["data/any.onnx", "--images", "data/few", "--size", "8x8", "--force"], 1, "too small"),
         (["data/any.onnx", "--images", "data/few", "-o", "no/such.json"], 1, "no directory"),
         (["data/any.onnx", "--images", "data/few", "-o", "data/any.onnx", "--overwrite"], 1, "is the input"),

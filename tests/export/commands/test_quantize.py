@@ -125,11 +125,11 @@ def test_bad_input_ends_with_one_line(
     cases = {
         (other, "--table", table): "is not the model of this calibration table",
         (lite, "--table", corrupt): "the calibration table is damaged (it is not JSON)",
-        (lite,): "--table is missing: make one with granet-export calibrate",
-        (half, "--table", table): "computes in fp16: give the float32 model",
-        (tmp_path / "old.onnx", "--table", old_table): "has opset 18, and quantisation needs 19 or newer",
+        (lite,): "--table is missing: make a table: granet-export calibrate",
+        (half, "--table", table): "computes in fp16: use the float32 model",
+        (tmp_path / "old.onnx", "--table", old_table): "has opset 18, but quantisation needs 19 or newer",
         (lite, "--table", incomplete): "no range for cat_2",
-        (lite, "--table", table, "--keep", "coarse.nothing"): "--keep coarse.nothing: there is no such layer",
+        (lite, "--table", table, "--keep", "coarse.nothing"): "--keep coarse.nothing: unknown layer",
         (lite, "--table", table, "--images", tmp_path / "none"): "none",
         (corrupt, "--table", table): "not an ONNX file",
         (lite, "--table", table, "--sensitivity", corrupt): "not a sensitivity file",
@@ -156,4 +156,4 @@ def test_a_model_that_is_quantised_already_is_refused(
     assert ended(capsys, lite, "--table", table, "-o", first, "--budget-db", "3", "--count", "1")[0] == 0
     status, _, err = ended(capsys, first, "--table", table, "-o", tmp_path / "second.onnx")
     assert status == 1
-    assert "is quantised already: give the float32 model" in error(err)
+    assert "is already quantised: use the float32 model" in error(err)

@@ -70,7 +70,7 @@ def with_unpool(model: Path) -> None:
 MISTAKES: dict[str, tuple[list[str], int, str]] = {
     "no such file": (["none.onnx"], 1, "none.onnx: cannot be read"),
     "not a model": (["words.onnx"], 1, "words.onnx: not an ONNX file"),
-    "not ours": (["foreign.onnx"], 1, "not one that granet-export made"),
+    "not ours": (["foreign.onnx"], 1, "was not made by granet-export"),
     "no checkpoint": (["--ckpt", "none.pt"], 1, "none.pt"),
     "two sources": (["MODEL", "--ckpt", "CKPT"], 2, "built from one of them"),
     "two precisions": (["MODEL", "--fp16", "--int8"], 2, "--fp16 and --int8: "),
@@ -164,7 +164,7 @@ def test_where_no_tensorrt_is_installed(
     monkeypatch.setattr("runtime.tensorrt.flavour.find_spec", lambda name: None)
     status, _, err = ended(capsys, model, "--size", "48x32")
     assert status == 1
-    assert "no TensorRT is installed" in err and "pip install tensorrt-rtx" in err
+    assert "TensorRT is not installed" in err and "pip install tensorrt-rtx" in err
 
 
 def test_tensorrt_without_a_gpu_says_where_to_build(

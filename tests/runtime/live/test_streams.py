@@ -160,7 +160,7 @@ def test_one_streams_bad_frame_and_other_sizes_do_not_spoil_a_batch() -> None:
 
 
 class Stream(Source):
-    """A live stream of 30 frames; with ``gate``, those after the first come once that is set."""
+    """A live stream of 30 frames; with ``gate``, all but the first wait for it."""
 
     def __init__(self, health: Health, gate: threading.Event | None = None, fail: bool = False) -> None:
         base = Fraction(1, 90_000)
@@ -205,13 +205,13 @@ def test_a_slow_a_dead_and_a_broken_stream_hold_up_none(tmp_path: Path) -> None:
 
     shared = SharedEngine(FakeEngine())
     streams = Streams(config, shared, open_stream, say)
-    # Whoever asks before a camera has answered is told so.
+    # Before a camera responds, the page says so.
     assert [(health.name, health.snapshot().state) for health in streams.healths] == [
         (name, "connecting") for name in names
     ]
     streams.run()
     shared.close()
-    # When the good one had ended, the slow one was in the middle and the dead one at its start.
+    # When the healthy one ended, the slow one was halfway and the dead one at its start.
     assert states[:3] == ["ended", "live", "connecting"]
     assert any(line.startswith("slow") and "frames in" in line for line in said)
     assert list(streams.failed) == ["broken"] and any(line == "broken: fake: broke" for line in said)

@@ -1,4 +1,4 @@
-"""streams.toml: what it may say, and one line for each mistake that says where it is."""
+"""streams.toml: its settings, and one line with the position for each mistake."""
 
 from pathlib import Path
 
@@ -94,7 +94,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         read_streams_config(tmp_path / "none.toml")
 
 
-def test_what_is_left_out_has_the_defaults_of_the_command(tmp_path: Path) -> None:
+def test_omitted_settings_have_the_defaults_of_the_command(tmp_path: Path) -> None:
     config = read(tmp_path, STREAM)
     assert config == StreamsConfig((StreamConfig("a", input="x", output=("y.mkv",)),))
     assert (config.model, config.device, config.backend, config.metrics) == ("", "auto", "auto", "")

@@ -243,7 +243,7 @@ def test_an_ended_page_leaves_no_thread_and_frees_its_port() -> None:
 
 
 def test_a_taken_port_is_one_line_and_a_public_page_is_told(page: Page) -> None:
-    with pytest.raises(UserError, match=f"127.0.0.1:{page.port}: cannot listen there"):
+    with pytest.raises(UserError, match=f"127.0.0.1:{page.port}: cannot listen on this address"):
         PageSink(("127.0.0.1", page.port), page.health, print)
     said: list[str] = []
     public = PageSink(("0.0.0.0", 0), page.health, said.append)

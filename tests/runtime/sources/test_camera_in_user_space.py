@@ -73,9 +73,9 @@ def test_format_size_and_rate_are_what_was_asked_for(library: Path, device: Path
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        (("--camera-size", "640x480"), "gives 128x96, not 640x480; --list-cameras"),
-        (("--camera-format", "MJPG"), "gives YUYV, not MJPG; --list-cameras"),
-        (("--camera-rate", "60"), "gives 30 frames a second, not 60; --list-cameras"),
+        (("--camera-size", "640x480"), "delivers 128x96, not 640x480; --list-cameras"),
+        (("--camera-format", "MJPG"), "delivers YUYV, not MJPG; --list-cameras"),
+        (("--camera-rate", "60"), "delivers 30 frames per second, not 60; --list-cameras"),
     ],
 )
 def test_what_the_camera_cannot_do_is_one_line(

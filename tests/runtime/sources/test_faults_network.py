@@ -105,7 +105,7 @@ def test_a_camera_that_is_not_there_yet_is_waited_for_and_that_is_said(mode: str
         thread.join()
         with Watcher(source) as watcher:
             watcher.wait_for_frames()
-    assert "trying again until it answers" in said[0] and "***@127.0.0.1" in said[0]
+    assert "retrying until it responds" in said[0] and "***@127.0.0.1" in said[0]
     assert PASSWORD not in "".join(said)
 
 

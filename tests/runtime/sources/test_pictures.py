@@ -77,7 +77,7 @@ def test_sixteen_bits_are_rounded_to_eight_and_that_is_said(tmp_path: Path) -> N
     pixels = np.repeat(np.repeat(values[None, :, None], 3, 2), 16, 0)
     picture, said = read_one(write_picture(tmp_path / "deep.png", pixels))
     assert picture.pixels[0, :, 0].tolist() == [0, 0, 1, 1, 128, 255]
-    assert len(said) == 1 and "16 bits" in said[0]
+    assert len(said) == 1 and "16-bit" in said[0]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

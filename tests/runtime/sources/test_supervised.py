@@ -55,7 +55,7 @@ def test_a_camera_that_is_unplugged_comes_back() -> None:
     def open_once() -> Source:
         camera = next(attempts)
         if camera is None:
-            fail("camera 0: is not there")
+            fail("camera 0: is not connected")
         assert camera is not None
         return camera
 
@@ -65,7 +65,7 @@ def test_a_camera_that_is_unplugged_comes_back() -> None:
         snapshot = watcher.source.health.snapshot()
     assert snapshot.events["reconnect"] == 3 and snapshot.transitions["reconnecting"] == 1
     assert all(a < b for a, b in pairwise(watcher.times()))
-    assert [line.split(":")[1].strip() for line in said[:3]] == ["live", "reconnecting", "is not there"]
+    assert [line.split(":")[1].strip() for line in said[:3]] == ["live", "reconnecting", "is not connected"]
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -106,7 +106,7 @@ def test_opening_that_hangs_is_left() -> None:
     with Watcher(SupervisedSource("camera 0", open_once, impatient(said, open_within=0.1))) as watcher:
         watcher.wait_for_frames()
         release.set()
-    assert "cannot be opened within" in said[0]
+    assert "did not open within" in said[0]
 
 
 class Noted(Backoff):
@@ -142,7 +142,7 @@ def test_no_attempt_is_made_before_its_time() -> None:
 
     def open_once() -> Source:
         attempts.append(0)
-        raise UserError("camera 0: is not there")
+        raise UserError("camera 0: is not connected")
 
     def look() -> None:
         looks.append(0)
@@ -168,7 +168,7 @@ def test_who_waits_for_the_first_frame_is_seen_to_be_alive() -> None:
 
     def open_once() -> Source:
         if len(beats) < 3:
-            fail("camera 0: is not there")
+            fail("camera 0: is not connected")
         return next(cameras)
 
     source = SupervisedSource("camera 0", open_once, impatient(waiting=lambda: beats.append(0)))
@@ -200,7 +200,7 @@ def test_it_is_given_up_after_as_long_as_was_asked_for() -> None:
 
 def test_settings_that_can_never_be_right_are_an_error_at_once() -> None:
     def open_once() -> Source:
-        raise WrongSettingsError("camera 0: gives 640x480, not 1280x720")
+        raise WrongSettingsError("camera 0: delivers 640x480, not 1280x720")
 
     with pytest.raises(WrongSettingsError, match="640x480"):
         SupervisedSource("camera 0", open_once, impatient())
@@ -209,7 +209,7 @@ def test_settings_that_can_never_be_right_are_an_error_at_once() -> None:
 def test_the_wait_for_a_first_frame_can_be_cancelled() -> None:
     cancelled = threading.Event()
     threading.Timer(0.2, cancelled.set).start()
-    with pytest.raises(UserError, match="was not waited for"):
+    with pytest.raises(UserError, match="cancelled while waiting"):
         SupervisedSource("camera 0", lambda: fail(), impatient(), cancelled=cancelled)  # type: ignore[arg-type,func-returns-value,return-value]
 
 

@@ -66,7 +66,7 @@ def test_devices_that_capture_nothing_are_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("number", "text", "for_ever"),
-    [(errno.ENOTTY, "is no camera", True), (errno.ENODEV, "does not answer: No such device", False)],
+    [(errno.ENOTTY, "is not a camera", True), (errno.ENODEV, "does not respond: No such device", False)],
 )
 def test_what_keeps_a_device_from_being_a_camera(
     tmp_path: Path, number: int, text: str, for_ever: bool
@@ -79,7 +79,7 @@ def test_what_keeps_a_device_from_being_a_camera(
     problem = v4l2.problem_of(tmp_path / "video0", fail)
     assert problem is not None and text in problem.text and problem.for_ever == for_ever
     problem = v4l2.problem_of(tmp_path / "video1")
-    assert problem == v4l2.Problem("is not there")
+    assert problem == v4l2.Problem("is not connected")
 
 
 def test_a_camera_that_cannot_be_asked_says_why(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_the_kernels_answer_is_asked_for_on_linux(monkeypatch: pytest.MonkeyPatc
     # A regular file is no camera: the real ioctl says so.
     (tmp_path / "video0").touch()
     (camera,) = list_cameras(tmp_path)
-    assert "does not answer" in camera.problem
+    assert "does not respond" in camera.problem
     monkeypatch.setattr(v4l2.sys, "platform", "darwin")
     with pytest.raises(Exception, match="on Linux only"):
         list_cameras(tmp_path)

@@ -135,7 +135,7 @@ def make_inputs(directory: Path) -> None:
         ("--camera 0 --camera-rate 0", 2, "frames per second"),
         ("--input in.mp4 --raw 4x4:bgr24@30 --no-window", 2, "--raw is for --input -"),
         ("--camera front", 2, "a number, from 0, or a device"),
-        ("--input in.mp4 --output out.xyz", 2, "unknown ending .xyz"),
+        ("--input in.mp4 --output out.xyz", 2, "unsupported file extension .xyz"),
         ("--input in.mp4 --output http://me:secret@host/out", 2, "http://***@host/out"),
         ("--input missing.mp4 --no-window", 1, "missing.mp4: no such file"),
         ("--input empty --no-window", 1, "no pictures"),

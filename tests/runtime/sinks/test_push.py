@@ -72,7 +72,7 @@ def test_a_server_gets_the_picture_and_gets_it_again_after_it_was_away(protocol:
 
     # Nobody is there yet: nothing is raised, frames are dropped and counted.
     send_until(lambda: said)
-    assert len(said) == 1 and said[0].endswith("trying again until the server is back")
+    assert len(said) == 1 and said[0].endswith("retrying until the server is back")
     assert health.snapshot().dropped["sink"] >= 1
     for _ in range(2):
         server = Server(url, count=12)
@@ -121,8 +121,8 @@ def test_a_server_that_takes_the_connection_and_says_nothing_stops_nobody_else(
             time.sleep(0.01)
             turns += 1
         sink.abort()
-    rest = "; trying again until the server is back" if live else ""
-    assert said[0].endswith(f"took nothing for 0.5 s{rest}")
+    rest = "; retrying until the server is back" if live else ""
+    assert said[0].endswith(f"no progress for 0.5 s{rest}")
     # This thread ran all the while that the other one waited.
     assert turns > 10
     # Nothing old is kept for a server that is not there yet.

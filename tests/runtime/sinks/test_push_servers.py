@@ -116,7 +116,7 @@ def test_a_server_records_the_picture_before_and_after_it_was_started_again(
                 send_until(grown, "a recording")
             finally:
                 process.terminate()
-        send_until(lambda number=number: sum("trying again" in line for line in said) > number, "the end")
+        send_until(lambda number=number: sum("retrying" in line for line in said) > number, "the end")
     sink.abort()
     assert sum("sending again" in line for line in said) >= 1
     files = sorted(recordings())

@@ -168,7 +168,7 @@ def test_after_a_short_second_outage_recording_goes_on_at_once(
     monkeypatch.setattr(recording, "free_bytes", lambda directory: 2**40)
     resource.setrlimit(resource.RLIMIT_FSIZE, tuple(full_disk))
     record(13)
-    assert "recording again" in said[-1] and len(said) == 2
+    assert "recording resumed" in said[-1] and len(said) == 2
     fill_the_disk()
     resource.setrlimit(resource.RLIMIT_FSIZE, tuple(full_disk))
     # One second is promised, and a quarter more if chance has it.
@@ -234,7 +234,7 @@ def test_a_recording_keeps_its_size_when_the_camera_does_not(tmp_path: Path) -> 
     assert after.size == (48, 64) and len(after.frames) == 3
     last = after.frames[2]
     assert last[:, 20:44].min() > 150 and last[:, :14].max() < 60 and last[:, 50:].max() < 60
-    assert said == [f"cam: frames are 32x48 after 64x48; {tmp_path}/out.mkv stays 64x48, with bars"]
+    assert said == [f"cam: size changed from 64x48 to 32x48; {tmp_path}/out.mkv stays 64x48, with bars"]
 
 
 def test_letterboxing_keeps_proportions_and_centres() -> None:

@@ -136,7 +136,7 @@ def test_a_sink_that_dies_ends_neither_the_run_nor_the_others(kind: type[Taker])
     together.finish()
     assert len(other.frames) == 20 and other.calls == ["start", "finish"]
     assert dying.calls == ["start", "abort"]
-    assert said == ["dying: pipe closed; other goes on"]
+    assert said == ["dying: pipe closed; still running: other"]
     assert health.snapshot().events["sink_fault"] == 1
     assert [str(error) for error in together.failed] == ["dying: pipe closed"]
 
@@ -158,7 +158,7 @@ def test_a_closed_window_leaves_the_recording_running() -> None:
         together.write(frame(index))
         wait_until(lambda index=index: len(other.frames) == index + 1)
     assert together.wants_more and len(window.frames) == 2 and window.calls == ["start", "finish"]
-    assert said == ["window was closed; other goes on"]
+    assert said == ["window was closed; still running: other"]
     together.finish()
 
 
@@ -181,7 +181,7 @@ def test_a_sink_that_hangs_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPa
     together.finish()
     assert hanging.frames == [] and not gate.is_set()
     assert other.calls == ["start", "finish"]
-    assert said == ["hanging: did not finish within 0.2 s and was left as it is"]
+    assert said == ["hanging: did not finish within 0.2 s and was abandoned"]
     gate.set()
 
 
@@ -239,7 +239,9 @@ def test_a_file_that_another_program_made_meanwhile_is_left_alone(tmp_path: Path
                 (tmp_path / name).write_bytes(b"precious")
 
         together = SeveralSinks([sink, Meanwhile("x")], live=False, health=frames.health, say=print)
-        with pytest.raises(UserError, match="made by another program meanwhile; ours is") as error:
+        with pytest.raises(
+            UserError, match="created by another program meanwhile; the output is kept as"
+        ) as error:
             Pipeline(frames, FakeEngine(), together).run()
     assert (tmp_path / name).read_bytes() == b"precious"
     assert Path(str(error.value).rpartition(" ")[2]).stat().st_size > 0

@@ -157,7 +157,7 @@ def test_what_is_not_carried_over_is_told(tmp_path: Path) -> None:
                 container.mux(stream.encode(frame))
         for stream in streams:
             container.mux(stream.encode(None))
-    assert convert(path, tmp_path / "out.mkv") == ["not carried over: 1 video stream"]
+    assert convert(path, tmp_path / "out.mkv") == ["not copied to the output: 1 video stream"]
 
 
 def test_sound_that_does_not_fit_is_an_error_not_a_silent_film(tmp_path: Path) -> None:
@@ -260,11 +260,11 @@ def test_pictures_become_a_video_and_their_rate_is_told(tmp_path: Path) -> None:
     for i in range(5):
         write_picture(tmp_path / "in" / f"{i}.png", numbered(i))
     said = convert(tmp_path / "in", tmp_path / "out.mp4")
-    assert any("25 frames a second" in line for line in said)
+    assert any("25 frames per second" in line for line in said)
     after = read_clip(tmp_path / "out.mp4")
     assert [number_of(frame) for frame in after.frames] == [0, 1, 2, 3, 4] and after.rate == 25
     write_picture(tmp_path / "in" / "9.png", numbered(0, 50, 60))
-    with pytest.raises(UserError, match=r"9\.png is 60x50 after 64x48"):
+    with pytest.raises(UserError, match=r"9\.png is 60x50, but the video is 64x48"):
         convert(tmp_path / "in", tmp_path / "other.mp4")
     assert not (tmp_path / "other.mp4").exists()
 
@@ -308,7 +308,9 @@ def test_a_file_that_another_program_made_meanwhile_is_not_replaced_and_ours_is_
         for frame in frames.frames("bgr"):
             sink.write(frame)
         target.write_bytes(b"precious")
-        with pytest.raises(UserError, match=r"was made by another program meanwhile; ours is .*part\.mp4"):
+        with pytest.raises(
+            UserError, match=r"was created by another program meanwhile; the output is kept as .*part\.mp4"
+        ):
             sink.finish()
         sink.abort()
     assert target.read_bytes() == b"precious"
@@ -327,7 +329,7 @@ import os, sys
 import numpy as np
 from fractions import Fraction
 from runtime.media.frame import Frame
-from runtime.sinks.video import VideoSink
+from runtime.sinks.video.sink import VideoSink
 from runtime.sources.base import StreamInfo
 
 info = StreamInfo("x", "video", rate=Fraction(25), time_base=Fraction(1, 25), size=(96, 128), matrix=1)

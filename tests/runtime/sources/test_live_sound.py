@@ -210,7 +210,7 @@ def test_sound_that_a_kind_of_file_cannot_hold_is_told_and_the_picture_recorded(
         sink = RecordingSink(str(path), source.info, said.append, overwrite=False, health=source.health)
         Pipeline(source, FakeEngine(), sink, limit=10).run()
     assert [line for line in said if "sound" in line] == [
-        f"{path}: this kind of file cannot hold the sound (pcm_mulaw), which is left out; write .mkv"
+        f"{path}: this format cannot hold the sound (pcm_mulaw), which is dropped; write .mkv"
     ]
     after = read_clip(path)
     assert len(after.frames) == 10 and after.sound == []

@@ -1,4 +1,4 @@
-"""Several sinks at once: what each gets, and what becomes of the others when one is slow or dies."""
+"""Several sinks at once: which frames each gets, and how the others fare when one is slow or fails."""
 
 import threading
 import time
@@ -25,7 +25,7 @@ PATIENCE = 20.0
 
 
 class Taker(Sink):
-    """Remembers what it was given; slow, hanging until a gate opens, failing or closed if asked to be."""
+    """Records its frames and calls; can be slow, hang until a gate opens, fail or be closed."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Taker(Sink):
         self.threads.add(threading.get_ident())
         time.sleep(self._seconds)
         if self._gate is not None:
-            assert self._gate.wait(PATIENCE), "it was waited for"
+            assert self._gate.wait(PATIENCE), "the sink hung"
         if len(self.frames) == self._fail_at:
             raise UserError(f"{self.name}: pipe closed")
         self.frames.append(frame)
@@ -69,7 +69,7 @@ class Window(Taker):
 
 
 class Shown(Taker):
-    """What is looked at; notes what the others were asked for before it."""
+    """A display that records the calls that the other sinks got before it."""
 
     shows = True
 
@@ -109,7 +109,7 @@ def test_a_slow_sink_of_a_live_run_holds_up_neither_the_run_nor_the_others(
     gate = threading.Event()
     slow, quick, window = Taker("slow", gate=gate), Taker("quick"), Window("window")
     together, health, _ = live(slow, quick, window)
-    # The slow one takes nothing at all until the others have everything: were it waited for, they had not.
+    # The slow sink accepts nothing until the others have all frames; if they waited for it, this would fail.
     for index in range(40):
         together.write(frame(index))
         wait_until(lambda index=index: len(quick.frames) == index + 1)
@@ -118,7 +118,7 @@ def test_a_slow_sink_of_a_live_run_holds_up_neither_the_run_nor_the_others(
     together.finish()
     assert [each.index for each in quick.frames] == list(range(40)) == [f.index for f in window.frames]
     assert window.threads == {threading.get_ident()} != quick.threads
-    # What the slow one missed is counted; what it got is in order, and the newest is among it.
+    # Frames that the slow sink missed are counted; those that it got are in order and include the newest.
     indices = [each.index for each in slow.frames]
     assert indices == sorted(set(indices)) and indices[-1] == 39
     assert len(indices) + health.snapshot().dropped["sink"] == 40
@@ -185,7 +185,7 @@ def test_a_sink_that_hangs_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPa
     gate.set()
 
 
-def test_what_was_never_started_is_released_too() -> None:
+def test_a_sink_that_was_never_started_is_released() -> None:
     sinks = [Taker("taker"), Window("window")]
     SeveralSinks(sinks, live=True, health=Health("cam"), say=print).abort()
     assert [sink.calls for sink in sinks] == [["abort"], ["abort"]]
@@ -259,8 +259,8 @@ def test_of_a_file_the_first_error_ends_all(tmp_path: Path) -> None:
     assert dying.calls == ["start", "abort"]
 
 
-def test_what_is_written_is_finished_before_a_picture_that_stays_on_the_screen() -> None:
-    """The window waits for a key: a file must not be unfinished for so long."""
+def test_files_are_finished_before_a_picture_that_stays_on_the_screen() -> None:
+    """The window waits for a key: the file must be finished before that."""
     first, last = Taker("first"), Taker("last")
     window = Shown("window", first, last)
     together = SeveralSinks([first, window, last], live=False, health=Health("a"), say=print)

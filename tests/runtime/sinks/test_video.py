@@ -37,7 +37,7 @@ TAGS = [(1, 1, 1, 1), (1, 2, 1, 1), (6, 1, 6, 6), (5, 2, 2, 2), (2, 0, 2, 2), (9
 
 
 def convert(source: Path, target: Path, colour: str = "bgr", *, compare: bool = False) -> list[str]:
-    """Runs ``source`` through an engine that changes nothing; gives what was said."""
+    """Runs ``source`` through an identity engine; returns the announcements."""
     said: list[str] = []
     with open_source(str(source), said.append) as frames:
         sink = open_sink(str(target), frames.info, said.append, window=False, overwrite=False, limit=None)
@@ -64,7 +64,7 @@ def test_timestamps_are_kept_exactly(tmp_path: Path, suffix: str, pts: list[int]
 
 @pytest.mark.parametrize("rate", [Fraction(25), RATE])
 def test_the_last_picture_is_shown_for_as_long_as_it_was(tmp_path: Path, rate: Fraction) -> None:
-    """Only the duration of its packet says so: no picture follows it."""
+    """Only the duration of its packet shows it: no picture follows."""
     source = make_clip(tmp_path / "in.mp4", count=8, rate=rate, last=3 * BASE.denominator)
     for suffix in (".mp4", ".mov", ".mkv", ".webm"):
         convert(source, tmp_path / f"out{suffix}")
@@ -77,7 +77,7 @@ def test_the_last_picture_is_shown_for_as_long_as_it_was(tmp_path: Path, rate: F
 
 
 def shown_for(path: Path) -> list[float]:
-    """Seconds of each picture, in the order in which they are shown."""
+    """Time of each picture in seconds, in presentation order."""
     with av.open(str(path)) as container:
         packets = [packet for packet in container.demux(video=0) if packet.size]
         packets.sort(key=lambda packet: packet.pts or 0)
@@ -127,7 +127,7 @@ def test_sound_is_copied_packet_by_packet(tmp_path: Path, codec: str, source: st
     assert before.sound and b"".join(after.sound) == b"".join(before.sound)
     if target != ".avi":
         assert after.sound == before.sound
-        # Matroska has no negative times: what starts before zero, an encoder's priming, moves all of it.
+        # Matroska has no negative timestamps: the encoder delay before zero shifts all packets.
         before_picture = np.array(before.sound_times) - float(before.times[0])
         assert np.allclose(np.array(after.sound_times) - float(after.times[0]), before_picture, atol=0.002)
 
@@ -139,12 +139,12 @@ def test_a_title_and_the_language_of_the_sound_are_kept(tmp_path: Path, suffix: 
     with av.open(str(tmp_path / f"out{suffix}")) as container:
         assert container.metadata["title"] == "Rain in May"
         assert container.streams.audio[0].metadata["language"] == "spa"
-        # What the input's container was is not what this one is.
+        # Metadata of the input's container format do not apply to the output.
         if suffix == ".mkv":
             assert not {"major_brand", "compatible_brands"} & {name.lower() for name in container.metadata}
 
 
-def test_what_is_not_carried_over_is_told(tmp_path: Path) -> None:
+def test_dropped_streams_are_announced(tmp_path: Path) -> None:
     path = tmp_path / "in.mkv"
     with av.open(str(path), "w") as container:
         streams = [container.add_stream("libx264", rate=25) for _ in range(2)]
@@ -212,7 +212,7 @@ def test_colours_stay_as_finely_sampled(tmp_path: Path, pix_fmt: str) -> None:
         assert np.abs(after.frames[0][40, 16:320:32, ::-1].astype(int) - BARS).max() <= 5
 
 
-def test_odd_sides_lose_nothing_and_are_told(tmp_path: Path) -> None:
+def test_odd_sides_lose_nothing_and_are_announced(tmp_path: Path) -> None:
     frames = [numbered(i, 49, 65) for i in range(3)]
     source = make_clip(tmp_path / "in.mkv", frames=frames, pix_fmt="yuv444p")
     odd = make_clip(tmp_path / "odd.mkv", frames=frames, codec="ffv1", options={})
@@ -254,7 +254,7 @@ def test_a_comparison_has_input_left_result_right_and_a_divider(tmp_path: Path) 
     assert after.frames[0][:20, :60].min() < 60
 
 
-def test_pictures_become_a_video_and_their_rate_is_told(tmp_path: Path) -> None:
+def test_pictures_become_a_video_and_its_rate_is_announced(tmp_path: Path) -> None:
     from tests.media import write_picture
 
     for i in range(5):
@@ -317,7 +317,7 @@ def test_a_file_that_another_program_made_meanwhile_is_not_replaced_and_ours_is_
     assert len(read_clip(tmp_path / ".out.part.mp4").frames) == 4
 
 
-def test_what_a_killed_run_left_is_not_overwritten(tmp_path: Path) -> None:
+def test_the_part_file_of_a_killed_run_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / ".out.part.mp4").write_bytes(b"a recording")
     convert(make_clip(tmp_path / "in.mp4", count=2), tmp_path / "out.mp4")
     assert (tmp_path / ".out.part.mp4").read_bytes() == b"a recording"
@@ -384,7 +384,7 @@ def test_the_conversion_is_that_of_swscale(matrix: int, colour_range: int) -> No
     YuvConverter(matrix, colour_range, "yuv444p", "rgb")(rgb, plane_views(frame))
     ours = np.stack(plane_views(frame), -1)
     exact = np.concatenate([rgb, np.ones_like(rgb[..., :1])], -1) @ yuv_matrix(matrix, colour_range).T
-    # OpenCV computes with ten bits behind the point.
+    # OpenCV computes with ten fractional bits.
     assert np.abs(ours - exact.clip(0, 255)).max() <= 0.8
     theirs = av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(
         format="yuv444p", dst_colorspace=matrix, dst_color_range=colour_range

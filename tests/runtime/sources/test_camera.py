@@ -18,7 +18,7 @@ from tests.runtime.sources.watching import Watcher, impatient, wait_for
 
 
 class FakeCapture:
-    """A camera of 5 frames that then is unplugged."""
+    """A camera that is unplugged after 5 frames."""
 
     opened = True
     frames = 5
@@ -83,13 +83,13 @@ def test_no_camera_is_one_line_and_opencv_is_silent(capfd: pytest.CaptureFixture
 
 
 class ObedientCapture(FakeCapture):
-    """Does what it is told, in the order in which it is told, if it can."""
+    """Applies supported settings and records the order of the requests."""
 
     frames = 10_000
     can = {  # noqa: RUF012 - a test changes it
         "size": (20, 30), "rate": 15.0, "format": "YUYV",
     }  # fmt: skip
-    told: list[int] = []  # noqa: RUF012
+    requested: list[int] = []  # noqa: RUF012
     unplugged = False
 
     def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
@@ -107,7 +107,7 @@ class ObedientCapture(FakeCapture):
         return float(cv2.VideoWriter.fourcc(*str(self.can["format"])))
 
     def set(self, prop: int, value: float) -> bool:
-        self.told.append(prop)
+        self.requested.append(prop)
         return True
 
 
@@ -116,14 +116,14 @@ def obedient(monkeypatch: pytest.MonkeyPatch) -> type[ObedientCapture]:
     monkeypatch.setattr(camera.cv2, "VideoCapture", ObedientCapture)
     monkeypatch.setattr(camera, "problem_of", lambda path: None)
     monkeypatch.setattr(capture, "PATIENCE", 0.05)
-    monkeypatch.setattr(ObedientCapture, "told", [])
+    monkeypatch.setattr(ObedientCapture, "requested", [])
     monkeypatch.setattr(ObedientCapture, "unplugged", False)
     return ObedientCapture
 
 
-def test_a_camera_is_asked_for_format_size_and_rate_in_that_order(obedient: type[ObedientCapture]) -> None:
+def test_format_size_and_rate_are_set_in_that_order(obedient: type[ObedientCapture]) -> None:
     CameraSource("/dev/video0", CameraOptions("YUYV", (20, 30), Fraction(15))).close()
-    assert obedient.told == [
+    assert obedient.requested == [
         cv2.CAP_PROP_FOURCC, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FPS,
     ]  # fmt: skip
 

@@ -61,7 +61,7 @@ def test_every_frame_comes_in_its_colours(pixel_format: str) -> None:
 
 
 class Dribble(io.RawIOBase):
-    """A pipe that gives a few bytes at a time."""
+    """A pipe that returns a few bytes at a time."""
 
     def __init__(self, data: bytes) -> None:
         self._data = io.BytesIO(data)

@@ -45,7 +45,7 @@ def test_every_frame_comes_with_its_time(tmp_path: Path) -> None:
     assert [frame.pts * frame.time_base for frame in frames] == [t * BASE for t in UNEVEN]  # type: ignore[operator]
 
 
-def test_what_is_known_beforehand(tmp_path: Path) -> None:
+def test_stream_info_is_known_before_the_frames(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "a.mp4", size=(40, 64), aspect=Fraction(4, 3), tags=(1, 2, 1, 1), sound="aac")
     with VideoSource(str(path), print) as source:
         info = source.info
@@ -69,8 +69,8 @@ def test_colours_are_decoded_as_the_tags_say(tmp_path: Path, tags: tuple[int, in
 def test_the_range_that_a_stream_states_decides_what_its_levels_mean(
     tmp_path: Path, colour_range: int
 ) -> None:
-    # FFV1 codes both ranges in the same pixel format, so that nothing but the tag tells them apart; H.264
-    # comes out of the decoder as yuvj420p, whose name is enough.
+    # FFV1 uses the same pixel format for both ranges, so that only the tag distinguishes them; the decoder
+    # returns full-range H.264 as yuvj420p, whose name already states the range.
     path = make_clip(
         tmp_path / "bars.mkv", frames=[colour_bars()] * 2, order="rgb24", tags=(1, colour_range, 2, 2),
         codec="ffv1", options={}, pix_fmt="yuv444p",
@@ -99,7 +99,7 @@ def test_frames_are_turned_upright(tmp_path: Path, rotation: int) -> None:
         assert source.info.size == frame.pixels.shape[:2]
         assert source.info.aspect == (Fraction(2) if rotation == 180 else Fraction(1, 2))
     assert isinstance(frame, DecodedFrame) and frame.native is None
-    # The bright corner was at the top left; the angle is counterclockwise.
+    # The bright corner was at the top left; angles are counterclockwise.
     height, width = frame.pixels.shape[:2]
     corner = {90: (height - 4, 4), 180: (height - 4, width - 4), -90: (4, width - 4)}[rotation]
     assert frame.pixels[corner].min() > 200
@@ -139,18 +139,18 @@ def test_more_than_eight_bits_are_announced(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "announced"),
     [
         ({"codec": "ffv1", "options": {}, "pix_fmt": "yuva420p"}, "transparency"),
         ({"options": {"preset": "ultrafast", "x264-params": "tff=1"}}, "interlaced"),
         ({}, ""),
     ],
 )
-def test_what_an_output_will_not_have_is_told(tmp_path: Path, settings: dict[str, Any], told: str) -> None:
+def test_lost_properties_are_announced(tmp_path: Path, settings: dict[str, Any], announced: str) -> None:
     said: list[str] = []
     with VideoSource(str(make_clip(tmp_path / "a.mkv", count=3, **settings)), said.append) as source:
         assert len(list(source.frames("bgr"))) == 3
-    assert [line for line in said if told in line] == said and len(said) == (1 if told else 0)
+    assert [line for line in said if announced in line] == said and len(said) == (1 if announced else 0)
 
 
 def test_the_picture_on_the_cover_of_a_song_is_no_video(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_the_picture_on_the_cover_of_a_song_is_no_video(tmp_path: Path) -> None:
     fields += [number.to_bytes(4, "big") for number in (64, 48, 24, 0, len(jpeg))]
     block = b"".join(fields) + jpeg
     data = path.read_bytes()
-    # After the stream's own block, of 4 + 34 bytes, which must not be the last one now.
+    # It follows the STREAMINFO block of 4 + 34 bytes, whose last-block flag must be cleared.
     picture = bytes([6]) + len(block).to_bytes(3, "big") + block
     path.write_bytes(data[:4] + bytes([data[4] & 0x7F]) + data[5:42] + picture + data[42:])
     with av.open(str(path)) as container:
@@ -202,7 +202,7 @@ def test_damage_is_an_error_that_says_where(tmp_path: Path) -> None:
     noise = [rng.integers(0, 256, (48, 64, 3), np.uint8) for _ in range(60)]
     path = make_clip(tmp_path / "a.mkv", frames=noise)
     data = bytearray(path.read_bytes())
-    # The demuxer loses its way here and says that the file ends: only its duration tells.
+    # The demuxer loses sync here and reports the end of the file: only the duration reveals it.
     data[len(data) // 3 : len(data) // 3 + 3000] = bytes(3000)
     path.write_bytes(data)
     with pytest.raises(UserError, match=r"damaged or truncated after frame \d+: 1\.\d s of 2\.0 s"):
@@ -238,7 +238,7 @@ def test_sound_only_is_an_error(tmp_path: Path) -> None:
     ("text", "message"),
     [("nothing.mp4", "no such file"), ("ftp://host/a.mp4", "ftp"), ("concat:a|b", "no such file")],
 )
-def test_what_cannot_be_opened_gets_one_line(text: str, message: str) -> None:
+def test_an_input_that_cannot_be_opened_gets_one_line(text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         open_source(text, print)
 
@@ -263,7 +263,7 @@ def test_credentials_are_masked() -> None:
     assert mask("rtsp://me:p@ss@cam:554/1?x=a") == "rtsp://***@cam:554/1?x=a"
     assert mask("http://host/a@b") == "http://host/a@b"
     assert mask("a http://host:80/a b@c") == "a http://host:80/a b@c"
-    # What is not quoted as it should be is a password all the same.
+    # A password that is not quoted correctly must stay hidden, too.
     for password in ("p@ss", "p/ss", "p?ss", "p#ss", "p ss", "1234/5", "@", "a@b/c?d#e"):
         shown = mask(f"error: rtsp://me:{password}@cam:554/1: no answer")
         assert shown.endswith("rtsp://***@cam:554/1: no answer")
@@ -290,7 +290,7 @@ def test_credentials_are_masked() -> None:
         ("http://:80/a", "has no host"),
     ],
 )
-def test_an_address_that_can_never_be_right_is_one_line_at_once(text: str, message: str) -> None:
+def test_an_invalid_address_gets_one_line_at_once(text: str, message: str) -> None:
     with pytest.raises(UserError, match=re.escape(message)) as error:
         open_source(text, print)
     shown = str(error.value)
@@ -312,7 +312,7 @@ def test_addresses() -> None:
 
 @pytest.fixture
 def mute_server() -> Iterator[int]:
-    """A server that takes connections and says nothing."""
+    """A server that accepts connections and never responds."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -342,19 +342,19 @@ def test_a_mute_server_is_given_up(mute_server: int, scheme: str) -> None:
     assert "no response within 0.5 s" in str(error.value)
 
 
-def test_a_refusal_and_a_host_that_is_not_there_are_told_apart() -> None:
+def test_a_refused_connection_and_an_unknown_host_have_different_messages() -> None:
     with socket.create_server(("127.0.0.1", 0)) as chooser:
         port = chooser.getsockname()[1]
     with pytest.raises(UserError, match=f"127.0.0.1:{port}/a: cannot be opened: Connection refused"):
         VideoSource(f"rtsp://127.0.0.1:{port}/a", print)
-    # Of a name that is never given (RFC 6761), whether or not there is a name server.
+    # A name that never resolves (RFC 6761), with or without a name server.
     with pytest.raises(UserError, match="unknown host, or no network"):
         VideoSource("rtsp://camera.invalid/a", print)
 
 
 class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *arguments: object) -> None:
-        """Says nothing."""
+        """Never responds."""
 
 
 def test_a_video_over_http(tmp_path: Path) -> None:

@@ -1,13 +1,13 @@
-"""Nowhere: to measure."""
+"""A sink that discards frames, for measurements."""
 
 from runtime.media.frame import Frame
 from runtime.sinks.base import Sink
 
 
 class NullSink(Sink):
-    """Drops every frame."""
+    """Discards every frame."""
 
     name = "nowhere (measuring only)"
 
     def write(self, frame: Frame, before: Frame | None = None) -> None:
-        """Does nothing."""
+        """Discards the frame."""

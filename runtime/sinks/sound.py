@@ -1,4 +1,4 @@
-"""Copies of coded sound, so that it can be written to several places."""
+"""Copies of encoded sound packets for several sinks."""
 
 from typing import cast
 
@@ -8,7 +8,7 @@ from runtime.sources.base import SoundPacket
 
 
 def copied(packets: list[SoundPacket]) -> list[SoundPacket]:
-    """Copies of the packets, still of the source's streams: a muxer sets stream and times to its own."""
+    """Copies of the packets that keep the source's streams; muxers overwrite stream and timestamps."""
     return [_copy(packet) for packet in packets]
 
 

@@ -1,4 +1,4 @@
-"""Passwords that stay out of the command line, which every user of the machine can read."""
+"""Environment variables in addresses, which keep passwords out of the public process list."""
 
 import os
 import re
@@ -13,30 +13,30 @@ _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 def expanded(text: str, say: Say, environment: Mapping[str, str] = os.environ) -> str:
-    """An address with every ``${NAME}`` replaced by that variable of the environment, as URLs quote it.
+    """Replaces every ``${NAME}`` in an address with that environment variable, URL-quoted.
 
-    What is no address is left as it is.
+    Text that is not an address is returned unchanged.
 
     Args:
-        text: of the command line.
-        say: is told of a password that everyone can see.
-        environment: where the variables are.
+        text: an argument of the command line.
+        say: called with a warning if the argument contains a password.
+        environment: the environment variables.
 
     Raises:
-        UsageError: if there is no such variable.
-        UserError: if it cannot be an address.
+        UsageError: if a variable is not set.
+        UserError: if the address is invalid.
     """
     if "://" not in text:
         return text
     if split_url(_VARIABLE.sub("", text)).password:
         say(
-            f"{mask(text)}: its password is in the list of processes; write ${{NAME}} in its place and set "
-            "that variable of the environment"
+            f"{mask(text)}: the password is visible in the process list; write ${{NAME}} instead and set "
+            "that environment variable"
         )
 
     def value(match: re.Match[str]) -> str:
         if match[1] not in environment:
-            raise UsageError(f"{mask(text)}: there is no variable {match[1]} in the environment")
+            raise UsageError(f"{mask(text)}: environment variable {match[1]} is not set; set it first")
         return quote(environment[match[1]], safe="")
 
     return _VARIABLE.sub(value, text)

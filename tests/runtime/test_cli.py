@@ -132,17 +132,17 @@ def make_inputs(directory: Path) -> None:
         ("--input in.mp4 --output a.mp4 --show mask --compare", 2, "two views"),
         ("--input in.mp4 --output a.mp4 --show nonsense", 2, "--show"),
         ("--camera 0 --camera-size big", 2, "WIDTHxHEIGHT"),
-        ("--camera 0 --camera-rate 0", 2, "frames a second"),
+        ("--camera 0 --camera-rate 0", 2, "frames per second"),
         ("--input in.mp4 --raw 4x4:bgr24@30 --no-window", 2, "--raw is for --input -"),
         ("--camera front", 2, "a number, from 0, or a device"),
-        ("--input in.mp4 --output out.xyz", 2, "unknown ending .xyz"),
+        ("--input in.mp4 --output out.xyz", 2, "unsupported file extension .xyz"),
         ("--input in.mp4 --output http://me:secret@host/out", 2, "http://***@host/out"),
         ("--input missing.mp4 --no-window", 1, "missing.mp4: no such file"),
         ("--input empty --no-window", 1, "no pictures"),
         ("--input *.jpg --no-window", 1, "matches no pictures"),
         ("--input text.txt --no-window", 1, "text.txt"),
         ("--input text.png --no-window", 1, "text.png: is damaged"),
-        ("--input cut.mp4 --output out.mp4", 1, "cut short"),
+        ("--input cut.mp4 --output out.mp4", 1, "truncated"),
         ("--input in.mp4 --output there.mp4", 1, "--overwrite"),
         ("--input in.mp4 --output in.mp4 --overwrite", 1, "is the input"),
         ("--input file:in.mp4 --output in.mp4 --overwrite", 1, "is the input"),
@@ -220,7 +220,7 @@ def test_a_password_on_the_command_line_is_warned_of(invoke: Invoke, monkeypatch
 
     monkeypatch.setattr(cli, "open_source", refuse)
     _, _, err = invoke("--input", "rtsp://me:secret@camera/1", "--no-window")
-    assert "list of processes" in err and "secret" not in err
+    assert "process list" in err and "secret" not in err
 
 
 def test_the_first_frame_as_a_picture(invoke: Invoke, tmp_path: Path) -> None:

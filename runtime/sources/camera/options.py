@@ -1,4 +1,4 @@
-"""What a camera is asked for, from the texts of the command line."""
+"""Parsing of the camera options of the command line."""
 
 from fractions import Fraction
 
@@ -8,10 +8,10 @@ from runtime.sources.camera.source import CameraOptions
 
 
 def parse_camera_options(pixel_format: str | None, size: str | None, rate: str | None) -> CameraOptions:
-    """``MJPG``, ``1280x720`` and ``30`` or ``30000/1001``; ``None`` leaves it to the camera.
+    """Parses ``MJPG``, ``1280x720`` and ``30`` or ``30000/1001``; ``None`` keeps the camera's default.
 
     Raises:
-        UsageError: if one of them is none of that kind.
+        UsageError: if a value is malformed.
     """
     sides = None if size is None else parse_size(size, "--camera-size")
     return CameraOptions(pixel_format, sides, _rate(rate))
@@ -25,5 +25,5 @@ def _rate(text: str | None) -> Fraction | None:
     except (ValueError, ZeroDivisionError):
         rate = Fraction(0)
     if rate <= 0:
-        raise UsageError(f"--camera-rate {text}: write frames a second, as 30 or 30000/1001")
+        raise UsageError(f"--camera-rate {text}: write frames per second, such as 30 or 30000/1001")
     return rate

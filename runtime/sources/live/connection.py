@@ -1,4 +1,4 @@
-"""One connection to a live source: a thread that reads it, and the place where its newest frame waits."""
+"""One connection to a live source: a reader thread, and an inbox for its newest frame."""
 
 import threading
 import time
@@ -14,9 +14,9 @@ from runtime.telemetry.health import Health
 
 @dataclass(frozen=True)
 class Arrival:
-    """A frame, the colour order it has, when it came, and what its connection says of itself.
+    """A frame with its colour order, arrival time, and the info of its connection.
 
-    ``sound`` is what came since the frame that was taken before it.
+    ``sound`` holds the packets received since the previously taken frame.
     """
 
     frame: Frame
@@ -28,7 +28,7 @@ class Arrival:
 
 
 class Inbox:
-    """Holds the newest frame, from whichever connection is the present one."""
+    """Holds the newest frame of the current connection."""
 
     def __init__(self, health: Health) -> None:
         self._health = health
@@ -40,7 +40,7 @@ class Inbox:
         self.last_at = 0.0
 
     def put(self, connection: "Connection", frame: Frame, info: StreamInfo, sound: list[SoundPacket]) -> bool:
-        """Replaces the frame that waits, but not its sound; ``False`` if the connection was left."""
+        """Replaces the waiting frame but keeps its sound; ``False`` if the connection was abandoned."""
         with self._changed:
             if connection.is_left or self.closed:
                 return False
@@ -55,14 +55,14 @@ class Inbox:
             return True
 
     def wait(self, seconds: float) -> bool:
-        """Whether a frame waits: looks after ``seconds``, or sooner if something happened."""
+        """Whether a frame is waiting, checked after ``seconds`` or as soon as something happens."""
         with self._changed:
             self._changed.wait_for(self._has_news, seconds)
             self._woken = False
             return self._arrival is not None
 
     def take(self, seconds: float) -> Arrival | None:
-        """The frame that waits, or ``None`` after ``seconds``, or sooner if something happened."""
+        """The waiting frame; ``None`` after ``seconds``, or earlier on :meth:`wake` or :meth:`close`."""
         with self._changed:
             self._changed.wait_for(self._has_news, seconds)
             self._woken = False
@@ -73,18 +73,18 @@ class Inbox:
         return self._arrival is not None or self._woken or self.closed
 
     def forget(self) -> None:
-        """Drops the frame of a connection that is gone."""
+        """Drops the frame of a lost connection."""
         with self._changed:
             self._arrival = None
 
     def wake(self) -> None:
-        """Makes who waits look again."""
+        """Wakes the waiting thread."""
         with self._changed:
             self._woken = True
             self._changed.notify_all()
 
     def close(self) -> None:
-        """No more frames."""
+        """Closes the inbox to further frames."""
         with self._changed:
             self.closed = True
             self._arrival = None
@@ -92,7 +92,7 @@ class Inbox:
 
 
 class Connection:
-    """One attempt: a thread that opens the source, reads it to its end, and closes it."""
+    """One connection attempt: a thread that opens the source, reads it to its end, and closes it."""
 
     def __init__(self, open_source: Callable[[], Source], colour: Colour, inbox: Inbox) -> None:
         self.colour: Colour = colour
@@ -107,7 +107,7 @@ class Connection:
         self.thread.start()
 
     def leave(self) -> None:
-        """Makes the thread end when its read returns."""
+        """Abandons the connection; its thread ends when the pending read returns."""
         self.is_left = True
 
     def _run(self) -> None:
@@ -123,7 +123,7 @@ class Connection:
                         return
         except UserError as error:
             self.error, self.ended_for_good = error, False
-        except Exception as error:  # noqa: BLE001 - a fault of a driver or a library is a lost connection
+        except Exception as error:  # noqa: BLE001 - a driver or library fault counts as a lost connection
             self.error, self.ended_for_good = UserError(f"{type(error).__name__}: {error}"), False
         finally:
             self.done = True

@@ -149,7 +149,7 @@ def test_a_camera_that_is_away_at_first_is_told_of_by_page_and_metrics(tmp_path:
         lines = run.told().splitlines()
     # Before the camera was there.
     assert [line.split(":")[0] for line in lines[:2]] == ["metrics", "page"]
-    assert "trying again until it answers" in lines[2]
+    assert "retrying until it responds" in lines[2]
     assert (tmp_path / "out.mkv").exists()
 
 

@@ -193,7 +193,7 @@ def test_a_slow_a_dead_and_a_broken_stream_hold_up_none(tmp_path: Path) -> None:
     ) -> Source:
         if stream.name == "dead":
             assert cancelled.wait(30)
-            raise UserError("was not waited for any longer")
+            raise UserError("cancelled while waiting for the first frame")
         return Stream(health, good_has_ended if stream.name == "slow" else None, stream.name == "broken")
 
     def say(line: str) -> None:

@@ -1,4 +1,4 @@
-"""The queue between two threads: what it keeps, what it drops, and what it still takes at the end."""
+"""The queue between two threads: keeping, dropping, and accepting items after it is closed."""
 
 import threading
 import time
@@ -20,7 +20,7 @@ def test_a_queue_keeps_the_newest_if_asked_to() -> None:
     assert queue.get() is None and not queue.put(9)
 
 
-def test_what_waits_in_a_queue_of_the_newest_is_counted_when_it_is_discarded() -> None:
+def test_discarding_a_queue_of_the_newest_counts_its_items_as_dropped() -> None:
     dropped: list[int] = []
     queue: FrameQueue[int] = FrameQueue(2, newest=True, dropping=lambda: dropped.append(0))
     for i in range(3):
@@ -29,7 +29,7 @@ def test_what_waits_in_a_queue_of_the_newest_is_counted_when_it_is_discarded() -
     assert queue.dropped == len(dropped) == 3 and queue.lease() is None
 
 
-def test_without_room_an_item_is_made_when_it_is_asked_for() -> None:
+def test_a_queue_of_size_zero_grants_a_lease_only_to_a_waiting_get() -> None:
     queue: FrameQueue[int] = FrameQueue(3)
     queue.resize(0)
     made: list[int] = []
@@ -50,7 +50,7 @@ def test_without_room_an_item_is_made_when_it_is_asked_for() -> None:
     assert not thread.is_alive() and len(made) == 5
 
 
-def test_an_item_that_is_being_made_when_the_queue_is_closed_is_waited_for() -> None:
+def test_a_closed_queue_waits_for_a_leased_item() -> None:
     queue: FrameQueue[int] = FrameQueue(3)
     room = queue.lease()
     assert room is not None
@@ -62,7 +62,7 @@ def test_an_item_that_is_being_made_when_the_queue_is_closed_is_waited_for() -> 
     assert not queue.put(8) and queue.get() == 7 and queue.get() is None
 
 
-def test_room_that_is_given_back_is_not_waited_for() -> None:
+def test_a_closed_queue_does_not_wait_for_a_released_lease() -> None:
     queue: FrameQueue[int] = FrameQueue(1)
     with suppress(StopIteration), queue.lease() as room:
         assert room is not None
@@ -73,7 +73,7 @@ def test_room_that_is_given_back_is_not_waited_for() -> None:
     assert queue.get() is None
 
 
-def test_what_is_being_made_for_a_queue_of_the_newest_is_not_waited_for() -> None:
+def test_a_closed_queue_of_the_newest_does_not_wait_for_a_lease() -> None:
     queue: FrameQueue[int] = FrameQueue(1, newest=True)
     assert queue.put(1)
     room = queue.lease()  # there is always room
@@ -83,7 +83,7 @@ def test_what_is_being_made_for_a_queue_of_the_newest_is_not_waited_for() -> Non
 
 
 @pytest.mark.parametrize("discard", [False, True])
-def test_closing_a_queue_keeps_what_waits_unless_it_is_discarded(discard: bool) -> None:
+def test_closing_a_queue_keeps_its_items_unless_they_are_discarded(discard: bool) -> None:
     queue: FrameQueue[int] = FrameQueue(1)
     queue.put(0)
     results: list[bool] = []

@@ -1,7 +1,7 @@
 """The code blocks of the documents, and how the tests run them.
 
-A block whose first line is ``# Needs: ...`` requires what this repository does not have, and is not run. All others
-are run as they stand, in the order of their page, in one folder that has the files of a fresh checkout.
+A block whose first line is ``# Needs: ...`` requires what this repository does not have, and is not run. All
+others are run as they stand, in the order of their page, in one folder that has the files of a fresh checkout.
 """
 
 import os
@@ -79,7 +79,9 @@ def fresh_checkout(folder: Path) -> Path:
 
 def run(block: Block, folder: Path) -> "subprocess.CompletedProcess[str]":
     """Runs a block in ``folder``; the first command that fails ends it."""
-    program = [sys.executable, "-c"] if block.language == "python" else ["bash", "-eu", "-o", "pipefail", "-c"]
+    program = (
+        [sys.executable, "-c"] if block.language == "python" else ["bash", "-eu", "-o", "pipefail", "-c"]
+    )
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
         [*program, block.code],

@@ -1,4 +1,4 @@
-"""The pages of docs/: their blocks run, their commands have the options they use, their links lead somewhere."""
+"""The pages of docs/: their blocks run, the options that they use exist, and their links lead somewhere."""
 
 import re
 import shlex

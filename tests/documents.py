@@ -1,7 +1,7 @@
 """The code blocks of the documents, and how the tests run them.
 
 A block whose first line is ``# Needs: ...`` requires what this repository does not have, and is not run. All
-others are run as they stand, in the order of their page, in one folder that has the files of a fresh checkout.
+others are run as they stand, in the order of their page, in one folder with the files of a fresh checkout.
 """
 
 import os

@@ -83,11 +83,13 @@ def run(block: Block, folder: Path) -> "subprocess.CompletedProcess[str]":
         [sys.executable, "-c"] if block.language == "python" else ["bash", "-eu", "-o", "pipefail", "-c"]
     )
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path}
+    if folder != ROOT:
+        environment["XDG_CACHE_HOME"] = str(folder / ".cache")  # a cached engine would hide a failing build
     return subprocess.run(
         [*program, block.code],
         cwd=folder,
-        # Engines and kernels of another run are not to be found here.
-        env={**os.environ, "PATH": path, "XDG_CACHE_HOME": str(folder / ".cache")},
+        env=environment,
         capture_output=True,
         text=True,
         timeout=900,

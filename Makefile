@@ -57,7 +57,7 @@ weights: $(READY)
 
 # Packages the weights that `make weights` has reached.
 package-weights: $(READY)
-	$(BIN)/python -m granet.convert $(RUN)/best.pt $(PACKAGED) --overwrite
+	$(BIN)/python -m granet.training.convert $(RUN)/best.pt $(PACKAGED) --overwrite
 
 # What is made from the weights that come along; run it whenever they change, then quantise anew (lite.md).
 models: $(READY)

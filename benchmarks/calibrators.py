@@ -13,20 +13,20 @@ from pathlib import Path
 
 import onnx
 
-from calibration.calibrate import calibrate
-from calibration.examples import load_examples
-from calibration.layers import multiplications, too_small
-from calibration.picture_sets import DatasetPictures
-from calibration.quality import Judge, QualityReport
-from calibration.quantiser import Quantiser
+from calibration.pictures.examples import load_examples
+from calibration.pictures.sets import DatasetPictures
+from calibration.qdq.layers import multiplications, too_small
+from calibration.qdq.quantiser import Quantiser
+from calibration.ranges.calibrate import calibrate
+from calibration.search.quality import Judge, QualityReport
 from calibration.simulation import Simulation
 from calibration.table import METHODS
-from export.size_option import parse_size
-from granet.console import say
-from granet.datasets import open_dataset
-from granet.progress import progress_line
-from runtime.machine import this_machine
-from runtime.onnx_file import read_metadata
+from granet.app.console import say
+from granet.app.options import parse_size
+from granet.app.progress import progress_line
+from granet.data.datasets import open_dataset
+from runtime.artefacts.onnx_file import read_metadata
+from runtime.checks.machine import this_machine
 
 METRIC = "paper"
 

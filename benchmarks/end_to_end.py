@@ -43,20 +43,20 @@ from unittest.mock import patch
 import av
 import numpy as np
 
-from granet.rain import add_rain, render_rain, sample_rain
-from granet.scenes import street
 from granet.size_rule import SizeRule
-from runtime.engine import Engine, EngineInfo
-from runtime.fitting import FrameFit
-from runtime.frame import Colour, Frame, Pixels
-from runtime.machine import this_machine
+from granet.synthetic.rain import add_rain, render_rain, sample_rain
+from granet.synthetic.street import street
+from runtime.checks.machine import this_machine
+from runtime.engines.base import Engine, EngineInfo
+from runtime.engines.fitting import FrameFit
+from runtime.live.pipeline import Pipeline
+from runtime.media.frame import Colour, Frame, Pixels
 from runtime.open import open_engine
-from runtime.pipeline import Pipeline
 from runtime.sinks.base import Sink
 from runtime.sinks.null import NullSink
-from runtime.sinks.video import STDOUT, VideoSink
+from runtime.sinks.video.sink import STDOUT, VideoSink
 from runtime.sources.base import StreamInfo
-from runtime.sources.video import VideoSource
+from runtime.sources.video.source import VideoSource
 
 MODEL = Path(__file__).parents[1] / "runtime" / "models" / "lite.onnx"
 FULL_HD = (1080, 1920)
@@ -82,7 +82,7 @@ class EchoEngine(Engine):
 
 
 class DroppingMuxer:
-    """In the place of :class:`runtime.sinks.muxer.Muxer`: takes painted frames and drops them."""
+    """In the place of :class:`runtime.sinks.video.muxer.Muxer`: takes painted frames and drops them."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         """Opens nothing."""
@@ -144,7 +144,7 @@ def around_the_engine(engine: Engine, folder: Path, frames: int, rounds: int) ->
         "with `--compare`": lambda: through(clip, echo, compare=True),
         "with `--compare` and padding": lambda: through(clip, padding, compare=True),
     }
-    with patch("runtime.sinks.video.Muxer", DroppingMuxer):
+    with patch("runtime.sinks.video.sink.Muxer", DroppingMuxer):
         costs = [{name: 1e3 * cost_of(run).cpu / frames for name, run in runs.items()} for _ in range(rounds)]
     decoding, *rest = runs
     for name in rest:

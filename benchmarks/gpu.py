@@ -36,19 +36,20 @@ import numpy as np
 import torch
 
 from export.cli import app
-from export.gpus import find_gpu
-from export.roofline import roofline
-from export.size_option import parse_size
+from export.reports.gpus import find_gpu
+from export.reports.roofline import roofline
 from granet import load_checkpoint
-from granet.console import run_app
+from granet.app.console import run_app
+from granet.app.options import parse_size
 from granet.errors import UserError
-from runtime.engine import Engine
-from runtime.frame import Pixels
-from runtime.machine import this_machine
-from runtime.manifest import sha256_of
-from runtime.onnx_file import read_metadata
+from granet.size_rule import Size
+from runtime.artefacts.manifest import sha256_of
+from runtime.artefacts.onnx_file import read_metadata
+from runtime.checks.machine import this_machine
+from runtime.checks.parity_cases import synthetic_rain
+from runtime.engines.base import Engine
+from runtime.media.frame import Pixels
 from runtime.open import open_engine
-from runtime.parity_cases import Size, synthetic_rain
 
 CHECKPOINT = Path(__file__).parents[1] / "runtime" / "models" / "lite.safetensors"
 

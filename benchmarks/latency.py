@@ -25,17 +25,17 @@ from pathlib import Path
 
 import numpy as np
 
-from runtime.engine import Engine
-from runtime.frame import Colour, Frame, Pixels
-from runtime.machine import this_machine
+from runtime.checks.machine import this_machine
+from runtime.engines.base import Engine
+from runtime.live.pipeline import Pipeline
+from runtime.media.frame import Colour, Frame, Pixels
 from runtime.open import open_engine
-from runtime.pipeline import Pipeline
 from runtime.sinks.base import Sink
 from runtime.sources.base import Source
+from runtime.sources.live.supervised import LiveOptions
 from runtime.sources.open import open_source
-from runtime.sources.supervised import LiveOptions
 from tests.runtime.fakes import FakeEngine
-from tests.runtime.fault_server import Fake, RtspCamera
+from tests.runtime.sources.fault_server import Fake, RtspCamera
 
 SIZE = (96, 256)
 _BLOCK = 8

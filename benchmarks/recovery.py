@@ -16,11 +16,11 @@ import time
 from collections.abc import Callable
 from statistics import median
 
-from runtime.machine import this_machine
+from runtime.checks.machine import this_machine
+from runtime.sources.live.supervised import LiveOptions
 from runtime.sources.open import open_source
-from runtime.sources.supervised import LiveOptions
-from tests.runtime.fault_server import Fake, HttpCamera, RtspCamera
-from tests.runtime.watching import Watcher, wait_for
+from tests.runtime.sources.fault_server import Fake, HttpCamera, RtspCamera
+from tests.runtime.sources.watching import Watcher, wait_for
 
 _RATE = 25
 Camera = RtspCamera | HttpCamera

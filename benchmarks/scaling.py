@@ -1,8 +1,8 @@
 """Peak memory and time of one frame, from 480p to 4K: ``python benchmarks/scaling.py``.
 
-Each figure comes from a process of its own (:mod:`runtime.alone`), whose whole resident memory is
-counted, on a network with random weights: neither memory nor time depends on what they are. Graphs
-are static, made for each size. The frame is run ``--frames`` times and the fastest counts; the time
+Each figure comes from a process of its own (:mod:`runtime.checks.isolated_run`), whose whole resident
+memory is counted, on a network with random weights: neither memory nor time depends on what they are.
+Graphs are static, made for each size. The frame is run ``--frames`` times and the fastest counts; the time
 of a lone first frame includes what a backend does only once.
 
 A size that does not fit the memory, or takes longer than ``--timeout``, says so in its row.
@@ -13,12 +13,12 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from export.onnx_export import ExportOptions, build_model
+from export.onnx.export import ExportOptions, build_model
 from granet import GraNet, GraNetConfig, load_checkpoint, save_checkpoint
 from granet.errors import UserError
-from runtime.alone import AloneRun, run_alone
-from runtime.machine import this_machine
-from runtime.metadata import KEY, ModelMetadata
+from runtime.artefacts.metadata import KEY, ModelMetadata
+from runtime.checks.isolated_run import AloneRun, run_alone
+from runtime.checks.machine import this_machine
 from runtime.open import BACKENDS
 
 SIZES = {"480p": (480, 854), "720p": (720, 1280), "1080p": (1080, 1920), "4K": (2160, 3840)}

@@ -13,10 +13,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from granet.rain import add_rain, render_rain, sample_rain
-from runtime.dry import DRY_BELOW, EVERY, WET_FROM, DryDetector
-from runtime.frame import Pixels
-from runtime.rain_measure import rain_strength
+from granet.synthetic.rain import add_rain, render_rain, sample_rain
+from runtime.live.dry_skipper import DRY_BELOW, EVERY, WET_FROM, DryDetector
+from runtime.media.frame import Pixels
+from runtime.views.rain_strength import rain_strength
 
 CLIPS = {"vtest.avi": 10.0, "car-detection.mp4": 12.5, "dashcam-dry.mp4": 30.0}
 """Dry videos, and their frames a second."""

@@ -23,17 +23,17 @@ import numpy as np
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from calibration.examples import load_examples
-from calibration.layers import multiplications, too_small
-from calibration.quality import Judge
-from calibration.quantiser import Quantiser
+from calibration.pictures.examples import load_examples
+from calibration.qdq.layers import multiplications, too_small
+from calibration.qdq.quantiser import Quantiser
+from calibration.search.quality import Judge
 from calibration.simulation import Simulation, run_outputs
 from calibration.table import read_table, require_for
-from granet.progress import progress_line
-from runtime.frame import Pixels
-from runtime.machine import this_machine
-from runtime.metadata import ModelMetadata
-from runtime.onnx_file import read_metadata
+from granet.app.progress import progress_line
+from runtime.artefacts.metadata import ModelMetadata
+from runtime.artefacts.onnx_file import read_metadata
+from runtime.checks.machine import this_machine
+from runtime.media.frame import Pixels
 
 METRIC = "paper"
 SEEN = "/seen"

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper
 
 from granet.errors import UserError
+from runtime.artefacts.metadata import ModelMetadata
 from runtime.engines.onnxruntime_session import ORT_ERRORS
-from runtime.frame import Colour, Pixels
-from runtime.metadata import ModelMetadata
+from runtime.media.frame import Colour, Pixels
 
 Levels = NDArray[np.float32]
 """A picture in grey levels, float32 H x W x 3, RGB, clamped to [0, 255] but not rounded."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from granet.errors import UserError
-from runtime.manifest import sha256_of
+from runtime.artefacts.manifest import sha256_of
 from runtime.sinks.part_file import PartFile
 
 FORMAT = 1
@@ -35,7 +35,7 @@ class CalibrationImage:
         name: of the file, relative to its directory; of a video's frame, ``clip.mp4#12``.
         sha256: of the pixels that the model was given: uint8 H x W x 3, RGB, row by row.
         size: (height, width) in pixels of what the model was given.
-        rain: strength of the streaks, see :func:`runtime.rain_measure.rain_strength`.
+        rain: strength of the streaks, see :func:`runtime.views.rain_strength.rain_strength`.
     """
 
     name: str

@@ -9,19 +9,19 @@ from typing import Annotated
 
 import typer
 
-from export.calibrate_command import calibrate
-from export.case_progress import case_progress
-from export.extra import require_export_extra
-from export.inspect_command import inspect
-from export.quantize_command import quantize
-from export.roofline_command import roofline
-from export.sensitivity_command import sensitivity
-from export.size_option import DEFAULT_SIZE, parse_size
-from export.trt_command import trt
-from granet.console import DebugOption, UsageError, run_app, say
+from export.commands.calibrate import calibrate
+from export.commands.inspect import inspect
+from export.commands.quantize import quantize
+from export.commands.roofline import roofline
+from export.commands.sensitivity import sensitivity
+from export.commands.trt import trt
+from export.reports.case_progress import case_progress
+from granet.app.console import DebugOption, UsageError, run_app, say
+from granet.app.extras import require_export_extra
+from granet.app.options import DEFAULT_SIZE, parse_size
+from granet.app.progress import progress_line
 from granet.errors import ParityError
-from granet.progress import progress_line
-from runtime.parity import budget_for, overridden
+from runtime.checks.parity import budget_for, overridden
 
 app = typer.Typer(
     help="From a PyTorch GraNet to verified models for edge devices.",
@@ -85,7 +85,7 @@ def onnx(
 ) -> None:
     """Export a checkpoint to ONNX, checked against PyTorch before the file gets its name."""
     require_export_extra()
-    from export.onnx_export import GATES, ExportOptions, export_onnx
+    from export.onnx.export import GATES, ExportOptions, export_onnx
 
     if dynamic and size is not None:
         raise UsageError("--size makes a static graph and --dynamic one of any size: give one of them")
@@ -132,8 +132,8 @@ def parity(
 ) -> None:
     """Hold a model against the untouched network in PyTorch. Exit status 3 if it misses its budget."""
     require_export_extra()
-    from export.parity_check import check_parity
-    from export.parity_table import print_parity
+    from export.reports.parity import check_parity
+    from export.reports.parity_table import print_parity
 
     overrides = {"mean_db": mean_db, "min_db": min_db, "share": share, "hard_db": hard_db}
     sizes = [parse_size(text) for text in size or []]
@@ -170,8 +170,8 @@ def bench(
 
     Ratios are to the first. A model runs in every backend named that can run it.
     """
-    from export.bench_table import print_bench
-    from runtime.bench import measure_bench, pair
+    from export.reports.bench import print_bench
+    from runtime.checks.bench import measure_bench, pair
 
     subjects = pair(models, backend or [], device, say)
     with progress_line("bench", total=1.0) as show:

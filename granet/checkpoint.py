@@ -19,7 +19,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save
 
-from granet.atomic import write_atomically
+from granet.app.files import write_atomically
 from granet.config import GraNetConfig
 from granet.errors import UserError
 from granet.foreign_checkpoint import State, canonical_state, config_of_shapes

@@ -20,6 +20,9 @@ from dataclasses import dataclass
 
 from granet.errors import UserError
 
+Size = tuple[int, int]
+"""(height, width) in pixels."""
+
 MIN_SIDE = 16
 """Smallest height and width of a frame, in pixels; ``multiple`` where that is more."""
 

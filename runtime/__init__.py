@@ -8,13 +8,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from runtime.engine import Engine
-    from runtime.frame import Frame
+    from runtime.engines.base import Engine
+    from runtime.media.frame import Frame
     from runtime.open import open_engine
 
 __all__ = ["Engine", "Frame", "open_engine"]
 
-_HOMES = {"Engine": "runtime.engine", "Frame": "runtime.frame", "open_engine": "runtime.open"}
+_HOMES = {"Engine": "runtime.engines.base", "Frame": "runtime.media.frame", "open_engine": "runtime.open"}
 
 
 def __getattr__(name: str) -> Any:

@@ -12,34 +12,34 @@ from typing import Annotated
 
 import typer
 
-from granet.console import DebugOption, Interrupted, Notes, UsageError, run_app, say
+from granet.app.console import DebugOption, Interrupted, Notes, UsageError, run_app, say
+from granet.app.signals import on_interrupt
 from granet.errors import UserError
-from granet.signals import on_interrupt
-from runtime.address_variables import expanded
-from runtime.camera_options import parse_camera_options
-from runtime.dry import DrySkipper
-from runtime.engine import Engine
-from runtime.health import Health
-from runtime.listen import parse_listen
-from runtime.mask_view import MaskView
+from runtime.engines.base import Engine
+from runtime.live.dry_skipper import DrySkipper
+from runtime.live.mask_view import MaskView
+from runtime.live.outputs import Outputs, View, open_outputs, open_page
+from runtime.live.pipeline import Pipeline
+from runtime.live.shared_engine import SharedEngine
+from runtime.live.streams import Streams
+from runtime.live.streams_config import StreamConfig, StreamsConfig, read_streams_config
+from runtime.live.watchdog import Watchdog
+from runtime.models.packaged import packaged_model
 from runtime.open import open_engine
-from runtime.outputs import Outputs, View, open_outputs, open_page
-from runtime.packaged import packaged_model
-from runtime.pipeline import Pipeline
-from runtime.progress import progress_bar
 from runtime.rebuild import open_or_rebuild
-from runtime.shared_engine import SharedEngine
 from runtime.sinks.several import SeveralSinks
-from runtime.sinks.video import STDOUT
+from runtime.sinks.video.sink import STDOUT
+from runtime.sources.address_variables import expanded
 from runtime.sources.base import Source, StreamInfo
-from runtime.sources.camera import CameraOptions, device_path
+from runtime.sources.camera.options import parse_camera_options
+from runtime.sources.camera.source import CameraOptions, device_path
+from runtime.sources.camera.v4l2 import list_cameras
+from runtime.sources.live.supervised import LiveOptions
 from runtime.sources.open import may_be_waited_for, open_camera, open_raw, open_source
-from runtime.sources.supervised import LiveOptions
-from runtime.sources.v4l2 import list_cameras
-from runtime.status_line import status_line
-from runtime.streams import Streams
-from runtime.streams_config import StreamConfig, StreamsConfig, read_streams_config
-from runtime.watchdog import Watchdog
+from runtime.telemetry.health import Health
+from runtime.telemetry.listen import parse_listen
+from runtime.telemetry.progress import progress_bar
+from runtime.telemetry.terminal import status_line
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -253,7 +253,7 @@ def _with_views(engine: Engine, wanted: Outputs, health: Health, notes: Notes, *
 def _serve_metrics(listen: tuple[str, int] | None, healths: Sequence[Health], held: ExitStack) -> None:
     """Serves from now on, until ``held`` ends."""
     if listen is not None:
-        from runtime.metrics_server import metrics_server
+        from runtime.telemetry.prometheus import metrics_server
 
         say(f"metrics: {held.enter_context(metrics_server(listen, healths))}")
 

@@ -1,7 +1,7 @@
 """``python -m runtime.demo_clip FILE``: a clip of rain on a drawn street, to try things with.
 
-Street and rain are computed (:mod:`granet.scenes`, :mod:`granet.rain`); the same options give the
-same frames on every machine.
+Street and rain are computed (:mod:`granet.synthetic.street`, :mod:`granet.synthetic.rain`); the same
+options give the same frames on every machine.
 """
 
 from fractions import Fraction
@@ -10,13 +10,13 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from granet.console import DebugOption, Notes, run_app, say
-from granet.rain import add_rain, render_rain, sample_rain
-from granet.scenes import street
-from runtime.frame import Frame
-from runtime.progress import progress_bar
-from runtime.sinks.video import VideoSink
+from granet.app.console import DebugOption, Notes, run_app, say
+from granet.synthetic.rain import add_rain, render_rain, sample_rain
+from granet.synthetic.street import street
+from runtime.media.frame import Frame
+from runtime.sinks.video.sink import VideoSink
 from runtime.sources.base import StreamInfo
+from runtime.telemetry.progress import progress_bar
 
 RATE = 25
 """Frames per second."""

@@ -5,9 +5,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from granet.errors import UserError
-from runtime.device import Device
-from runtime.engine import Engine
-from runtime.frame import Colour
+from runtime.engines.base import Engine
+from runtime.engines.device import Device
+from runtime.media.frame import Colour
 
 CHECKPOINTS = (".pt", ".pth", ".safetensors")
 ENGINES = (".engine",)
@@ -108,18 +108,18 @@ def _missing(backend: str) -> bool:
 def _engine_class(backend: str) -> Callable[[Path, Device, Colour], Engine]:
     """Imports the one backend that is asked for; the others need not be installed."""
     if backend == "torch":
-        from runtime.engines.torch_engine import TorchEngine
+        from runtime.engines.torch import TorchEngine
 
         return TorchEngine
     if backend == "openvino":
-        from runtime.engines.openvino_engine import OpenVinoEngine
+        from runtime.engines.openvino import OpenVinoEngine
 
         return lambda path, device, colour: OpenVinoEngine(path, device)
     if backend == "tensorrt":
-        from runtime.engines.tensorrt_engine import TensorRtEngine
+        from runtime.tensorrt.engine import TensorRtEngine
 
         return lambda path, device, colour: TensorRtEngine(path, device)
-    from runtime.engines.onnxruntime_engine import OnnxRuntimeEngine
+    from runtime.engines.onnxruntime import OnnxRuntimeEngine
 
     tensorrt = backend == "onnxruntime-tensorrt"
     return lambda path, device, colour: OnnxRuntimeEngine(path, device, tensorrt=tensorrt)

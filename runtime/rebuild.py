@@ -12,15 +12,15 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from granet.console import Interrupted
+from granet.app.console import Interrupted
+from granet.app.signals import on_interrupt
 from granet.errors import UserError
-from granet.signals import on_interrupt
-from runtime.cuda.choose import open_cuda
-from runtime.cuda.contract import Cuda, Gpu
-from runtime.device import Device
-from runtime.engine import Engine
-from runtime.engine_trust import EngineRefusedError, onnx_beside
+from runtime.engines.base import Engine
+from runtime.engines.device import Device
 from runtime.open import ENGINES, open_engine
+from runtime.tensorrt.cuda.base import Cuda, Gpu
+from runtime.tensorrt.cuda.open import open_cuda
+from runtime.tensorrt.trust import EngineRefusedError, onnx_beside
 
 _CAPABILITY = "--compute-capability"
 

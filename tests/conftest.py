@@ -7,9 +7,9 @@ import pytest
 import torch
 
 import runtime.sinks  # noqa: F401  OpenCV before PyAV, as in the program
-from export.onnx_export import ExportOptions, export_onnx
+from export.onnx.export import ExportOptions, export_onnx
 from granet import GraNet, GraNetConfig, save_checkpoint
-from runtime.parity import ParityBudget
+from runtime.checks.parity import ParityBudget
 
 
 @pytest.fixture(scope="session", autouse=True)

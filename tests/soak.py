@@ -23,15 +23,15 @@ from statistics import median_low
 
 import numpy as np
 
-from runtime.health import HealthSnapshot
-from runtime.pipeline import Pipeline
+from runtime.live.pipeline import Pipeline
+from runtime.media.backoff import Backoff
 from runtime.sinks.null import NullSink
-from runtime.sources.backoff import Backoff
+from runtime.sources.live.supervised import LiveOptions
 from runtime.sources.open import open_source
-from runtime.sources.supervised import LiveOptions
+from runtime.telemetry.health import HealthSnapshot
 from tests.runtime.fakes import FakeEngine
-from tests.runtime.fault_server import Fake, RtspCamera
-from tests.runtime.watching import native_bytes, open_descriptors, resident_bytes, system_threads
+from tests.runtime.sources.fault_server import Fake, RtspCamera
+from tests.runtime.sources.watching import native_bytes, open_descriptors, resident_bytes, system_threads
 
 _SAMPLES = 100
 _WARM_UP = 5

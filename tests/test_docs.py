@@ -8,11 +8,11 @@ import pytest
 import typer
 
 from export.cli import app as export_app
-from granet.console import run_app
-from granet.train_cli import app as train_app
+from granet.app.console import run_app
+from granet.training.cli import app as train_app
 from runtime.cli import app as run_app_of_runtime
 from runtime.demo_clip import app as demo_clip
-from runtime.eval_cli import app as eval_app
+from runtime.evaluation.cli import app as eval_app
 from tests.documents import (
     MODEL_CARD,
     PAGES,

@@ -1,1 +1,1 @@
-"""One file for each backend of :class:`runtime.engine.Engine`."""
+"""One file for each backend of :class:`runtime.engines.base.Engine`, and what they share."""

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from granet.errors import UserError
-from runtime.engine import EngineInfo
-from runtime.fitting import FrameFit
-from runtime.frame import Colour, Pixels
-from runtime.manifest import verify
-from runtime.metadata import ModelMetadata
-from runtime.onnx_file import read_metadata
+from runtime.artefacts.manifest import verify
+from runtime.artefacts.metadata import ModelMetadata
+from runtime.artefacts.onnx_file import read_metadata
+from runtime.engines.base import EngineInfo
+from runtime.engines.fitting import FrameFit
+from runtime.media.frame import Colour, Pixels
 
 MASK = "mask"
 """Name of the rain mask among the outputs of a model exported with ``--stages``."""

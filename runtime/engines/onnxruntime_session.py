@@ -14,7 +14,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as states
 
 from granet.errors import UserError
-from runtime.device import Device
+from runtime.engines.device import Device
 from runtime.engines.onnx_model import OnnxModel
 
 CUDA = "CUDAExecutionProvider"

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 
-from runtime.frame import Colour, Frame, Pixels
+from runtime.media.frame import Colour, Frame
 from runtime.sources.base import SoundPacket
 
 
@@ -66,8 +66,3 @@ class Sink(ABC):
 
     def abort(self) -> None:  # noqa: B027 - not all leave something
         """Removes all that was written. May follow a failed :meth:`finish`; raises nothing."""
-
-
-def repainted(frame: Frame, pixels: Pixels) -> Frame:
-    """The frame with other pixels, and so without the decoder's picture, which a comparison would copy."""
-    return Frame(pixels, frame.index, frame.pts, frame.time_base, frame.name, frame.fault)

@@ -1,6 +1,6 @@
 """Nowhere: to measure."""
 
-from runtime.frame import Frame
+from runtime.media.frame import Frame
 from runtime.sinks.base import Sink
 
 

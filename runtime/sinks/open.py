@@ -5,22 +5,22 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from granet.console import UsageError
-from granet.credentials import mask
-from runtime.health import Health
+from granet.app.console import Say, UsageError
+from granet.app.credentials import mask
 from runtime.sinks.base import Sink
-from runtime.sinks.containers import CONTAINERS
-from runtime.sinks.directory import DirectorySink
 from runtime.sinks.null import NullSink
-from runtime.sinks.picture import PictureSink
-from runtime.sinks.push import PushSink, is_push
-from runtime.sinks.recording import RecordingSink
-from runtime.sinks.video import STDOUT, VideoSink
+from runtime.sinks.pictures.directory import DirectorySink
+from runtime.sinks.pictures.single import PictureSink
+from runtime.sinks.push.sink import PushSink, is_push
+from runtime.sinks.video.containers import CONTAINERS
+from runtime.sinks.video.recording import RecordingSink
+from runtime.sinks.video.sink import STDOUT, VideoSink
 from runtime.sinks.virtual_camera import VIRTUAL_CAMERA, VirtualCameraSink
 from runtime.sinks.window import WindowSink
-from runtime.sources.base import Say, StreamInfo
-from runtime.sources.picture_file import SUFFIXES, is_picture
+from runtime.sources.base import StreamInfo
+from runtime.sources.pictures.read import SUFFIXES, is_picture
 from runtime.sources.url import is_url
+from runtime.telemetry.health import Health
 
 WINDOW, NULL = "window", "null"
 """Destinations that are no files; a directory of that name is ``./window``."""

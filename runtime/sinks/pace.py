@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from runtime.frame import Frame
+from runtime.media.frame import Frame
 
 
 class Pace:

@@ -3,14 +3,15 @@
 import time
 from collections.abc import Callable, Sequence
 
+from granet.app.console import Say
 from granet.errors import UserError
-from runtime.frame import Colour, Frame
-from runtime.health import Health
-from runtime.sinks.banner import with_fault
+from runtime.media.frame import Colour, Frame
 from runtime.sinks.base import Sink
 from runtime.sinks.sound import copied
 from runtime.sinks.worker import SinkWorker
-from runtime.sources.base import Say, SoundPacket
+from runtime.sources.base import SoundPacket
+from runtime.telemetry.health import Health
+from runtime.views.banner import with_fault
 
 FINISH = 0.5
 """Seconds that all sinks of a live run have together to finish; an end within 2 s is promised."""

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from granet.errors import UserError
-from runtime.compare import SideBySide
-from runtime.frame import Frame
-from runtime.health import Health
-from runtime.sinks.banner import draw_banner
+from runtime.media.frame import Frame
 from runtime.sinks.base import Sink
-from runtime.sinks.letterbox import fitted
 from runtime.sinks.pace import Pace
 from runtime.sources.base import StreamInfo
+from runtime.telemetry.health import Health
+from runtime.views.banner import draw_banner
+from runtime.views.comparison import SideBySide
+from runtime.views.letterbox import fitted
 
 VIRTUAL_CAMERA = "virtual-camera"
 _INSTALL = 'pip install "granet-deploy[virtual-camera]"'

@@ -14,13 +14,13 @@ import cv2
 import numpy as np
 
 from granet.errors import UserError
-from runtime.compare import CutPicture, SideBySide
-from runtime.frame import Colour, Frame, Pixels
-from runtime.health import Health
-from runtime.sinks.banner import draw_banner
+from runtime.media.frame import Colour, Frame, Pixels
 from runtime.sinks.base import Sink
 from runtime.sinks.pace import Pace
 from runtime.sources.base import StreamInfo
+from runtime.telemetry.health import Health
+from runtime.views.banner import draw_banner
+from runtime.views.comparison import CutPicture, SideBySide
 
 _TITLE = "granet-run: q or Esc closes"
 _CLOSING_KEYS = {27, ord("q"), ord("Q")}

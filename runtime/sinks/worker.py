@@ -4,11 +4,11 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 
-from runtime.frame import Colour, Frame
-from runtime.frame_queue import FrameQueue
-from runtime.health import Health
+from runtime.media.frame import Colour, Frame
+from runtime.media.frame_queue import FrameQueue
 from runtime.sinks.base import Sink
 from runtime.sources.base import SoundPacket
+from runtime.telemetry.health import Health
 
 WAITING = 2
 """Frames that may wait for a sink that records."""

@@ -1,7 +1,7 @@
 """What a source is: frames one after another, and what is known about them beforehand."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -15,12 +15,9 @@ from av.packet import Packet
 from typing_extensions import Self
 
 from granet.errors import UserError
-from runtime.colour_tags import ColourTags
-from runtime.frame import Colour, Frame, Pixels
-from runtime.health import Health
-
-Say = Callable[[str], None]
-"""Tells the user, in one line, what happens to their input that they would not expect."""
+from runtime.media.colour_tags import ColourTags
+from runtime.media.frame import Colour, Frame, Pixels
+from runtime.telemetry.health import Health
 
 SoundPacket: TypeAlias = "Packet[AudioStream]"
 """A piece of coded sound, as the file has it."""
@@ -43,7 +40,7 @@ class StreamInfo:
         live: frames do not wait: the newest counts, what comes too fast is dropped.
         frames: how many; ``None`` if that is not known. An estimate if ``kind`` is ``video``.
         rate: frames a second, on average; ``None`` where there is no time.
-        time_base: seconds per unit of :attr:`runtime.frame.Frame.pts`.
+        time_base: seconds per unit of :attr:`runtime.media.frame.Frame.pts`.
         size: (height, width) in pixels of the upright first frame; ``None`` for pictures.
         aspect: width of a pixel over its height.
         colour: colour tags of a video.

@@ -3,18 +3,19 @@
 import threading
 from pathlib import Path
 
+from granet.app.console import Say
 from granet.errors import UserError
-from runtime.health import Health
-from runtime.sources.base import Say, Source
-from runtime.sources.camera import CameraOptions, CameraSource, device_path
-from runtime.sources.gstreamer import GStreamerSource, is_pipeline
-from runtime.sources.picture_file import is_picture
-from runtime.sources.pictures import PictureSource, has_wildcard
-from runtime.sources.probe import device_probe, server_probe
-from runtime.sources.stdin_raw import RawSource, parse_raw
-from runtime.sources.supervised import LiveOptions, SupervisedSource
+from runtime.sources.base import Source
+from runtime.sources.camera.gstreamer import GStreamerSource, is_pipeline
+from runtime.sources.camera.source import CameraOptions, CameraSource, device_path
+from runtime.sources.live.supervised import LiveOptions, SupervisedSource
+from runtime.sources.pictures.read import is_picture
+from runtime.sources.pictures.source import PictureSource, has_wildcard
+from runtime.sources.reachability import device_probe, server_probe
 from runtime.sources.url import is_url, parse_url
-from runtime.sources.video import VideoSource
+from runtime.sources.video.raw import RawSource, parse_raw
+from runtime.sources.video.source import VideoSource
+from runtime.telemetry.health import Health
 
 
 def may_be_waited_for(text: str, live: LiveOptions) -> bool:
@@ -81,7 +82,7 @@ def open_raw(text: str, health: Health) -> Source:
     """Uncompressed frames on stdin.
 
     Args:
-        text: what they are, see :func:`runtime.sources.stdin_raw.parse_raw`.
+        text: what they are, see :func:`runtime.sources.video.raw.parse_raw`.
         health: to report to.
 
     Raises:

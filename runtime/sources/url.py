@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from granet.credentials import mask
+from granet.app.credentials import mask
 from granet.errors import UserError
 
 TIMEOUT = 10.0

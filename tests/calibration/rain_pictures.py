@@ -6,9 +6,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from granet.rain import add_rain, render_rain, sample_rain
-from granet.scenes import street
-from runtime.frame import Pixels
+from granet.synthetic.rain import add_rain, render_rain, sample_rain
+from granet.synthetic.street import street
+from runtime.media.frame import Pixels
 
 SIZE = (64, 64)
 

@@ -12,10 +12,10 @@ from onnx import TensorProto, helper
 from calibration.table import CalibrationImage, CalibrationTable, write_table
 from granet import GraNet
 from granet.checkpoint import load_checkpoint
-from runtime.frame import Pixels
-from runtime.manifest import sha256_of
-from runtime.metadata import KEY, ModelMetadata
-from runtime.parity_cases import synthetic_rain
+from runtime.artefacts.manifest import sha256_of
+from runtime.artefacts.metadata import KEY, ModelMetadata
+from runtime.checks.parity_cases import synthetic_rain
+from runtime.media.frame import Pixels
 
 WEIGHTS = Path(__file__).parents[2] / "runtime/models/lite.safetensors"
 SIZE = (64, 96)
@@ -28,7 +28,7 @@ def network() -> GraNet:
 
 @cache
 def built(precision: str = "fp32", opset: int = 20) -> bytes:
-    from export.onnx_export import ExportOptions, build_model
+    from export.onnx.export import ExportOptions, build_model
 
     options = ExportOptions(size=SIZE, precision=precision, opset=opset)  # type: ignore[arg-type]
     return build_model(network(), options).SerializeToString()

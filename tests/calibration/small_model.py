@@ -9,7 +9,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from runtime.metadata import KEY
+from runtime.artefacts.metadata import KEY
 from tests.runtime.handmade import METADATA, save
 
 WEIGHTS = np.random.default_rng(7).normal(0, 0.3, (4, 3, 3, 3)).astype(np.float32)

@@ -9,7 +9,7 @@ import pytest
 
 from calibration.table import CalibrationImage, CalibrationTable, read_table, require_for, write_table
 from granet.errors import UserError
-from runtime.manifest import sha256_of
+from runtime.artefacts.manifest import sha256_of
 
 TABLE = CalibrationTable(
     model_sha256="ab" * 32,

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from export.cli import app
-from granet.console import run_app
-from runtime.manifest import manifest_path
+from granet.app.console import run_app
+from runtime.artefacts.manifest import manifest_path
 from tests.export.trt_ended import TRAINED
 
 

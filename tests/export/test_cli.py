@@ -9,8 +9,8 @@ import pytest
 
 from export.cli import app
 from granet import GraNet, GraNetConfig, load_checkpoint, save_checkpoint
-from granet.console import run_app
-from runtime.packaged import FLOAT32 as MODEL
+from granet.app.console import run_app
+from runtime.models.packaged import FLOAT32 as MODEL
 
 LOOSE = ["--mean-db", "0", "--min-db", "0", "--share", "1", "--hard-db", "0"]
 
@@ -168,7 +168,7 @@ def test_a_users_mistake_is_one_line_and_a_status(
 def test_an_edge_box_is_told_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("export.extra.find_spec", lambda name: None if name == "onnx" else object())
+    monkeypatch.setattr("granet.app.extras.find_spec", lambda name: None if name == "onnx" else object())
     status, _, err = ended(capsys, "onnx", "--ckpt", "any.pt")
     assert status == 1
     assert "pip install" in err

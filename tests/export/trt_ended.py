@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from export.cli import app
-from granet.console import run_app
-from runtime.packaged import FLOAT32
+from granet.app.console import run_app
+from runtime.models.packaged import FLOAT32
 
 TRAINED = FLOAT32.with_suffix(".safetensors").resolve()
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from export.cli import app
-from granet.console import run_app
+from granet.app.console import run_app
 from granet.errors import UserError
 from runtime import open_engine
-from runtime.cuda.choose import open_cuda
-from runtime.cuda.contract import Gpu
-from runtime.tensorrt_flavour import Flavour, find_flavour
+from runtime.tensorrt.cuda.base import Gpu
+from runtime.tensorrt.cuda.open import open_cuda
+from runtime.tensorrt.flavour import Flavour, find_flavour
 
 ROOT = Path(__file__).parents[2]
 CHECKPOINT = ROOT / "runtime" / "models" / "lite.safetensors"

@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from export.parity_check import check_parity
+from export.reports.parity import check_parity
 from granet.errors import UserError
 from runtime import open_engine
-from runtime.cuda.choose import PACKAGES, open_cuda
-from runtime.cuda.contract import Gpu
-from runtime.device import Device
-from runtime.engine_record import read_record, write_record
-from runtime.engines.tensorrt_engine import TensorRtEngine
-from runtime.frame import Pixels
-from runtime.parity_cases import synthetic_rain
-from runtime.private_files import cache_directory
+from runtime.checks.parity_cases import synthetic_rain
+from runtime.engines.device import Device
+from runtime.media.frame import Pixels
 from runtime.rebuild import open_or_rebuild
-from runtime.tensorrt_flavour import Flavour
+from runtime.tensorrt.cuda.base import Gpu
+from runtime.tensorrt.cuda.open import PACKAGES, open_cuda
+from runtime.tensorrt.engine import TensorRtEngine
+from runtime.tensorrt.flavour import Flavour
+from runtime.tensorrt.private_cache import cache_directory
+from runtime.tensorrt.record import read_record, write_record
 from tests.gpu.conftest import CHECKPOINT, RAIN100L
 
 pytestmark = pytest.mark.gpu

@@ -5,8 +5,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from granet.datasets import Dataset, open_dataset
-from granet.pictures import Pixels
+from granet.data.datasets import Dataset, open_dataset
+from granet.data.image_files import Pixels
 
 CLEAN = 100
 RAIN = (10, 20, 30)

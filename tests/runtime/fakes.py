@@ -6,9 +6,9 @@ import time
 import numpy as np
 
 from granet.size_rule import SizeRule
-from runtime.engine import Engine, EngineInfo
-from runtime.fitting import FrameFit
-from runtime.frame import Colour, Pixels
+from runtime.engines.base import Engine, EngineInfo
+from runtime.engines.fitting import FrameFit
+from runtime.media.frame import Colour, Pixels
 
 
 class FakeEngine(Engine):

@@ -10,7 +10,7 @@ from typing import Any
 import onnx
 from onnx import TensorProto, helper
 
-from runtime.metadata import KEY, ModelMetadata
+from runtime.artefacts.metadata import KEY, ModelMetadata
 
 METADATA = ModelMetadata(
     config={},

@@ -3,7 +3,7 @@
 import os
 
 import runtime.cli
-from runtime.engine import Engine
+from runtime.engines.base import Engine
 from tests.runtime.fakes import FakeEngine
 
 

@@ -10,14 +10,14 @@ import pytest
 
 from granet.errors import UserError
 from runtime import rebuild
-from runtime.device import Device
-from runtime.engine_record import EngineRecord, read_record, write_record
-from runtime.engine_trust import EngineRefusedError, read_trusted
-from runtime.manifest import sha256_of
+from runtime.artefacts.manifest import sha256_of
+from runtime.engines.device import Device
 from runtime.rebuild import open_or_rebuild, rebuild_command
-from tests.runtime.engine_files import engine_file, record
-from tests.runtime.fake_cuda import FakeCuda
+from runtime.tensorrt.record import EngineRecord, read_record, write_record
+from runtime.tensorrt.trust import EngineRefusedError, read_trusted
 from tests.runtime.handmade import inverting_model, save
+from tests.runtime.tensorrt.engine_files import engine_file, record
+from tests.runtime.tensorrt.fake_cuda import FakeCuda
 
 CUDA = Device.parse("cuda")
 
@@ -170,7 +170,7 @@ class TestBuilding:
         # In a process of its own: the signal is for all of it, and this one has more in it than granet-run.
         program = (
             "import pathlib, sys\n"
-            "from granet.console import Interrupted\n"
+            "from granet.app.console import Interrupted\n"
             "from runtime.rebuild import _run\n"
             "try:\n"
             f"    _run([sys.executable, '-c', {builder!r}], pathlib.Path('best.engine'))\n"

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 import runtime.cli as cli
-from granet.console import run_app
-from runtime.frame import Colour, Frame
+from granet.app.console import run_app
+from runtime.media.frame import Colour, Frame
 from runtime.sources.base import Source, StreamInfo
 from tests.media import make_clip, read_clip
 from tests.runtime.fakes import FakeEngine

@@ -1,0 +1,1 @@
+"""Rain pictures: where they come from, and which are chosen."""

@@ -1,0 +1,131 @@
+"""Where rain pictures come from: a directory, a video, a data set, or rain put on clean pictures.
+
+Each can be read more than once, one picture at a time: first all are measured, then those that were
+chosen are shown to the model, so memory does not grow with their number.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from granet.app.console import Say
+from granet.data.datasets import Dataset, open_dataset
+from granet.errors import UserError
+from runtime.media.frame import Pixels
+from runtime.sources.pictures.read import read_picture
+from runtime.sources.pictures.source import PictureSource
+from runtime.sources.video.source import VideoSource
+
+RAINS_A_PICTURE = 4
+"""Different rains that are put on one clean picture at most, where there are fewer than are asked for."""
+
+CANDIDATES = 2
+"""Frames of a video that are looked at for each that is wanted."""
+
+
+class PictureSet(ABC):
+    """Pictures with numbers from 0.
+
+    Attributes:
+        source: where they come from, for people; no directory above the last one.
+        total: about how many there are, for a progress line; ``None`` if that is not known.
+    """
+
+    source: str
+    total: int | None
+
+    @abstractmethod
+    def read(self, wanted: Collection[int] | None = None) -> Iterator[tuple[int, str, Pixels]]:
+        """The pictures, in order; may be called again.
+
+        Args:
+            wanted: their numbers; ``None`` for all.
+
+        Yields:
+            (number, name, pixels): uint8 H x W x 3, RGB.
+
+        Raises:
+            UserError: if one cannot be read.
+        """
+
+
+class DirectoryPictures(PictureSet):
+    """The pictures of a directory, as ``granet-run --input`` reads them."""
+
+    def __init__(self, text: str, say: Say) -> None:
+        """Raises UserError if there are none."""
+        info = PictureSource(text, say).info
+        self._paths, self._names, self._say = info.paths, info.names, say
+        self.source = f"images {Path(text).name}"
+        self.total = len(self._paths)
+
+    def read(self, wanted: Collection[int] | None = None) -> Iterator[tuple[int, str, Pixels]]:
+        """See :meth:`PictureSet.read`."""
+        for index in _numbers(len(self._paths), wanted):
+            name = self._names[index]
+            yield index, name, read_picture(self._paths[index], "rgb", index, name, self._say).pixels
+
+
+class VideoPictures(PictureSet):
+    """Frames of a video, evenly spread over its length."""
+
+    def __init__(self, text: str, count: int, say: Say) -> None:
+        """``count`` is how many are wanted; raises UserError if it is no video that ends."""
+        again = f"{text}: is read twice: record it to a file first (granet-run --output)"
+        if text == "-":
+            raise UserError(again)
+        with VideoSource(text, say) as source:
+            info = source.info
+        if info.live:
+            raise UserError(again)
+        self._text, self._say = text, say
+        self._step = max(1, (info.frames or 0) // (CANDIDATES * count))
+        self.source = f"video {Path(text).name}"
+        self.total = None if info.frames is None else -(-info.frames // self._step)
+
+    def read(self, wanted: Collection[int] | None = None) -> Iterator[tuple[int, str, Pixels]]:
+        """See :meth:`PictureSet.read`."""
+        name = Path(self._text).name
+        with VideoSource(self._text, self._say) as source:
+            for frame in source.frames("rgb"):
+                number, left = divmod(frame.index, self._step)
+                if left == 0 and (wanted is None or number in wanted):
+                    yield number, f"{name}#{frame.index}", frame.pixels
+
+
+class DatasetPictures(PictureSet):
+    """The rainy pictures of a data set."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self.source = f"data set {dataset.title}"
+        self.total = len(dataset)
+
+    def read(self, wanted: Collection[int] | None = None) -> Iterator[tuple[int, str, Pixels]]:
+        """See :meth:`PictureSet.read`."""
+        for index in _numbers(len(self._dataset), wanted):
+            pair = self._dataset.read(index)
+            yield index, pair.name, pair.rainy
+
+
+class SynthesisedPictures(PictureSet):
+    """Rain of :mod:`granet.synthetic.rain`, light to heavy, on the clean pictures of a directory."""
+
+    def __init__(self, directory: str, count: int, seed: int) -> None:
+        """``count`` is how many are wanted; raises UserError if there are no pictures."""
+        self._dataset = open_dataset(f"synthetic:{directory}?split=all", "test")
+        self._seed = seed
+        self.source = f"rain with seed {seed} on {Path(directory).name}"
+        pictures = len(self._dataset)
+        self.total = pictures * min(RAINS_A_PICTURE, -(-count // pictures))
+
+    def read(self, wanted: Collection[int] | None = None) -> Iterator[tuple[int, str, Pixels]]:
+        """See :meth:`PictureSet.read`."""
+        for index in _numbers(self.total or 0, wanted):
+            rain, picture = divmod(index, len(self._dataset))
+            pair = self._dataset.read(picture, draw=self._seed * RAINS_A_PICTURE + rain)
+            yield index, f"{pair.name}#{rain}", pair.rainy
+
+
+def _numbers(total: int, wanted: Collection[int] | None) -> list[int]:
+    return [number for number in range(total) if wanted is None or number in wanted]

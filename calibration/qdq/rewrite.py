@@ -1,0 +1,227 @@
+"""Writes a placement into an ONNX graph as explicit QuantizeLinear/DequantizeLinear pairs."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+from calibration.qdq.fp16 import HALF
+from calibration.qdq.placement import Placement
+from calibration.table import Range
+from granet.errors import UserError
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """A way to write numbers in eight bits.
+
+    Attributes:
+        activations: dtype of activations.
+        weights: dtype of weights, whose zero-point is 0.
+        largest: what the largest weight becomes; of symmetric activations too.
+        affine: activations have a zero-point; otherwise it is 0, which is all that TensorRT takes.
+    """
+
+    activations: Any
+    weights: Any
+    largest: float
+    affine: bool = False
+
+
+SCHEMES = {
+    "int8": Scheme(np.int8, np.int8, 127.0),
+    "uint8": Scheme(np.uint8, np.int8, 127.0, affine=True),
+    "fp8": Scheme(ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e4m3fn, 448.0),
+}
+"""``int8`` and ``fp8`` (E4M3) for TensorRT. ``uint8`` for CPUs: what follows a ReLU gets all 256 levels, and
+their instructions multiply unsigned by signed bytes."""
+
+
+def quantise(
+    model: ModelProto, ranges: Mapping[str, Range], placement: Placement, scheme: Scheme
+) -> ModelProto:
+    """A copy of ``model`` with Q/DQ pairs.
+
+    Biases stay as they are: TensorRT's parser refuses integer ones. Scales have the type of what they
+    scale, float16 where the network computes in it.
+
+    Args:
+        model: float32, or as :func:`calibration.qdq.fp16.to_half` made it; not modified.
+        ranges: tensor name -> what eight bits shall span.
+        placement: from :func:`calibration.qdq.placement.place` for this graph.
+        scheme: one of :data:`SCHEMES`.
+
+    Raises:
+        UserError: if a tensor has no range.
+    """
+    result = ModelProto()
+    result.CopyFrom(model)
+    graph = result.graph
+    writer = _Writer(graph, ranges, placement, scheme)
+    nodes = [new for node in graph.node for new in writer.rewritten(node)]
+    del graph.node[:]
+    graph.node.extend(_alive(nodes, {output.name for output in graph.output}))
+    _drop_unused(graph)
+    del graph.value_info[:]  # it describes the tensors of the model as it was
+    return result
+
+
+class _Writer:
+    """Rewrites the nodes of one graph, one after another."""
+
+    def __init__(
+        self, graph: GraphProto, ranges: Mapping[str, Range], placement: Placement, scheme: Scheme
+    ) -> None:
+        self._graph = graph
+        self._ranges = ranges
+        self._placement = placement
+        self._scheme = scheme
+        self._written: set[str] = set()
+        self._arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+        self._dtype = _network_dtype(graph, self._arrays)
+
+    def rewritten(self, node: NodeProto) -> list[NodeProto]:
+        """The node, before it the dequantised weights and after it the pairs on its output."""
+        nodes = []
+        if node.name in self._placement.convolutions:
+            nodes += self._weights(node)
+            node.input[0] = _dequantised(node.input[0])
+        nodes.append(node)
+        for tensor in node.output:
+            if tensor in self._placement.scales:
+                nodes += self._pair(node, tensor)
+        return nodes
+
+    def _weights(self, node: NodeProto) -> list[NodeProto]:
+        """Per output channel: the largest weight is ``scheme.largest`` steps; once for shared weights."""
+        name = node.input[1]
+        node.input[1] = _dequantised(name)
+        if name in self._written:
+            return []
+        self._written.add(name)
+        weights = self._arrays[name].astype(np.float32)
+        largest = np.abs(weights).reshape(len(weights), -1).max(axis=1)
+        scale = self._scale(largest / self._scheme.largest)
+        steps = weights / scale.astype(np.float32).reshape(-1, *[1] * (weights.ndim - 1))
+        self._constant(f"{name}/q", _rounded(steps, self._scheme.weights, self._scheme.largest))
+        self._constant(f"{name}/scale", scale)
+        self._constant(f"{name}/zero", np.zeros(len(weights), self._scheme.weights))
+        inputs = [f"{name}/q", f"{name}/scale", f"{name}/zero"]
+        return [
+            helper.make_node("DequantizeLinear", inputs, [_dequantised(name)], f"{name}/dequantise", axis=0)
+        ]
+
+    def _pair(self, node: NodeProto, tensor: str) -> list[NodeProto]:
+        scale, zero = self._activation_scale(tensor)
+        self._constant(f"{tensor}/scale", scale)
+        self._constant(f"{tensor}/zero", zero)
+        parameters = [f"{tensor}/scale", f"{tensor}/zero"]
+        nodes, source = [], tensor
+        if node.name in self._placement.concatenations:
+            if self._scheme.affine:
+                return [_repeated(node, _steps, _steps(tensor)), _dequantise(tensor, parameters)]
+            source = f"{tensor}/concat"
+            nodes.append(_repeated(node, _dequantised, source))
+        elif self._scheme.affine and node.op_type == "Relu" and zero != 0:
+            source = f"{tensor}/quantised"
+            nodes += _relu_of_steps(node, source, parameters)
+        return [*nodes, _quantise(source, tensor, parameters), _dequantise(tensor, parameters)]
+
+    def _activation_scale(self, tensor: str) -> tuple[Array, Array]:
+        """Scale and zero-point, both scalars."""
+        name = self._placement.scales[tensor].removesuffix(HALF)
+        if name not in self._ranges:
+            raise UserError(
+                f"the calibration table has no range for {name}: make it again with granet-export calibrate"
+            )
+        low, high = self._ranges[name]
+        if not self._scheme.affine:
+            scale = self._scale(np.asarray(max(-low, high) / self._scheme.largest))
+            return scale, np.zeros((), self._scheme.activations)
+        scale = self._scale(np.asarray((high - low) / 255))
+        zero = np.clip(np.rint(-low / float(scale)), 0, 255)
+        return scale, np.asarray(zero, self._scheme.activations)
+
+    def _scale(self, values: Array) -> Array:
+        """In the type of the network, never 0: what is always 0 may have any."""
+        scale = np.asarray(values, self._dtype)
+        return np.where(scale > 0, scale, np.ones_like(scale))
+
+    def _constant(self, name: str, array: Array) -> None:
+        self._graph.initializer.append(numpy_helper.from_array(np.asarray(array), name))
+
+
+def _network_dtype(graph: GraphProto, arrays: Mapping[str, Array]) -> Any:
+    return next(arrays[node.input[1]].dtype for node in graph.node if node.op_type == "Conv")
+
+
+def _rounded(steps: Array, dtype: Any, largest: float) -> Array:
+    """To the nearest number of ``dtype``; integers half to even, as QuantizeLinear does."""
+    clipped = np.clip(steps, -largest, largest)
+    return np.asarray(np.rint(clipped) if np.issubdtype(dtype, np.integer) else clipped).astype(dtype)
+
+
+def _dequantised(tensor: str) -> str:
+    return f"{tensor}/dq"
+
+
+def _steps(tensor: str) -> str:
+    return f"{tensor}/q"
+
+
+def _quantise(source: str, tensor: str, parameters: list[str]) -> NodeProto:
+    return helper.make_node("QuantizeLinear", [source, *parameters], [_steps(tensor)], f"{tensor}/quantise")
+
+
+def _dequantise(tensor: str, parameters: list[str]) -> NodeProto:
+    return helper.make_node(
+        "DequantizeLinear", [_steps(tensor), *parameters], [_dequantised(tensor)], f"{tensor}/dequantise"
+    )
+
+
+def _repeated(node: NodeProto, of_part: Callable[[str], str], output: str) -> NodeProto:
+    """The concatenation ``node`` on the quantised or dequantised parts."""
+    repeated = NodeProto()
+    repeated.CopyFrom(node)
+    repeated.name = f"{node.name}/quantised"
+    repeated.input[:] = [of_part(part) for part in node.input]
+    repeated.output[:] = [output]
+    return repeated
+
+
+def _relu_of_steps(relu: NodeProto, output: str, parameters: list[str]) -> list[NodeProto]:
+    """``relu`` behind a Q/DQ pair of the same steps, which changes no number.
+
+    ONNX Runtime computes a convolution in eight bits only where its output is quantised right behind it. It
+    drops a ReLU in between where the zero-point is 0, as rounding to unsigned steps is that ReLU then; of the
+    others it has eight bits of the leaky kind alone.
+    """
+    before = relu.input[0]
+    return [
+        _quantise(before, before, parameters),
+        _dequantise(before, parameters),
+        helper.make_node("LeakyRelu", [_dequantised(before)], [output], f"{relu.name}/quantised", alpha=0.0),
+    ]
+
+
+def _alive(nodes: Iterable[NodeProto], outputs: set[str]) -> list[NodeProto]:
+    """Without the nodes that nobody reads: concatenations all of whose readers are quantised."""
+    needed, kept = set(outputs), []
+    for node in reversed(list(nodes)):
+        if needed.intersection(node.output):
+            needed.update(node.input)
+            kept.append(node)
+    return kept[::-1]
+
+
+def _drop_unused(graph: GraphProto) -> None:
+    read = {name for node in graph.node for name in node.input}
+    kept: list[TensorProto] = [tensor for tensor in graph.initializer if tensor.name in read]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)

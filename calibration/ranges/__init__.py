@@ -1,0 +1,1 @@
+"""The ranges of a model's tensors, from rain pictures."""

@@ -1,0 +1,167 @@
+"""Runs a model on rain pictures and keeps what its tensors did: one pass for all methods."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+from calibration.ranges.histogram import Histogram
+from calibration.ranges.instrumented_graph import LENGTHS, START, VALUES, Probe, build_probe, is_quantised
+from calibration.ranges.methods import Seen
+from granet.errors import UserError
+from runtime.engines.fitting import FrameFit
+from runtime.engines.onnx_model import OnnxModel
+from runtime.engines.onnxruntime_session import ORT_ERRORS
+from runtime.media.frame import Pixels
+
+_RUN_ERRORS: tuple[type[Exception], ...] = (*ORT_ERRORS, MemoryError)
+
+# Fibonacci hashing: consecutive numbers land far apart whatever the step of a sample is.
+_SPREAD = 2654435769
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What all tensors of a model did.
+
+    Attributes:
+        seen: tensor name -> what was seen of it. Tensors of the same values share one entry.
+    """
+
+    seen: Mapping[str, Seen]
+
+
+class Observer:
+    """A model in ONNX Runtime on the CPU, whose tensors are looked at frame by frame.
+
+    Attributes:
+        model: the file and what it says about itself.
+        fit: the frame sizes it computes on.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Loads ``path``, a float32 export of ours.
+
+        Raises:
+            UserError: if it is none, is quantised already or of another precision, or cannot be run.
+        """
+        self.model = OnnxModel.open(path)
+        meta = self.model.metadata
+        self.fit = FrameFit(meta.size_rule, meta.height, meta.width, meta.batch)
+        proto = _load(path)
+        if meta.precision in ("int8", "fp8") or is_quantised(proto):
+            raise UserError(f"{path}: is quantised already: calibrate the float32 model it was made of")
+        if meta.precision != "fp32":
+            raise UserError(
+                f"{path}: computes in {meta.precision}: calibrate the float32 model "
+                "(granet-export onnx without --fp16)"
+            )
+        self._probe = build_probe(proto)
+        if not self._probe.tensors:
+            raise UserError(f"{path}: has no floating-point tensor to calibrate")
+        self._session = self._open(self._probe)
+        self._input = proto.graph.input[0].name
+        count = len(self._probe.tensors)
+        self._lows, self._highs = np.full(count, np.inf), np.full(count, -np.inf)
+        self._histograms = [Histogram() for _ in range(count)]
+        self._frames = 0
+
+    @property
+    def tensors(self) -> int:
+        """Number of tensors that have a range, those included that share their values with another."""
+        return len(self._probe.tensors) + len(self._probe.same)
+
+    def add(self, pixels: Pixels, name: str) -> None:
+        """Shows the model a picture, padded or cut into tiles as an engine does it.
+
+        Args:
+            pixels: uint8 H x W x 3, RGB.
+            name: for errors.
+
+        Raises:
+            UserError: if it is too small, memory does not suffice, or a tensor is not finite.
+        """
+        frame = pixels if self.model.colour == "rgb" else pixels[:, :, ::-1]
+        try:
+            plan = self.fit.plan(*pixels.shape[:2])
+        except UserError as error:
+            raise UserError(f"{name}: {error}") from error
+
+        def look(batch: Pixels) -> Pixels:
+            self._look(batch, name)
+            return batch
+
+        plan.run(frame[None], look)
+
+    def result(self) -> Observation:
+        """What was seen until now."""
+        own = {
+            name: Seen(float(low), float(high), histogram)
+            for name, low, high, histogram in zip(
+                self._probe.tensors, self._lows, self._highs, self._histograms, strict=True
+            )
+        }
+        return Observation(own | {name: own[source] for name, source in self._probe.same.items()})
+
+    def _look(self, batch: Pixels, name: str) -> None:
+        inputs = {
+            self._input: self.model.to_input(batch, np.float32),
+            START: np.array([self._frames * _SPREAD % 2**32], np.int64),
+        }
+        try:
+            values, lengths = self._session.run([VALUES, LENGTHS], inputs)
+        except _RUN_ERRORS as error:
+            raise self._failure(batch, name, error) from error
+        parts = np.split(values, np.cumsum(lengths)[:-1])
+        lows, highs = (np.array([part[i] for part in parts], np.float64) for i in (0, 1))
+        self._check_finite(lows, highs, name)
+        self._frames += 1
+        self._lows, self._highs = np.minimum(self._lows, lows), np.maximum(self._highs, highs)
+        for histogram, part in zip(self._histograms, parts, strict=True):
+            histogram.add(part[2:])
+
+    def _check_finite(self, lows: NDArray[Any], highs: NDArray[Any], name: str) -> None:
+        bad = ~(np.isfinite(lows) & np.isfinite(highs))
+        if bad.any():
+            tensor = self._probe.tensors[int(bad.argmax())]
+            raise UserError(
+                f"{self.model.path}: {tensor} is not finite on {name}: the weights are broken, or no "
+                "8-bit range can hold it"
+            )
+
+    def _open(self, probe: Probe) -> Any:
+        options = ort.SessionOptions()
+        options.log_severity_level = 4  # what fails comes as an exception
+        # Nodes run in the order of the graph, each look behind what it looks at, which is freed then.
+        # By default ONNX Runtime computes everything first: lite at 480x320 peaks at 1.2 GiB so, and at
+        # 0.27 GiB thus. The layout changes of higher levels break that order.
+        options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.enable_mem_pattern = False
+        options.enable_mem_reuse = False
+        try:
+            return ort.InferenceSession(probe.model, options, providers=["CPUExecutionProvider"])
+        except ORT_ERRORS as error:
+            raise self.model.failure("loading it in ONNX Runtime", error) from error
+
+    def _failure(self, batch: Pixels, name: str, error: Exception) -> UserError:
+        height, width = batch.shape[1:3]
+        if isinstance(error, MemoryError) or "allocate" in str(error) or "bad_alloc" in str(error):
+            return UserError(
+                f"{name}: not enough memory to run {self.model.path} at {width}x{height}: "
+                "give a smaller --size, or calibrate where there is more"
+            )
+        return self.model.failure(f"ONNX Runtime on {name}", error)
+
+
+def _load(path: Path) -> onnx.ModelProto:
+    try:
+        return onnx.load(str(path))
+    except DecodeError as error:
+        raise UserError(f"{path}: not an ONNX file, or a damaged one ({error}): export it again") from error

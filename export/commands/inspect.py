@@ -1,0 +1,59 @@
+"""``granet-export inspect``: what a file of ours is."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from granet.app.console import DebugOption
+
+_WIDTH = 22
+"""Columns that a name takes."""
+
+_SHOWN = 6
+"""Things of a list that a person is shown."""
+
+
+def inspect(
+    file: Annotated[
+        Path, typer.Argument(help="Checkpoint, ONNX model, engine, calibration table, or a manifest.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
+    debug: DebugOption = False,
+) -> None:
+    """Tell what a file is, from its manifest and the file itself. Nothing in it is run."""
+    from export.reports.inspection import inspect_file
+
+    facts = inspect_file(file)
+    if as_json:
+        sys.stdout.write(json.dumps(facts, indent=2) + "\n")
+        return
+    for name, text in _lines(facts):
+        sys.stdout.write(f"{name:<{_WIDTH}}{text}\n")
+
+
+def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """A name and a line for each fact; for one of several parts, a line for each of them."""
+    for name, value in facts.items():
+        if not isinstance(value, dict) or not value:
+            yield name, _text(value)
+            continue
+        for index, (part, item) in enumerate(value.items()):
+            yield (name if index == 0 else ""), f"{part}: {_text(item)}"
+
+
+def _text(value: Any) -> str:
+    """One line for a person."""
+    if value is None or value in ([], {}):
+        return "-"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_text(item)}" for name, item in value.items())
+    if isinstance(value, list):
+        shown = ", ".join(map(_text, value[:_SHOWN]))
+        return shown if len(value) <= _SHOWN else f"{len(value)}: {shown}, ... (all with --json)"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.6g}" if isinstance(value, float) else value

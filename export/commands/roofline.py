@@ -1,0 +1,162 @@
+"""``granet-export roofline``: arithmetic, bytes and the floor of a model, and an engine's share of it."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from granet.app.console import DebugOption, UsageError
+from granet.app.options import parse_size
+from granet.errors import UserError
+from runtime.open import ENGINES
+
+if TYPE_CHECKING:
+    from export.reports.gpus import GpuPeaks
+    from export.reports.roofline import Roofline
+
+
+def roofline(
+    model: Annotated[Path, typer.Argument(help="ONNX model, or an engine with its ONNX model beside it.")],
+    size: Annotated[
+        list[str] | None, typer.Option("--size", help="Frames, WxH; may be repeated. A static model's own.")
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Frames at once, where the model leaves it open.")] = 1,
+    gpu: Annotated[
+        list[str] | None, typer.Option("--gpu", help="A GPU of the table; may be repeated. All without it.")
+    ] = None,
+    gflops: Annotated[float | None, typer.Option(min=0.001, help="Peak of your device, GFLOP/s.")] = None,
+    bandwidth: Annotated[float | None, typer.Option(min=0.001, help="Memory of it, GB/s.")] = None,
+    ms: Annotated[float | None, typer.Option(min=0.0001, help="A measured time: prints its share.")] = None,
+    bench: Annotated[
+        Path | None, typer.Option(help="What granet-export bench --json printed: its engines' shares.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
+    debug: DebugOption = False,
+) -> None:
+    """Print how fast a model could be at most, and what part of that an engine reaches.
+
+    The floor is the roofline model's: every convolution and matrix product takes as long as its arithmetic
+    or its bytes, all between them is free. A share of 100% is as fast as can be.
+    """
+    from export.reports.roofline import roofline as count
+    from export.reports.roofline import shares
+    from runtime.artefacts.onnx_file import read_metadata
+
+    peaks = _peaks(gpu or [], gflops, bandwidth)
+    times, timed_size = _times(ms, bench)
+    if times and len(peaks) != 1:
+        raise UsageError("a measured time needs the one device that it was measured on: --gpu NAME")
+    path = _onnx_of(model)
+    metadata = read_metadata(path)
+    asked: Sequence[tuple[int, int] | None] = [parse_size(text) for text in size or []] or [timed_size]
+    lines = [count(path, metadata, each, batch) for each in asked]
+    if len(lines) > 1 and times:
+        raise UsageError("a measured time is of one size: give one --size")
+    reached = shares(lines[0], peaks[0], times) if times else {}
+    if as_json:
+        report = {"model": path.name, "sizes": [_values(line, peaks) for line in lines], "shares": reached}
+        sys.stdout.write(json.dumps(report, indent=2) + "\n")
+    else:
+        _print(path, metadata.precision, lines, peaks, times, reached)
+
+
+def _peaks(names: Sequence[str], gflops: float | None, bandwidth: float | None) -> "list[GpuPeaks]":
+    from export.reports.gpus import GPUS, find_gpu, own_gpu
+
+    if (gflops is None) != (bandwidth is None):
+        raise UsageError("a device has both: give --gflops and --bandwidth")
+    if gflops is not None and bandwidth is not None:
+        if names:
+            raise UsageError("--gpu names a device and --gflops describes one: give one of them")
+        return [own_gpu(gflops, bandwidth)]
+    return [find_gpu(name) for name in names] or list(GPUS.values())
+
+
+def _onnx_of(model: Path) -> Path:
+    """The ONNX model itself, or the one that an engine was built from."""
+    if model.suffix.lower() not in ENGINES:
+        return model
+    from runtime.tensorrt.record import read_record
+    from runtime.tensorrt.trust import onnx_beside
+
+    return onnx_beside(model, read_record(model))
+
+
+def _times(ms: float | None, bench: Path | None) -> tuple[dict[str, float], tuple[int, int] | None]:
+    """Milliseconds by engine, and the (height, width) that a benchmark was run at."""
+    if ms is not None and bench is not None:
+        raise UsageError("--ms is a measured time and --bench has some: give one of them")
+    if ms is not None:
+        return {"measured": ms}, None
+    if bench is None:
+        return {}, None
+    try:
+        report = json.loads(bench.read_text(encoding="utf-8"))
+        results = {
+            f"{each['backend']} {each['model']}": float(each["ms"]["p50"]) for each in report["results"]
+        }
+        height, width = report["size"]
+        return results, (int(height), int(width))
+    except OSError as error:
+        raise UserError(f"{bench}: cannot be read: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{bench}: not what granet-export bench --json prints ({error})") from error
+
+
+def _values(line: "Roofline", peaks: "Sequence[GpuPeaks]") -> dict[str, Any]:
+    return {
+        "size": list(line.size),
+        "batch": line.batch,
+        "flop": line.flop,
+        "bytes": round(line.bytes),
+        "weight_bytes": round(line.weight_bytes),
+        "flop_by_precision": line.by_precision(),
+        "floors": [
+            {
+                "device": each.name,
+                "ms": round(1e3 * line.floor(each), 5),
+                "share_bound_by_compute": round(line.compute_share(each), 4),
+            }
+            for each in peaks
+        ],
+    }
+
+
+def _print(
+    path: Path,
+    precision: str,
+    lines: "Sequence[Roofline]",
+    peaks: "Sequence[GpuPeaks]",
+    times: Mapping[str, float],
+    reached: Mapping[str, float],
+) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    out = Console(highlight=False, markup=False)
+    if not out.is_terminal:
+        out = Console(highlight=False, markup=False, width=100)
+    table = Table("size", "GFLOP", "MB moved", "device", "floor ms", "fps", "by arithmetic")
+    for column in (1, 2, 4, 5, 6):
+        table.columns[column].justify = "right"
+    for line in lines:
+        for index, each in enumerate(peaks):
+            facts = (
+                [_size(line), f"{line.flop / 1e9:.2f}", f"{line.bytes / 1e6:.1f}"] if not index else [""] * 3
+            )
+            floor = line.floor(each)
+            rate = f"{line.batch / floor:.0f}"
+            table.add_row(*facts, each.name, f"{1e3 * floor:.3f}", rate, f"{line.compute_share(each):.0%}")
+    out.print(table)
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in lines[0].by_precision().items())
+    sys.stdout.write(f"{path.name}, {precision}; arithmetic in {shares}\n")
+    for name, share in reached.items():
+        sys.stdout.write(f"{name}: {times[name]:.3f} ms, {share:.1%} of the floor's speed\n")
+
+
+def _size(line: "Roofline") -> str:
+    height, width = line.size
+    return f"{width}x{height}" if line.batch == 1 else f"{line.batch} of {width}x{height}"

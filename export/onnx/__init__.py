@@ -1,0 +1,1 @@
+"""From a PyTorch GraNet to an ONNX file."""

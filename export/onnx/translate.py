@@ -1,0 +1,83 @@
+"""The ``torch.export`` path to ONNX, with our translations."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import onnx
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+
+from export.onnx.guided_pooling import guided_pooling
+from export.onnx.regional_attention import translate_regional_attention
+
+DEFAULT_OPSET = 20
+"""The newest that every supported TensorRT parses (10.3 of JetPack 6 stops at 20)."""
+
+SUPPORTED_OPSETS = range(18, 25)
+"""SpaceToDepth's Split needs 18; the TensorRT parser ends at 24."""
+
+
+def translate(
+    graph: nn.Module,
+    example: Tensor,
+    spatial_axes: tuple[int, int] | None,
+    multiple: int,
+    outputs: list[str],
+    opset: int,
+) -> onnx.ModelProto:
+    """Exports ``graph`` to an ONNX model in memory.
+
+    Args:
+        graph: one input named ``rainy``, a tuple of tensors out.
+        example: an input of a size that the network computes on.
+        spatial_axes: axes of height and width of a graph with dynamic batch and size; ``None`` for a
+            static one.
+        multiple: pixels; what those sides are multiples of.
+        outputs: their names.
+        opset: ONNX opset, one of :data:`SUPPORTED_OPSETS`.
+    """
+    shapes: Any = None
+    if spatial_axes is not None:
+        height, width = (
+            multiple * Dim(f"{name}_{multiple}", min=2, max=32768 // multiple) for name in ("height", "width")
+        )
+        shapes = ({0: Dim("batch", min=1, max=4096), spatial_axes[0]: height, spatial_axes[1]: width},)
+    pool, unpool = guided_pooling()
+    with _quiet():
+        program = torch.onnx.export(
+            graph,
+            (example,),
+            dynamo=True,
+            verbose=False,
+            opset_version=opset,
+            input_names=["rainy"],
+            output_names=outputs,
+            dynamic_shapes=shapes,
+            custom_translation_table={
+                torch.ops.aten.max_pool2d_with_indices.default: pool,
+                torch.ops.aten.max_unpool2d.default: unpool,
+                torch.ops.granet.regional_attention.default: translate_regional_attention,
+            },
+        )
+    assert program is not None  # only a failed fallback gives None, and dynamo has none
+    model = program.model_proto
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's own notes, which tell a user nothing they could act on."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,1 @@
+"""What ``granet-export`` measures and prints."""

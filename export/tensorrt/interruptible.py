@@ -1,0 +1,99 @@
+"""A build that can be watched and stopped: how far it is, and Ctrl-C."""
+
+from collections.abc import Callable
+from threading import Event, Thread
+from typing import Any, TypeVar
+
+from runtime.tensorrt.flavour import Flavour
+
+Progress = Callable[[float, str], None]
+"""Called with the share that is done, 0 to 1, and the name of what is being done."""
+
+T = TypeVar("T")
+
+
+def interruptible(work: Callable[[], T], monitor: Any) -> T:
+    """What ``work``, which parses and builds, returns.
+
+    It has a thread of its own because Python sees Ctrl-C in its main thread only, and only while that runs
+    Python: this one waits, and asks the build to stop. Within TensorRT, which calls back for every line of
+    its log, a KeyboardInterrupt would be lost.
+
+    Args:
+        work: parses and builds.
+        monitor: of :func:`new_monitor`, which the build was given.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C, as soon as TensorRT lets go.
+        BaseException: what ``work`` or the monitor raised.
+    """
+    results: list[T] = []
+    faults: list[BaseException] = []
+    ended = Event()
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
+            faults.append(error)
+        finally:
+            ended.set()
+
+    thread = Thread(target=run, name="tensorrt-build", daemon=True)
+    try:
+        thread.start()
+        while not ended.wait(0.1):
+            pass
+    except KeyboardInterrupt:
+        monitor.stopped = True
+        if thread.ident is None:  # interrupted within start(): it may still come to life
+            ended.wait(0.5)
+        if thread.ident is not None:
+            thread.join()
+        raise
+    for fault in (monitor.fault, *faults):
+        if fault is not None:
+            raise fault
+    return results[0]
+
+
+def new_monitor(flavour: Flavour, progress: Progress) -> Any:
+    """An ``IProgressMonitor`` that tells the share done and ends the build where it is asked to."""
+    trt = flavour.module
+
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc, name-defined]
+        """Phases nest: a step of one is a whole run of those within."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.steps: dict[str, int] = {}
+            self.done: dict[str, int] = {}
+            self.share = 0.0
+            self.stopped = False
+            self.fault: BaseException | None = None
+
+        def phase_start(self, phase: str, parent: str | None, steps: int) -> None:
+            self.steps[phase], self.done[phase] = max(steps, 1), 0
+            self.tell(phase)
+
+        def phase_finish(self, phase: str) -> None:
+            self.steps.pop(phase, None)
+            self.done.pop(phase, None)
+
+        def step_complete(self, phase: str, step: int) -> bool:
+            self.done[phase] = step + 1
+            self.tell(phase)
+            return not self.stopped
+
+        def tell(self, phase: str) -> None:
+            share, weight = 0.0, 1.0
+            for name in list(self.steps):
+                share += weight * min(1.0, self.done[name] / self.steps[name])
+                weight /= self.steps[name]
+            self.share = min(1.0, max(self.share, share))  # a phase may end before its step is counted
+            try:
+                progress(self.share, phase)
+            except BaseException as error:  # noqa: BLE001 - must not go through TensorRT's C++
+                self.fault, self.stopped = error, True
+
+    return Monitor()

@@ -1,0 +1,1 @@
+"""What all commands share: messages, progress, signals, files that are written whole."""

@@ -1,0 +1,354 @@
+"""Data sets of rainy and clean pictures, each laid out as its authors distribute it.
+
+A spec is ``KIND:WHERE``:
+
+=================================  =====================================================================
+``rain100l:DIR``, ``rain100h:DIR``  Yang et al., CVPR 2017: ``rain-1.png`` and ``norain-1.png``, in one
+                                   directory or in ``rainy``/``rain`` and ``clean``/``norain``
+``ddn:DIR``                        Fu et al., CVPR 2017: ``rainy_image/1_1.jpg`` to ``1_14.jpg`` and
+                                   ``ground_truth/1.jpg``, in one directory or in training and testing
+``did:DIR``                        Zhang and Patel, CVPR 2018: side by side, rainy left; for training in
+                                   ``Rain_Heavy``, ``Rain_Medium`` and ``Rain_Light``
+``rain800:DIR``                    Zhang et al., 2017: side by side, clean left
+``pairs:RAINY_DIR,CLEAN_DIR``      pictures of the same name, or of the same number
+``synthetic:CLEAN``                rain of :mod:`granet.synthetic.rain` on clean pictures: those of a directory, or
+                                   of the pairs of another spec (``synthetic:rain800:DIR``). Options:
+                                   ``?heaviness=0.1-0.4`` says how heavy, ``?split=all`` holds nothing
+                                   back, ``?faults=0.3`` gives a share of the pictures the faults of real
+                                   cameras, ``?streaks=SPEC`` takes the rain from the pairs of a spec
+``drawn:COUNT``                    rain on drawn streets (:mod:`granet.synthetic.street`): needs no files
+``clean:DIR``                      clean pictures as their own input: what a network does to dry weather
+=================================  =====================================================================
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+
+from granet.data.augment import CameraFaults
+from granet.data.image_files import Pixels, list_pictures, read_rgb
+from granet.data.layouts import Files, ddn_pairs, paired, rain100_pairs, side_by_side
+from granet.data.streaks import transplanted
+from granet.errors import UserError
+from granet.synthetic.rain import Floats, add_rain, render_rain, sample_rain
+from granet.synthetic.street import street
+
+Split = Literal["train", "test"]
+Cut = Callable[[int, int], tuple[slice, slice]]
+"""From a height and a width in pixels to the rows and the columns that are wanted."""
+
+LIGHT, HEAVY, LIGHT_SHARE = (0.05, 0.35), (0.3, 1.0), 0.65
+"""Heaviness of synthetic rain (:func:`granet.synthetic.rain.sample_rain`) unless a spec gives a range:
+most of what a camera sees is light, and what is heavy spans more kinds."""
+
+DRAWN_SIZE = (320, 480)
+"""(height, width) of a drawn street."""
+
+DRAWN_HEAVINESS = (0.2, 0.4, 0.85)
+"""Light, moderate and heavy rain, in turns."""
+
+HELD_BACK = 20
+"""Each 20th picture of ``synthetic:DIR`` is for testing, the others are for training."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A rainy picture and the same without rain.
+
+    Attributes:
+        name: of the rainy picture.
+        rainy: uint8 H x W x 3, RGB.
+        clean: uint8 H x W x 3, RGB.
+    """
+
+    name: str
+    rainy: Pixels
+    clean: Pixels
+
+
+class Dataset(ABC):
+    """Pairs of pictures, in an order that is the same on every machine.
+
+    Attributes:
+        spec: what the user wrote.
+        title: what people call it.
+        names: of the pairs, one each.
+    """
+
+    def __init__(self, spec: str, title: str, names: tuple[str, ...]) -> None:
+        self.spec = spec
+        self.title = title
+        self.names = names
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def read(self, index: int, draw: int = 0) -> Pair:
+        """The pair number ``index``; ``draw`` says which rain falls on it, where rain is synthetic.
+
+        Raises:
+            UserError: if a file cannot be read, or the two pictures differ in size.
+        """
+        return self.read_cut(index, draw, lambda height, width: (slice(0, height), slice(0, width)))
+
+    @abstractmethod
+    def read_cut(self, index: int, draw: int, cut: Cut) -> Pair:
+        """A part of :meth:`read`; synthetic rain is rendered for that part only."""
+
+
+class FilePairs(Dataset):
+    """Pairs of files, or of the halves of one file."""
+
+    def __init__(self, spec: str, title: str, files: list[Files], clean_left: bool = False) -> None:
+        """``clean_left``: which half is clean, where a pair is one file."""
+        super().__init__(spec, title, tuple(pair.name for pair in files))
+        self._files = files
+        self._clean_left = clean_left
+
+    def read_cut(self, index: int, draw: int, cut: Cut) -> Pair:
+        """See :meth:`Dataset.read_cut`; ``draw`` makes no difference."""
+        files = self._files[index]
+        if files.clean is None:
+            rainy, clean = self._halves(files.rainy)
+        else:
+            rainy, clean = read_rgb(files.rainy), read_rgb(files.clean)
+            if rainy.shape != clean.shape:
+                raise UserError(
+                    f"{files.rainy} has {_size(rainy)} pixels and {files.clean} {_size(clean)}: "
+                    "a rainy picture and its clean one must be of one size"
+                )
+        rows, columns = cut(*rainy.shape[:2])
+        return Pair(files.name, rainy[rows, columns], clean[rows, columns])
+
+    def _halves(self, path: Path) -> tuple[Pixels, Pixels]:
+        picture = read_rgb(path)
+        width = picture.shape[1]
+        if width % 2:
+            raise UserError(
+                f"{path}: expected two pictures side by side, and found {width} columns, which is odd"
+            )
+        left, right = picture[:, : width // 2], picture[:, width // 2 :]
+        return (right, left) if self._clean_left else (left, right)
+
+
+RainOn = Callable[[np.random.Generator, int, int], Floats]
+"""From a source of choices, a height and a width in pixels to rain: float32 H x W, grey levels."""
+
+
+class SyntheticRain(Dataset):
+    """Rain on clean pictures: the same for the same index and draw."""
+
+    def __init__(
+        self, spec: str, title: str, clean: Dataset, chosen: Sequence[int], rain: RainOn, faults: CameraFaults
+    ) -> None:
+        """``chosen``: which pictures of ``clean`` take part."""
+        super().__init__(spec, title, tuple(clean.names[index] for index in chosen))
+        self._clean, self._chosen = clean, chosen
+        self._rain = rain
+        self._faults = faults
+
+    def read_cut(self, index: int, draw: int, cut: Cut) -> Pair:
+        """See :meth:`Dataset.read_cut`."""
+        clean = self._clean.read_cut(self._chosen[index], 0, cut).clean
+        rng = np.random.default_rng((index, draw))
+        rain = self._rain(rng, *clean.shape[:2])
+        clean = self._faults.apply(clean, rng)
+        return Pair(self.names[index], add_rain(clean, rain), clean)
+
+
+def _drawn_rain(heaviness: tuple[float, float] | None) -> RainOn:
+    """``heaviness``: its range; ``None`` for light to heavy."""
+
+    def rain(rng: np.random.Generator, height: int, width: int) -> Floats:
+        light = rng.random() < LIGHT_SHARE
+        drawn = float(rng.uniform(*(heaviness or (LIGHT if light else HEAVY))))
+        return render_rain(sample_rain(rng, drawn), height, width)
+
+    return rain
+
+
+def _taken_rain(pairs: Dataset) -> RainOn:
+    """The rain of other pairs (:mod:`granet.data.streaks`)."""
+
+    def read(index: int) -> tuple[Pixels, Pixels]:
+        pair = pairs.read(index)
+        return pair.rainy, pair.clean
+
+    def rain(rng: np.random.Generator, height: int, width: int) -> Floats:
+        return transplanted(read, len(pairs), rng, height, width)
+
+    return rain
+
+
+class DrawnStreets(Dataset):
+    """Rain on streets that are drawn, from light to heavy: the same on every machine, without any file."""
+
+    def __init__(self, spec: str, count: int) -> None:
+        super().__init__(spec, "drawn streets", tuple(f"street-{i}" for i in range(count)))
+
+    def read_cut(self, index: int, draw: int, cut: Cut) -> Pair:
+        """See :meth:`Dataset.read_cut`."""
+        clean = street(*DRAWN_SIZE, seed=index)[cut(*DRAWN_SIZE)]
+        heaviness = DRAWN_HEAVINESS[index % len(DRAWN_HEAVINESS)]
+        rain = render_rain(sample_rain(np.random.default_rng((index, draw)), heaviness), *clean.shape[:2])
+        return Pair(self.names[index], add_rain(clean, rain), clean)
+
+
+class CleanPictures(Dataset):
+    """Clean pictures that are input and target at once."""
+
+    def __init__(self, spec: str, title: str, paths: list[Path]) -> None:
+        super().__init__(spec, title, tuple(path.stem for path in paths))
+        self._paths = paths
+
+    def read_cut(self, index: int, draw: int, cut: Cut) -> Pair:
+        """See :meth:`Dataset.read_cut`; ``draw`` makes no difference."""
+        picture = read_rgb(self._paths[index])
+        clean = picture[cut(*picture.shape[:2])]
+        return Pair(self.names[index], clean, clean)
+
+
+def open_dataset(spec: str, split: Split) -> Dataset:
+    """The data set that a spec names.
+
+    Args:
+        spec: ``KIND:WHERE``, see above.
+        split: the authors' own, where the directory has both; ``ddn`` is split into 9,100 pairs for
+            training and 4,900 for testing (section 4.1): the 14 pairs of pictures 1 to 650, and of the
+            others. ``pairs``, ``drawn`` and
+            ``clean`` have no split.
+
+    Returns:
+        At least one pair.
+
+    Raises:
+        UserError: one line, if the spec or the layout of the directory is not as expected, pictures
+            lack their partners, or the split is empty.
+    """
+    if split not in get_args(Split):
+        raise UserError(f"no split {split!r}: there are {', '.join(get_args(Split))}")
+    kind, colon, where = spec.partition(":")
+    if kind not in _KINDS or not colon or not where:
+        kinds = ", ".join(f"{name}:{form}" for name, (form, _) in _KINDS.items())
+        raise UserError(f"{spec!r} is no data set: write one of {kinds}")
+    return _KINDS[kind][1](spec, where, split)
+
+
+def _rain100(spec: str, where: str, split: Split) -> Dataset:
+    letter = spec[len("rain100")].upper()
+    return FilePairs(spec, f"Rain100{letter}", rain100_pairs(Path(where), split, letter))
+
+
+def _ddn(spec: str, where: str, split: Split) -> Dataset:
+    return FilePairs(spec, "DDN-Dataset", ddn_pairs(Path(where), split))
+
+
+def _did(spec: str, where: str, split: Split) -> Dataset:
+    folders = {
+        "train": ("did-mdn-training", "train", "training"),
+        "test": ("did-mdn-test", "test", "testing"),
+    }
+    return FilePairs(spec, "DID-Dataset", side_by_side(Path(where), split, folders, below=True))
+
+
+def _rain800(spec: str, where: str, split: Split) -> Dataset:
+    folders = {"train": ("training", "train"), "test": ("test_syn", "test", "testing")}
+    files = side_by_side(Path(where), split, folders, below=False)
+    return FilePairs(spec, "Rain800", files, clean_left=True)
+
+
+def _pairs(spec: str, where: str, split: Split) -> Dataset:
+    rainy, comma, clean = where.partition(",")
+    if not (rainy and comma and clean):
+        raise UserError(f"{spec!r}: expected two directories, pairs:RAINY_DIR,CLEAN_DIR")
+    files = paired(list_pictures(rainy), list_pictures(clean), f"pairs of {rainy} and {clean}")
+    return FilePairs(spec, f"pairs of {Path(rainy).name}", files)
+
+
+def _synthetic(spec: str, where: str, split: Split) -> Dataset:
+    source, _, query = where.partition("?")
+    options = dict(part.partition("=")[::2] for part in query.split("&") if part)
+    unknown = options.keys() - {"heaviness", "split", "faults", "streaks"}
+    if unknown or options.get("split", "all") != "all":
+        raise UserError(
+            f"{spec!r}: after the ? come heaviness=LOW-HIGH, faults=SHARE, streaks=SPEC and split=all, "
+            "joined by &"
+        )
+    if "streaks" in options and "heaviness" in options:
+        raise UserError(f"{spec!r}: heaviness is of drawn rain, not of streaks: give one of them")
+    rain = _drawn_rain(parse_heaviness(options["heaviness"]) if "heaviness" in options else None)
+    if "streaks" in options:
+        rain = _taken_rain(open_dataset(options["streaks"], "train"))
+    clean = _clean_pictures(source, split)
+    chosen = [i for i in range(len(clean)) if "split" in options or (i % HELD_BACK == 0) == (split == "test")]
+    if not chosen:
+        raise UserError(
+            f"{source}: one picture, and each {HELD_BACK}th is held back for testing: "
+            f"give more pictures, or write synthetic:{source}?split=all"
+        )
+    faults = CameraFaults(_parse_share(spec, options.get("faults", "0")))
+    title = f"{'transplanted' if 'streaks' in options else 'synthetic'} rain on {Path(source).name}"
+    return SyntheticRain(spec, title, clean, chosen, rain, faults)
+
+
+def _clean_pictures(source: str, split: Split) -> Dataset:
+    """The clean pictures of a directory, or of the pairs of a spec."""
+    kind = source.partition(":")[0]
+    return open_dataset(source, split) if kind in _KINDS else open_dataset(f"clean:{source}", split)
+
+
+def _parse_share(spec: str, text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise UserError(f"{spec!r}: faults={text}: expected a share from 0 to 1, as in faults=0.3")
+    return share
+
+
+def parse_heaviness(text: str) -> tuple[float, float]:
+    """``0.1-0.4`` -> (0.1, 0.4); ``0.2`` is that one heaviness.
+
+    Raises:
+        UserError: unless it is a range within 0 and 1.
+    """
+    low, dash, high = text.partition("-")
+    try:
+        bounds = float(low), float(high if dash else low)
+    except ValueError:
+        bounds = (1.0, 0.0)
+    if not 0 <= bounds[0] <= bounds[1] <= 1:
+        raise UserError(f"heaviness {text!r}: expected LOW-HIGH within 0 (drizzle) and 1, as in 0.1-0.4")
+    return bounds
+
+
+def _clean(spec: str, where: str, split: Split) -> Dataset:
+    return CleanPictures(spec, f"clean pictures of {Path(where).name}", list_pictures(where))
+
+
+def _drawn(spec: str, where: str, split: Split) -> Dataset:
+    if not where.isdecimal() or int(where) == 0:
+        raise UserError(f"{spec!r}: expected a number of streets, as in drawn:8")
+    return DrawnStreets(spec, int(where))
+
+
+def _size(pixels: Pixels) -> str:
+    return f"{pixels.shape[1]}x{pixels.shape[0]}"
+
+
+_KINDS: dict[str, tuple[str, Callable[[str, str, Split], Dataset]]] = {
+    "rain100l": ("DIR", _rain100),
+    "rain100h": ("DIR", _rain100),
+    "ddn": ("DIR", _ddn),
+    "did": ("DIR", _did),
+    "rain800": ("DIR", _rain800),
+    "pairs": ("RAINY_DIR,CLEAN_DIR", _pairs),
+    "synthetic": ("CLEAN_DIR", _synthetic),
+    "drawn": ("COUNT", _drawn),
+    "clean": ("DIR", _clean),
+}

@@ -1,0 +1,165 @@
+"""PSNR and SSIM on the luminance Y, in the two ways that the literature of rain removal measures them.
+
+``paper`` is what the table of the paper was measured with (its predecessor NLEDN's evaluation): Y of
+Pillow's full-range YCbCr, a whole number, and scikit-image's default SSIM. ``matlab`` is what most
+others report: Y of Matlab's ``rgb2ycbcr``, and the SSIM of Wang et al.'s ``ssim.m``. On Rain100L they are
+1.3 dB apart, so a figure without the name of its metric says little.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from granet.data.image_files import Pixels
+from granet.errors import UserError
+
+Plane = NDArray[np.float64]
+
+Metric = Literal["paper", "matlab"]
+METRICS: tuple[Metric, ...] = ("paper", "matlab")
+
+IDENTICAL_DB = 100.0
+"""PSNR is counted up to here, and equal pictures have it too: a mean stays finite, and JSON valid. One
+pixel of a 481x321 picture that is off by one level is at 100 dB."""
+
+MIN_SIDE = 11
+"""Pixels of the smallest picture: ``matlab``'s window must fit in it."""
+
+_PEAK = 255.0
+_C1, _C2 = (0.01 * _PEAK) ** 2, (0.03 * _PEAK) ** 2  # Wang et al. 2004, section III.B
+_UNIFORM = 7  # scikit-image's default window
+_GAUSSIAN, _SIGMA = 11, 1.5  # Wang et al. 2004, section III.C
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How near a picture is to the truth by one metric.
+
+    Attributes:
+        psnr_db: on Y, in dB, at most :data:`IDENTICAL_DB`.
+        ssim: on Y; 1 if equal.
+    """
+
+    psnr_db: float
+    ssim: float
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How near a picture is to the truth by both metrics.
+
+    Attributes:
+        paper: with which the paper's tables were measured.
+        matlab: which most of the literature reports.
+    """
+
+    paper: Quality
+    matlab: Quality
+
+    def by(self, metric: Metric) -> Quality:
+        """The one that ``metric`` names."""
+        return self.paper if metric == "paper" else self.matlab
+
+
+def score(picture: Pixels, truth: Pixels) -> Scores:
+    """Holds ``picture`` against ``truth`` by both metrics.
+
+    Args:
+        picture: uint8 H x W x 3, RGB.
+        truth: the same.
+
+    Raises:
+        UserError: if they differ in size, or a side is below :data:`MIN_SIDE` pixels.
+    """
+    for pixels in (picture, truth):
+        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+            raise ValueError(f"pictures must be uint8 H x W x 3, not {pixels.dtype} {pixels.shape}")
+    (height, width), other = picture.shape[:2], truth.shape[:2]
+    if (height, width) != other:
+        raise UserError(f"a picture of {width}x{height} pixels cannot be compared with {other[1]}x{other[0]}")
+    if min(height, width) < MIN_SIDE:
+        raise UserError(
+            f"a picture of {width}x{height} pixels is too small: SSIM needs {MIN_SIDE}x{MIN_SIDE}"
+        )
+    return Scores(paper=_paper(picture, truth), matlab=_matlab(picture, truth))
+
+
+def luma_paper(rgb: Pixels) -> Plane:
+    """Y of ``PIL.Image.convert("YCbCr")``: JFIF's, in [0, 255], whole numbers.
+
+    Pillow adds up tables with six fractional bits and cuts those off, which is up to a level below
+    0.299 R + 0.587 G + 0.114 B rounded (``ConvertYCbCr.c``).
+
+    Args:
+        rgb: uint8 H x W x 3.
+
+    Returns:
+        float64 H x W.
+    """
+    total = sum(table[rgb[..., channel]] for channel, table in enumerate(_PILLOW_TABLES))
+    return np.asarray(total >> 6, np.float64)
+
+
+def luma_matlab(rgb: Pixels) -> Plane:
+    """Y of Matlab's ``rgb2ycbcr`` of doubles, BT.601 in [16, 235], not rounded.
+
+    Args:
+        rgb: uint8 H x W x 3.
+
+    Returns:
+        float64 H x W.
+    """
+    return np.asarray(16 + rgb @ (np.array([65.481, 128.553, 24.966]) / 255), np.float64)
+
+
+_PILLOW_TABLES = [np.rint(64 * weight * np.arange(256)).astype(np.int32) for weight in (0.299, 0.587, 0.114)]
+
+
+def _paper(picture: Pixels, truth: Pixels) -> Quality:
+    x, y = luma_paper(picture), luma_paper(truth)
+    samples = _UNIFORM**2
+    # skimage.metrics.structural_similarity divides covariances by n - 1 (use_sample_covariance) and takes
+    # the mean over where the window fits.
+    unbiased = samples / (samples - 1)
+    return Quality(_psnr(x, y), _ssim(x, y, _uniform, unbiased))
+
+
+def _matlab(picture: Pixels, truth: Pixels) -> Quality:
+    x, y = luma_matlab(picture), luma_matlab(truth)
+    return Quality(_psnr(x, y), _ssim(x, y, _gaussian, 1.0))
+
+
+def _psnr(x: Plane, y: Plane) -> float:
+    error = float(np.mean((x - y) ** 2))
+    if error == 0:
+        return IDENTICAL_DB
+    return min(float(10 * np.log10(_PEAK**2 / error)), IDENTICAL_DB)
+
+
+def _ssim(x: Plane, y: Plane, window: Callable[[Plane], Plane], unbiased: float) -> float:
+    """Wang et al. 2004, equation 13, and its mean over the picture, equation 17."""
+    mean_x, mean_y = window(x), window(y)
+    variances = unbiased * (window(x * x) + window(y * y) - mean_x**2 - mean_y**2)
+    covariance = unbiased * (window(x * y) - mean_x * mean_y)
+    luminance = (2 * mean_x * mean_y + _C1) / (mean_x**2 + mean_y**2 + _C1)
+    return float(np.mean(luminance * (2 * covariance + _C2) / (variances + _C2)))
+
+
+def _uniform(plane: Plane) -> Plane:
+    """Means over 7 x 7 where the window fits: H - 6 x W - 6."""
+    return _inner(cv2.boxFilter(plane, cv2.CV_64F, (_UNIFORM, _UNIFORM)), _UNIFORM)
+
+
+def _gaussian(plane: Plane) -> Plane:
+    """Means weighted by an 11 x 11 Gaussian where it fits: H - 10 x W - 10."""
+    kernel = cv2.getGaussianKernel(_GAUSSIAN, _SIGMA, cv2.CV_64F)
+    return _inner(cv2.sepFilter2D(plane, cv2.CV_64F, kernel, kernel), _GAUSSIAN)
+
+
+def _inner(filtered: NDArray[np.generic], window: int) -> Plane:
+    edge = window // 2
+    return np.asarray(filtered[edge:-edge, edge:-edge], np.float64)

@@ -1,0 +1,44 @@
+"""What a network does step by step, as pictures: mask, coarse and fine result (figures 6 and 7)."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from granet.checkpoint import load_checkpoint
+from granet.data.image_files import Pixels
+from granet.evaluation.scoring import Stages
+
+
+def open_stages(path: Path, device: str = "cpu") -> Callable[[Pixels], Stages]:
+    """The stages of a checkpoint's network.
+
+    Args:
+        path: the checkpoint.
+        device: ``cpu``, ``cuda`` or ``cuda:N``, and there.
+
+    Returns:
+        A function of a rainy picture, uint8 H x W x 3, RGB, that gives mask, coarse and fine result;
+        levels are rounded half to even and clamped to [0, 255], as those of an engine.
+
+    Raises:
+        UserError: if the file is no checkpoint.
+    """
+    network = load_checkpoint(path).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @torch.inference_mode()
+    def stages(rainy: Pixels) -> Stages:
+        image = torch.tensor(rainy, device=device).permute(2, 0, 1)[None].float() / 255  # 1 x 3 x H x W
+        # On CUDA, cuDNN convolutions would use TF32, which keeps 10 of float32's 23 bits.
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            outputs = network.forward_stages(image.contiguous(memory_format=torch.channels_last))
+        mask, coarse, fine = (
+            np.ascontiguousarray(
+                (output[0] * 255).round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()
+            )
+            for output in outputs
+        )
+        return mask, coarse, fine
+
+    return stages

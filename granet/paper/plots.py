@@ -1,0 +1,202 @@
+"""Figures 6, 7 and 8 of the paper: the stages of a network side by side, and box plots of its results.
+
+matplotlib is imported when something is drawn; without pyplot, so that no state of a caller changes.
+"""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from granet.app.files import write_atomically
+from granet.data.image_files import Pixels
+from granet.errors import UserError
+from granet.evaluation.metrics import METRICS, score
+from granet.evaluation.scoring import RAINY, Evaluation
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_CELL = 3.2  # inches across a picture
+_DPI = 120
+_LINE = 0.3  # inches for a line of text
+_LABEL = 14  # characters across a label under boxes
+_COLOURS = ("#9ecae1", "#a1d99b", "#fdd0a2", "#dadaeb", "#fcbba1", "#c7e9c0")
+_GRAY = "#d9d9d9"
+
+
+@dataclass(frozen=True)
+class StagesOfPicture:
+    """A row of figure 6 or 7. All pictures are uint8 H x W x 3, RGB, of one size.
+
+    Attributes:
+        name: of the picture.
+        rainy: the input.
+        mask: the rain mask of the coarse stage; levels below 0 are cut off.
+        coarse: input - mask.
+        fine: the result.
+        truth: the dry picture; ``None`` for a photograph of real rain.
+    """
+
+    name: str
+    rainy: Pixels
+    mask: Pixels
+    coarse: Pixels
+    fine: Pixels
+    truth: Pixels | None = None
+
+
+def check_figure(path: Path, *, overwrite: bool) -> None:
+    """Says before the work whether a figure can be drawn and written to ``path``.
+
+    Raises:
+        UserError: if it is no ``.png``, its directory is missing, it is there already and may not be
+            replaced, or matplotlib is not installed.
+    """
+    if find_spec("matplotlib") is None:
+        raise UserError('drawing a figure needs matplotlib: pip install "granet-deploy[train]"')
+    if path.suffix.lower() != ".png":
+        raise UserError(f"{path}: figures are PNG: give a name that ends in .png")
+    if not path.parent.is_dir():
+        raise UserError(f"{path}: there is no directory {path.parent}")
+    if path.is_dir():
+        raise UserError(f"{path}: is a directory")
+    if path.exists() and not overwrite:
+        raise UserError(f"{path}: there already; --overwrite replaces it")
+
+
+def draw_stages(path: Path, rows: Sequence[StagesOfPicture], title: str) -> None:
+    """Figures 6 and 7: input, mask, coarse and fine result, and the ground truth where there is one.
+
+    A mask is dark, so each is shown amplified, by the factor that its column says: its 99.9th percentile
+    becomes white. Under what has a ground truth stand PSNR and SSIM by the metric ``paper``.
+
+    Args:
+        path: ``.png``; gets its name when it is complete.
+        rows: a row of the figure each, at least one.
+        title: above all of it.
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
+    with_truth = any(row.truth is not None for row in rows)
+    columns = ["(a) input", "(b) mask", "(c) coarse result", "(d) fine result"]
+    columns += ["(e) ground truth"] if with_truth else []
+    heights = [_CELL * row.rainy.shape[0] / row.rainy.shape[1] + _LINE for row in rows]
+    figure = _figure(_CELL * len(columns) + 2 * _LINE, sum(heights) + 2 * _LINE)
+    axes = figure.subplots(len(rows), len(columns), squeeze=False, height_ratios=heights)
+    for row, cells in zip(rows, axes, strict=True):
+        _draw_row(row, list(cells))
+    for cell, column in zip(axes[0], columns, strict=True):
+        cell.set_title(column, fontsize=11)
+    under = "; PSNR / SSIM: metric `paper`" if with_truth else ""
+    figure.suptitle(f"{title} (masks are amplified as stated{under})", fontsize=11)
+    _save(figure, path)
+
+
+def draw_boxes(path: Path, evaluations: Sequence[Evaluation]) -> None:
+    """Figure 8: how PSNR and SSIM are distributed over the pictures of each data set.
+
+    The box is from the lower to the upper quartile, the median red; whiskers reach the last picture within
+    1.5 times the box beyond it, and every picture outside is a circle. A row of the figure each metric.
+
+    Args:
+        path: ``.png``; gets its name when it is complete.
+        evaluations: one for each data set, all of the same subjects.
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
+    subjects = evaluations[0].subjects
+    boxes = len(subjects) * len(evaluations)
+    figure = _figure(2 * max(3.6, 0.9 * boxes + 1.2), 6.4)
+    axes = figure.subplots(len(METRICS), 2, squeeze=False)
+    for metric, (psnr, ssim) in zip(METRICS, axes, strict=True):
+        for axis, measure, label in ((psnr, "psnr_db", "PSNR, dB"), (ssim, "ssim", "SSIM")):
+            groups = [
+                [[getattr(value, measure) for value in data.values(subject, metric)] for subject in subjects]
+                for data in evaluations
+            ]
+            _draw_boxes(axis, groups, [data.title for data in evaluations], subjects)
+            axis.set_ylabel(f"{label} (metric `{metric}`)")
+    from matplotlib.patches import Patch
+
+    patches = [Patch(facecolor=_colour(i, name), edgecolor="black") for i, name in enumerate(subjects)]
+    figure.legend(patches, list(subjects), loc="outside upper center", ncols=min(4, len(subjects)))
+    _save(figure, path)
+
+
+def _draw_row(row: StagesOfPicture, cells: "list[Axes]") -> None:
+    amplified, gain = _amplified(row.mask)
+    shown = [row.rainy, amplified, row.coarse, row.fine, row.truth]
+    for cell, pixels in zip(cells, shown, strict=False):
+        cell.set_xticks([])
+        cell.set_yticks([])
+        if pixels is None:  # another row has a truth
+            cell.set_axis_off()
+            continue
+        cell.imshow(pixels, interpolation="lanczos", interpolation_stage="rgba")
+        if row.truth is not None and pixels is not amplified and pixels is not row.truth:
+            quality = score(pixels, row.truth).paper
+            cell.set_xlabel(f"{quality.psnr_db:.2f} dB / {quality.ssim:.4f}", fontsize=9)
+    cells[1].set_xlabel(f"amplified {gain:.1f} times", fontsize=9)
+    cells[0].set_ylabel(row.name if len(row.name) <= 28 else f"...{row.name[-25:]}", fontsize=9)
+
+
+def _amplified(mask: Pixels) -> tuple[Pixels, float]:
+    gain = max(1.0, 255 / max(1.0, float(np.percentile(mask, 99.9))))
+    return np.asarray(np.clip(np.rint(mask * gain), 0, 255), np.uint8), gain
+
+
+def _draw_boxes(
+    axis: "Axes", groups: Sequence[Sequence[Sequence[float]]], titles: Sequence[str], subjects: Sequence[str]
+) -> None:
+    """``groups``: data set, subject, picture -> value."""
+    step = len(subjects) + 1
+    for number, group in enumerate(groups):
+        drawn = axis.boxplot(
+            list(group),
+            positions=[number * step + i for i in range(len(subjects))],
+            widths=0.7,
+            patch_artist=True,
+            medianprops={"color": "red", "linewidth": 1.6},
+            flierprops={"marker": "o", "markersize": 3, "markeredgecolor": "black", "alpha": 0.6},
+        )
+        for i, (box, subject) in enumerate(zip(drawn["boxes"], subjects, strict=True)):
+            box.set_facecolor(_colour(i, subject))
+    axis.set_xlim(-1, len(groups) * step - 1)
+    centres = [number * step + (len(subjects) - 1) / 2 for number in range(len(groups))]
+    axis.set_xticks(centres, ["\n".join(wrap(title, _LABEL)) for title in titles])
+    axis.grid(axis="y", alpha=0.3)
+
+
+def _colour(index: int, subject: str) -> str:
+    return _GRAY if subject == RAINY else _COLOURS[index % len(_COLOURS)]
+
+
+def _figure(width: float, height: float) -> "Figure":
+    """``width`` x ``height`` inches, drawn by Agg, which needs no screen."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    layout = ConstrainedLayoutEngine(w_pad=0.04, h_pad=0.04, wspace=0, hspace=0)
+    figure = Figure(figsize=(width, height), dpi=_DPI, layout=layout)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure: "Figure", path: Path) -> None:
+    content = io.BytesIO()
+    options: dict[str, Any] = {"metadata": {"Software": None}}  # the same figure is the same bytes
+    figure.savefig(content, format="png", **options)
+    try:
+        write_atomically(path, content.getvalue())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from error

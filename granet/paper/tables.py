@@ -1,0 +1,164 @@
+"""Evaluations as tables for people: a summary, and tables 1 to 3 of the paper, on stdout."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, repeat
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from granet.config import GraNetConfig
+from granet.evaluation.metrics import IDENTICAL_DB, METRICS, Metric, Quality
+from granet.evaluation.scoring import RAINY, Evaluation
+from granet.paper.published import TABLE_1, TABLE_2, TABLE_3
+
+_WIDTH = 140
+"""Columns where there is no terminal: a file has no width, and a table in it must not be cut."""
+
+_NONE = "-"
+
+
+def print_summary(evaluation: Evaluation) -> None:
+    """Means by both metrics and the worst picture: a line for each subject, the rainy input first."""
+    notes = ["PSNR in dB / SSIM, both on Y, in the mean over the pictures"]
+    _print_subjects(evaluation, f"{evaluation.title}, {evaluation.extent}", notes)
+
+
+def print_dry(evaluation: Evaluation) -> None:
+    """What models make of dry pictures: means by both metrics and the worst picture."""
+    note = f"the result against the dry picture itself; {IDENTICAL_DB:g} dB: left exactly as it was"
+    _print_subjects(evaluation, f"dry pictures: {evaluation.title}, {evaluation.extent}", [note])
+
+
+def _print_subjects(evaluation: Evaluation, title: str, notes: Sequence[str]) -> None:
+    table = _table(title, ["", *METRICS, "worst picture (paper)"])
+    for subject in evaluation.subjects:
+        row = evaluation.worst(subject, "paper")
+        table.add_row(
+            subject, *_means(evaluation, subject), f"{_both(row.scores[subject].paper)}  {row.name}"
+        )
+    _print(table, notes)
+
+
+def print_table1(evaluations: Sequence[Evaluation]) -> None:
+    """Table 1: data sets by methods, and what the paper published for those that it has."""
+    subjects = evaluations[0].subjects
+    methods = ("NLEDN", "GraNet")
+    head = ["data", "metric", *subjects, *(f"{method}\n(published)" for method in methods)]
+    table = _table("table 1: PSNR / SSIM", head)
+    for evaluation in evaluations:
+        published = TABLE_1.get(evaluation.title, {})
+        for where, metric in zip(_where(evaluation), METRICS, strict=False):
+            table.add_row(
+                where,
+                metric,
+                *(_mean(evaluation, subject, metric) for subject in subjects),
+                *(_published(published.get(method), metric) for method in methods),
+            )
+        table.add_section()
+    _print(table, _notes(evaluations))
+
+
+def print_table2(evaluations: Sequence[Evaluation], settings: Mapping[str, str]) -> None:
+    """Table 2: the ablations.
+
+    Args:
+        evaluations: one for each data set, of all models.
+        settings: model -> its setting (:func:`ablation_of`); those of another network are left out.
+    """
+    names = list(GraNetConfig().ablations())
+    table = _table(
+        "table 2: PSNR / SSIM", ["data", "setting", "model", *METRICS, "published\n(metric paper)"]
+    )
+    for evaluation in evaluations:
+        published = TABLE_2.get(evaluation.title, {})
+        where = _where(evaluation)
+        table.add_row(next(where), RAINY, "", *_means(evaluation, RAINY), _NONE)
+        for name in names:
+            models = [model for model, setting in settings.items() if setting == name]
+            reference = _published(published.get(name), "paper")
+            for model in models:
+                table.add_row(next(where), name, model, *_means(evaluation, model), reference)
+            if not models:
+                table.add_row(next(where), name, "missing", _NONE, _NONE, reference)
+        table.add_section()
+    missing = [name for name in names if name not in settings.values()]
+    notes = [f"missing: {', '.join(missing)}; name a checkpoint of each with --ckpt"] if missing else []
+    _print(table, [*notes, *_notes(evaluations)])
+
+
+def print_table3(model: str, evaluations: Sequence[Evaluation]) -> None:
+    """Table 3: the coarse stage of one network, beside the rainy input and the fine result."""
+    table = _table(
+        f"table 3: PSNR / SSIM of the stages of {model}", ["data", "", *METRICS, "published\n(metric paper)"]
+    )
+    for evaluation in evaluations:
+        published = TABLE_3.get(evaluation.title, {})
+        for where, subject in zip(_where(evaluation), evaluation.subjects, strict=False):
+            table.add_row(
+                where,
+                subject,
+                *_means(evaluation, subject),
+                _published(published.get(subject), "paper"),
+            )
+        table.add_section()
+    mask = "mask: against the rain that was added, rainy - clean; the paper does not say what its mask"
+    _print(table, [f"{mask} was held against", *_notes(evaluations)])
+
+
+def ablation_of(config: GraNetConfig) -> str | None:
+    """Which setting of table 2 a network is; ``None`` for one that the table does not have.
+
+    ``context`` says nothing of a network without a fine stage, so it does not count there.
+    """
+
+    def parts(config: GraNetConfig) -> tuple[bool, bool, bool]:
+        return config.region_aware, config.fine_stage, config.context and config.fine_stage
+
+    settings = {parts(setting): name for name, setting in GraNetConfig().ablations().items()}
+    return settings.get(parts(config))
+
+
+def _table(title: str, columns: Sequence[str]) -> Table:
+    table = Table(*columns, title=Text(title))
+    for column in table.columns:
+        column.overflow = "fold"  # a long name goes on in the next line, whole
+        if str(column.header).startswith(METRICS):
+            column.no_wrap = True
+    return table
+
+
+def _print(table: Table, notes: Iterable[str]) -> None:
+    out = Console(highlight=False, markup=False, emoji=False)
+    if not out.is_terminal:
+        out = Console(highlight=False, markup=False, emoji=False, width=_WIDTH)
+    out.print(table)
+    for note in notes:
+        out.print(Text(note))
+
+
+def _notes(evaluations: Iterable[Evaluation]) -> list[str]:
+    partial = any(len(evaluation.rows) < evaluation.of for evaluation in evaluations)
+    notes = ["published: in the paper, by the metric `paper`, not measured here"]
+    return [*notes, "what is published is of whole test sets, this is not"] if partial else notes
+
+
+def _where(evaluation: Evaluation) -> Iterator[str]:
+    """What stands beside the rows of a data set: its title, how much of it, and then nothing."""
+    return chain([evaluation.title, evaluation.extent], repeat(""))
+
+
+def _means(evaluation: Evaluation, subject: str) -> list[str]:
+    return [_mean(evaluation, subject, metric) for metric in METRICS]
+
+
+def _mean(evaluation: Evaluation, subject: str, metric: Metric) -> str:
+    return _both(evaluation.mean(subject, metric))
+
+
+def _published(quality: Quality | None, metric: Metric) -> str:
+    return _both(quality) if quality is not None and metric == "paper" else _NONE
+
+
+def _both(quality: Quality) -> str:
+    return f"{quality.psnr_db:.2f} / {quality.ssim:.4f}"

@@ -1,0 +1,1 @@
+"""Rain and streets that are drawn, with numpy only."""

@@ -1,0 +1,74 @@
+"""``python -m granet.synthetic.contact_sheet FILE.png``: a contact sheet of the synthetic rain.
+
+Columns are heaviness, rows are two rains, and the first of them a moment later, fallen further. The
+street is drawn (:mod:`granet.synthetic.street`); the same version makes the same sheet on every machine.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import cv2
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from granet.app.console import DebugOption, run_app, say
+from granet.app.files import write_atomically
+from granet.errors import UserError
+from granet.synthetic.rain import add_rain, render_rain, sample_rain
+from granet.synthetic.street import street
+
+HEAVINESS = (0.05, 0.2, 0.5, 0.85)
+ROWS = ((0, 0.0), (0, 0.04), (5, 0.0))
+"""(seed, seconds): one frame of 25 a second lies between the first two."""
+
+HEIGHT, WIDTH = 160, 240
+_CAPTION, _GAP = 24, 4
+_INK, _PAPER = (40, 40, 40), 255
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@app.command()
+def make(
+    destination: Annotated[Path, typer.Argument(help="PNG file to write.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
+    debug: DebugOption = False,
+) -> None:
+    """Writes the contact sheet."""
+    if destination.suffix.lower() != ".png":
+        raise UserError(f"{destination}: the sheet is a PNG: give a name that ends in .png")
+    if destination.exists() and not overwrite:
+        raise UserError(f"{destination}: exists already: give --overwrite to replace it")
+    sheet = contact_sheet()
+    content = cv2.imencode(".png", sheet[..., ::-1])[1].tobytes()
+    try:
+        write_atomically(destination, content)
+    except OSError as error:
+        raise UserError(f"{destination}: cannot be written: {error.strerror}") from error
+    say(f"{destination}: {sheet.shape[1]}x{sheet.shape[0]}")
+
+
+def contact_sheet() -> NDArray[np.uint8]:
+    """The sheet: uint8 H x W x 3, RGB."""
+    return np.concatenate([_row(seed, time) for seed, time in ROWS])
+
+
+def _row(seed: int, time: float) -> NDArray[np.uint8]:
+    return np.concatenate([_cell(heaviness, seed, time) for heaviness in HEAVINESS], axis=1)
+
+
+def _cell(heaviness: float, seed: int, time: float) -> NDArray[np.uint8]:
+    """One rainy street with its caption above it."""
+    rain = sample_rain(np.random.default_rng(seed), heaviness)
+    cell = np.full((HEIGHT + _CAPTION, WIDTH + _GAP, 3), _PAPER, np.uint8)
+    cell[_CAPTION:, :WIDTH] = add_rain(
+        street(HEIGHT, WIDTH, seed=seed), render_rain(rain, HEIGHT, WIDTH, time)
+    )
+    caption = f"heaviness {heaviness}, rain {seed}, {1000 * time:.0f} ms"
+    cv2.putText(cell, caption, (2, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.4, _INK, 1, cv2.LINE_AA)
+    return cell
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_app(app))

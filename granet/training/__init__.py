@@ -1,0 +1,1 @@
+"""Training: ``granet-train`` and the loop behind it."""

@@ -1,0 +1,54 @@
+"""Batches of training pictures as tensors, prepared beside the training where that is worth it."""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import count
+
+import torch
+from torch import Tensor
+
+from granet.training.samples import TrainingData
+
+Batch = tuple[Tensor, Tensor]
+"""Rainy and clean, uint8 N x H x W x 3, RGB, on the CPU."""
+
+AHEAD = 2
+"""Batches that are ready or being made, for each worker."""
+
+
+def batches_from(
+    data: TrainingData, first: int, size: int, stride: int, workers: int, device: torch.device
+) -> Iterator[Batch]:
+    """Batches without end.
+
+    Args:
+        data: what gives a sample its number.
+        first: number of the first sample of the first batch.
+        size: samples of a batch.
+        stride: samples from one batch to the next; those of all processes together.
+        workers: threads that prepare them; the batches are the same with any number, or with 0. Threads
+            and not processes: NumPy and OpenCV compute without Python's lock, and a process that is
+            forked while OpenCV's own threads run can hang.
+        device: where they will go; for a GPU their memory is pinned.
+
+    Raises:
+        UserError: if a picture cannot be read.
+    """
+
+    def prepare(number: int) -> Batch:
+        rainy, clean = (torch.from_numpy(pixels) for pixels in data.batch(number, size))
+        return (rainy.pin_memory(), clean.pin_memory()) if device.type == "cuda" else (rainy, clean)
+
+    numbers = count(first, stride)
+    if workers == 0:
+        yield from map(prepare, numbers)
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="batches")
+    pending: deque[Future[Batch]] = deque()
+    try:
+        while True:
+            while len(pending) < AHEAD * workers:
+                pending.append(pool.submit(prepare, next(numbers)))
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,32 @@
+"""A checkpoint in another file format, its configuration and facts kept: ``python -m granet.training.convert``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from granet.app.console import DebugOption, run_app, say
+from granet.errors import UserError
+
+app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None, add_completion=False)
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(metavar="CKPT", help="Checkpoint to read.")],
+    target: Annotated[Path, typer.Argument(help="File to write: .safetensors, .pt or .pth.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
+    debug: DebugOption = False,
+) -> None:
+    """Write a checkpoint in the format that the name of TARGET says."""
+    from granet.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint
+
+    if target.exists() and not overwrite:
+        raise UserError(f"{target} exists: give --overwrite or another name")
+    facts = read_checkpoint(source).facts
+    save_checkpoint(target, load_checkpoint(source), **facts)
+    say(f"{target}: {target.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_app(app))

@@ -1,0 +1,114 @@
+"""One process, or several that ``torchrun`` started: what each is, and what they agree on."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from granet.app.progress import progress_line
+from granet.errors import UserError
+
+
+class FailedElsewhere(Exception):  # noqa: N818 - it is the echo of an error
+    """The main process has failed, and says why."""
+
+
+class Processes:
+    """The processes of a training, seen from one of them.
+
+    Attributes:
+        rank: 0 is the one that writes and speaks.
+        count: how many there are.
+        device: where this one computes.
+    """
+
+    def __init__(self, rank: int, count: int, device: torch.device) -> None:
+        self.rank = rank
+        self.count = count
+        self.device = device
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes and speaks."""
+        return self.rank == 0
+
+    def total(self, values: Sequence[float]) -> list[float]:
+        """The sums of the values over all processes, the same in each."""
+        if self.count == 1:
+            return list(values)
+        # NCCL computes on the GPU only.
+        sums = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(sums)
+        return [float(value) for value in sums.tolist()]
+
+    def on_main(self, action: Callable[[], None]) -> None:
+        """Runs ``action`` in the main process; if it fails there, all stop.
+
+        Raises:
+            UserError: what ``action`` raised.
+            FailedElsewhere: in the other processes.
+        """
+        failure: UserError | None = None
+        if self.is_main:
+            try:
+                action()
+            except UserError as error:
+                failure = error
+        (failed,) = self.total([float(failure is not None)])
+        if failure is not None:
+            raise failure
+        if failed:
+            raise FailedElsewhere("the main process has failed")
+
+    def parallel(self, model: nn.Module) -> nn.Module:
+        """``model`` with gradients averaged over the processes in its backward pass."""
+        if self.count == 1:
+            return model
+        devices = [self.device] if self.device.type == "cuda" else None
+        return DistributedDataParallel(model, device_ids=devices)
+
+    def bar(self, title: str, total: float) -> AbstractContextManager[Callable[[float, str], None]]:
+        """:func:`granet.app.progress.progress_line` in the main process, nothing in the others."""
+        return progress_line(title, total) if self.is_main else nullcontext(lambda done, last: None)
+
+
+@contextmanager
+def joined(device: str) -> Iterator[Processes]:
+    """Joins the other processes of ``torchrun``, if it started this one.
+
+    Args:
+        device: ``auto`` (a GPU if there is one), ``cpu`` or ``cuda``.
+
+    Raises:
+        UserError: if the device is not there; another is never used.
+    """
+    rank, count = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    place = find_device(device, int(os.environ.get("LOCAL_RANK", "0")))
+    if count == 1:
+        yield Processes(rank, count, place)
+        return
+    if place.type == "cuda":
+        torch.cuda.set_device(place)
+        dist.init_process_group("nccl", device_id=place)
+    else:
+        dist.init_process_group("gloo")
+    try:
+        yield Processes(rank, count, place)
+    finally:
+        dist.destroy_process_group()
+
+
+def find_device(name: str, local_rank: int = 0) -> torch.device:
+    """The device of a process, number ``local_rank`` of its machine; see :func:`joined`."""
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "cpu" or (name == "auto" and not gpus):
+        return torch.device("cpu")
+    if not gpus:
+        raise UserError("--device cuda: PyTorch finds no GPU here; --device cpu trains without one")
+    if local_rank >= gpus:
+        raise UserError(f"process {local_rank + 1} of this machine has no GPU: there are {gpus} of them")
+    return torch.device("cuda", local_rank)

@@ -1,0 +1,49 @@
+"""How good a network is in between: mean PSNR on the validation data, by both metrics."""
+
+from collections.abc import Callable, Sequence
+
+from granet.data.datasets import Dataset
+from granet.data.image_files import Pixels
+from granet.evaluation.metrics import METRICS, Scores, score
+from granet.training.processes import Processes
+
+Derain = Callable[[Pixels], Pixels]
+"""uint8 H x W x 3, RGB -> the same."""
+
+
+class Validation:
+    """All pictures of some data sets, each in its own size (section 4.3), shared out among the processes.
+
+    Making one reads every picture, so that one that cannot be read is known before the training, not
+    after its first epoch.
+
+    Args:
+        datasets: at least one, of the test split.
+        processes: who takes part; each measures its share, and all know the whole.
+
+    Raises:
+        UserError: if a picture cannot be read.
+    """
+
+    def __init__(self, datasets: Sequence[Dataset], processes: Processes) -> None:
+        cases = [(dataset, index) for dataset in datasets for index in range(len(dataset))]
+        self._count = len(cases)
+        self._mine = cases[processes.rank :: processes.count]
+        self._processes = processes
+        self._rainy = self._means("validation data", lambda rainy: rainy)
+
+    def measure(self, derain: Derain) -> dict[str, float]:
+        """``psnr_paper_db`` and ``psnr_matlab_db`` of the results; ``rainy_...`` of the input."""
+        means = self._means("validation", derain)
+        found = {f"psnr_{metric}_db": mean for metric, mean in zip(METRICS, means, strict=True)}
+        return found | {f"rainy_{metric}_db": mean for metric, mean in zip(METRICS, self._rainy, strict=True)}
+
+    def _means(self, title: str, derain: Derain) -> list[float]:
+        sums = [0.0] * len(METRICS)
+        with self._processes.bar(title, len(self._mine)) as show:
+            for done, (dataset, index) in enumerate(self._mine, 1):
+                pair = dataset.read(index)
+                found: Scores = score(derain(pair.rainy), pair.clean)
+                sums = [total + found.by(metric).psnr_db for total, metric in zip(sums, METRICS, strict=True)]
+                show(done, pair.name)
+        return [total / self._count for total in self._processes.total(sums)]

@@ -1,0 +1,1 @@
+"""Files of ours: ONNX models, their metadata and their manifests."""

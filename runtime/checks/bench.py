@@ -1,0 +1,178 @@
+"""Engines side by side: time, processor time and memory a frame, measured in one run.
+
+The engines take turns, frame by frame, each round starting with another one, so that whatever else
+the machine does hits all of them alike; ratios are taken within a round. Memory is measured after
+that, for each engine in a process of its own (:mod:`runtime.checks.isolated_run`).
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from granet.app.console import Say
+from granet.errors import UserError
+from granet.size_rule import Size
+from runtime.checks.bench_report import BenchReport, BenchResult
+from runtime.checks.isolated_run import AloneRun, run_alone
+from runtime.checks.machine import this_machine
+from runtime.checks.parity_cases import synthetic_rain
+from runtime.engines.base import Engine
+from runtime.media.frame import Pixels
+from runtime.open import BACKENDS, CHECKPOINTS, ENGINES, open_engine
+from runtime.telemetry.summary import Times
+
+DEFAULT_SIZE: Size = (320, 480)
+"""(height, width) in pixels, where no model has a size of its own."""
+
+_PICTURES = 4
+_SETTLE = 0.02
+"""Seconds after a frame in which the engine's threads stop spinning, at that engine's expense."""
+
+_WHAT_RUNS_WHERE = "checkpoints run in torch, engines in tensorrt, ONNX files in the other backends"
+
+_TIMING_SHARE = 0.8
+"""Of the progress; the rest is measuring memory."""
+
+Progress = Callable[[str, float], None]
+"""Told what was done, and the share of all that is done, in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured: a model in a backend on a device, as :func:`open_engine` takes them."""
+
+    model: Path
+    backend: str = "auto"
+    device: str = "auto"
+
+
+def pair(
+    models: Sequence[Path], backends: Sequence[str], device: str, say: Say = lambda message: None
+) -> list[Subject]:
+    """Every model with every backend that can run it; with ``auto`` where no backend is named.
+
+    Checkpoints run in torch, engines in tensorrt and ONNX files in the others: what is left out for that
+    is told.
+
+    Raises:
+        UserError: if a backend is unknown, or a model or a backend would be left out altogether.
+    """
+    for backend in backends:
+        if backend not in ("auto", *BACKENDS):
+            raise UserError(f"no backend is called {backend!r}: there are auto, {', '.join(BACKENDS)}")
+    pairs = [(model, backend) for model in models for backend in backends or ("auto",)]
+    possible = [(model, backend) for model, backend in pairs if _can_run(model, backend)]
+    left_out = [one for one in pairs if one not in possible]
+    for model, backend in left_out:
+        if model not in {other for other, _ in possible} or backend not in {other for _, other in possible}:
+            raise UserError(f"{model}: {backend} cannot run it: {_WHAT_RUNS_WHERE}")
+    if left_out:
+        names = ", ".join(f"{model.name} in {backend}" for model, backend in left_out)
+        say(f"left out: {names}: {_WHAT_RUNS_WHERE}")
+    return [Subject(model, backend, device) for model, backend in possible]
+
+
+def _can_run(model: Path, backend: str) -> bool:
+    suffix = model.suffix.lower()
+    own = "torch" if suffix in CHECKPOINTS else "tensorrt" if suffix in ENGINES else None
+    return backend in ("auto", own) or (own is None and backend not in ("torch", "tensorrt"))
+
+
+def measure_bench(
+    subjects: Sequence[Subject],
+    size: Size | None = None,
+    frames: int = 20,
+    warm_up: int = 3,
+    progress: Progress = lambda done, share: None,
+) -> BenchReport:
+    """Measures engines on frames of synthetic rain.
+
+    Args:
+        subjects: at least one.
+        size: (height, width) in pixels; by default that of the static models.
+        frames: timed, of each engine; at least 1.
+        warm_up: frames of each engine that are not timed.
+        progress: called after each step.
+
+    Raises:
+        UserError: if one cannot be opened or run, or static models are of different sizes and
+            ``size`` is not given.
+    """
+    with ExitStack() as stack:
+        engines = [stack.enter_context(open_engine(one.model, one.device, one.backend)) for one in subjects]
+        size = size or _common_size(engines)
+        timings = [_Timing(engine) for engine in engines]
+        plans = [engine.plan(*size).description for engine in engines]
+        _take_turns(timings, size, frames, warm_up, progress)
+    # The engines are closed by now: a large frame in two processes may be more than there is room for.
+    results = []
+    for index, (one, timing, plan) in enumerate(zip(subjects, timings, plans, strict=True)):
+        info = timing.engine.info
+        alone = run_alone(one.model, size, device=info.device, backend=info.backend)
+        results.append(timing.result(timings[0], plan, alone))
+        progress(f"memory of {info.model}", _TIMING_SHARE + (1 - _TIMING_SHARE) * (index + 1) / len(subjects))
+    return BenchReport(this_machine(), size, frames, warm_up, tuple(results))
+
+
+class _Timing:
+    """The times of one engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.seconds: list[float] = []
+        self.cpu_seconds: list[float] = []
+
+    def take(self, frame: Pixels) -> None:
+        """Times one frame."""
+        cpu_start, start = time.process_time(), time.perf_counter()
+        self.engine.run(frame)
+        self.seconds.append(time.perf_counter() - start)
+        time.sleep(_SETTLE)
+        self.cpu_seconds.append(time.process_time() - cpu_start)
+
+    def result(self, first: "_Timing", plan: str, alone: AloneRun) -> BenchResult:
+        """The figures; ratios are to ``first``."""
+        info, times = self.engine.info, Times()
+        for seconds in self.seconds:
+            times.add(seconds)
+        return BenchResult(
+            model=info.model,
+            backend=info.backend,
+            device=info.device,
+            description=info.description,
+            fitting=plan,
+            ms=times.percentiles(),
+            cpu_ms=round(1e3 * sum(self.cpu_seconds) / len(self.cpu_seconds), 3),
+            fps=round(len(self.seconds) / sum(self.seconds), 3),
+            wall_ratio=round(float(np.median(np.divide(self.seconds, first.seconds))), 4),
+            cpu_ratio=round(sum(self.cpu_seconds) / sum(first.cpu_seconds), 4),
+            peak_bytes=alone.peak_bytes,
+            baseline_bytes=alone.baseline_bytes,
+        )
+
+
+def _take_turns(timings: list[_Timing], size: Size, frames: int, warm_up: int, progress: Progress) -> None:
+    pictures = [case.frames for case in synthetic_rain(size, count=_PICTURES)]
+    for index in range(warm_up + frames):
+        picture = pictures[index % len(pictures)]
+        turn = index % len(timings)
+        for timing in timings[turn:] + timings[:turn]:
+            if index < warm_up:
+                timing.engine.run(picture)
+            else:
+                timing.take(picture)
+        progress("warm-up" if index < warm_up else "timing", _TIMING_SHARE * (index + 1) / (warm_up + frames))
+
+
+def _common_size(engines: Sequence[Engine]) -> Size:
+    """The size of the static models, or the default if all are dynamic."""
+    fits = [engine.info.fit for engine in engines]
+    sizes = {(fit.height, fit.width) for fit in fits if fit.height is not None and fit.width is not None}
+    if len(sizes) > 1:
+        names = ", ".join(sorted(f"{width}x{height}" for height, width in sizes))
+        raise UserError(f"the models are static and of different sizes ({names}): choose one with --size")
+    return next(iter(sizes), DEFAULT_SIZE)

@@ -1,0 +1,125 @@
+"""One engine alone in a process of its own: what memory it takes, and what time.
+
+``python -m runtime.checks.isolated_run MODEL ...`` is that process; :func:`run_alone` starts it.
+Memory has to be measured so: allocators keep what they once had, so the second engine of a process
+looks smaller than it is, and the first one larger.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import typer
+
+from granet.app.console import DebugOption, run_app
+from granet.errors import UserError
+from runtime.open import open_engine
+
+TIMEOUT = 600.0
+"""Seconds that the process may take, loading included."""
+
+
+@dataclass(frozen=True)
+class AloneRun:
+    """What an engine took in a process of its own.
+
+    Attributes:
+        peak_bytes: most memory that was resident at once, of the whole process: the interpreter,
+            numpy, OpenCV, the backend's libraries, the model and the frames. ``None`` where the system
+            does not tell (Windows).
+        baseline_bytes: of that, what was there before the backend was imported and the model opened.
+        seconds: wall time of each frame; the first one includes what a backend does only once.
+        cpu_seconds: processor time of each frame, over all threads.
+    """
+
+    peak_bytes: int | None
+    baseline_bytes: int | None
+    seconds: tuple[float, ...]
+    cpu_seconds: tuple[float, ...]
+
+
+def run_alone(
+    model: Path,
+    size: tuple[int, int],
+    *,
+    device: str = "auto",
+    backend: str = "auto",
+    frames: int = 2,
+    timeout: float = TIMEOUT,
+) -> AloneRun:
+    """Runs ``frames`` frames of noise through a model in a new process.
+
+    Args:
+        model: what :func:`runtime.open.open_engine` takes.
+        size: (height, width) of the frames, in pixels.
+        device: as for ``open_engine``.
+        backend: as for ``open_engine``.
+        frames: how many, at least 1.
+        timeout: seconds.
+
+    Raises:
+        UserError: if the process fails (then with its own line), takes too long, or is killed, as it
+            is for want of memory.
+    """
+    height, width = size
+    arguments = [str(model), str(height), str(width), device, backend, str(frames)]
+    command = [sys.executable, "-m", "runtime.checks.isolated_run", "--", *arguments]
+    try:
+        process = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
+    except subprocess.TimeoutExpired as error:
+        raise UserError(f"{model}: not done after {timeout:g} s at {width}x{height}") from error
+    if process.returncode < 0:
+        raise UserError(
+            f"{model}: killed by signal {-process.returncode} at {width}x{height}; "
+            "mostly that means that there was not enough memory"
+        )
+    if process.returncode:
+        lines = process.stderr.strip().splitlines() or ["failed without a word"]
+        raise UserError(lines[-1].removeprefix("error: "))
+    values = json.loads(process.stdout.splitlines()[-1])
+    values |= {name: tuple(values[name]) for name in ("seconds", "cpu_seconds")}
+    return AloneRun(**values)
+
+
+def peak_bytes() -> int | None:
+    """Most memory that this process has had resident at once, in bytes; ``None`` on Windows."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Not ru_maxrss: on Linux a new process starts with that of the one that started it.
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@app.command()
+def measure(
+    model: Path, height: int, width: int, device: str, backend: str, frames: int, debug: DebugOption = False
+) -> None:
+    """The process: prints an :class:`AloneRun` as JSON."""
+    frame = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
+    baseline = peak_bytes()
+    seconds, cpu_seconds = [], []
+    with open_engine(model, device, backend) as engine:
+        for _ in range(frames):
+            start, cpu_start = time.perf_counter(), time.process_time()
+            engine.run(frame)
+            seconds.append(time.perf_counter() - start)
+            cpu_seconds.append(time.process_time() - cpu_start)
+    run = AloneRun(peak_bytes(), baseline, tuple(seconds), tuple(cpu_seconds))
+    sys.stdout.write(json.dumps(asdict(run)) + "\n")
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_app(app))

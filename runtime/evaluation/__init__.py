@@ -1,0 +1,1 @@
+"""``granet-eval``: how much rain models remove."""

@@ -1,0 +1,108 @@
+"""The models that an evaluation sets side by side: opened, named, and taking RGB whatever theirs is."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from granet.config import GraNetConfig
+from granet.errors import UserError
+from granet.evaluation.scoring import Stages
+from runtime.artefacts.onnx_file import read_metadata
+from runtime.engines.base import Engine
+from runtime.media.frame import Pixels
+from runtime.open import CHECKPOINTS, open_engine
+
+
+@dataclass(frozen=True)
+class EvaluatedModel:
+    """A model and the name it is shown under.
+
+    Attributes:
+        name: its file name; the whole path if another one has the same.
+        path: as the user gave it.
+        engine: opened.
+    """
+
+    name: str
+    path: Path
+    engine: Engine
+
+    def derain(self, rainy: Pixels) -> Pixels:
+        """uint8 N x H x W x 3, RGB -> the rain-free pictures, of the same shape."""
+        if self.engine.info.colour == "rgb":
+            return self.engine.run(rainy)
+        return np.asarray(self.engine.run(rainy[..., ::-1])[..., ::-1], np.uint8)
+
+    @property
+    def is_checkpoint(self) -> bool:
+        """Whether it is one, and not an exported model."""
+        return is_checkpoint(self.path)
+
+    @property
+    def config(self) -> GraNetConfig:
+        """Which GraNet it is, as the file says.
+
+        Raises:
+            UserError: if the file cannot be read, or has no valid configuration.
+        """
+        if not self.is_checkpoint:
+            return GraNetConfig.from_dict(read_metadata(self.path).config)
+        from granet.checkpoint import read_checkpoint  # imports torch
+
+        return read_checkpoint(self.path).config
+
+    def open_stages(self) -> Callable[[Pixels], Stages]:
+        """Mask, coarse and fine result of a checkpoint, on the device of its engine.
+
+        Raises:
+            UserError: if it is no checkpoint.
+        """
+        from granet.evaluation.stages import open_stages  # imports torch
+
+        return open_stages(self.path, self.engine.info.device)
+
+    def to_json(self) -> dict[str, Any]:
+        """Name, file and what it runs in."""
+        info = self.engine.info
+        facts = {"backend": info.backend, "device": info.device, "precision": info.precision}
+        return {"name": self.name, "file": str(self.path), **facts, "description": info.description}
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether the ending of ``path`` is a checkpoint's."""
+    return path.suffix.lower() in CHECKPOINTS
+
+
+@contextmanager
+def open_models(paths: Sequence[Path], device: str, backend: str) -> Iterator[list[EvaluatedModel]]:
+    """Opens models and closes them at the end.
+
+    Args:
+        paths: checkpoints and exported models, in the order in which they are shown.
+        device: as of :func:`runtime.open.open_engine`, for all.
+        backend: of the exported models; checkpoints run in torch.
+
+    Yields:
+        The models; names are distinct.
+
+    Raises:
+        UserError: if one is named twice or cannot be opened, or ``backend`` concerns none.
+    """
+    twice = [path for path, count in Counter(paths).items() if count > 1]
+    if twice:
+        raise UserError(f"{twice[0]} is named twice")
+    if backend not in ("auto", "torch") and all(map(is_checkpoint, paths)):
+        raise UserError(f"--backend {backend} is for exported models, and only checkpoints are named")
+    files = Counter(path.name for path in paths)
+    with ExitStack() as stack:
+        models = []
+        for path in paths:
+            engine = open_engine(path, device, "auto" if is_checkpoint(path) else backend, colour="rgb")
+            name = path.name if files[path.name] == 1 else str(path)
+            models.append(EvaluatedModel(name, path, stack.enter_context(engine)))
+        yield models

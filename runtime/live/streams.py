@@ -1,0 +1,120 @@
+"""Several streams in one process, through one engine; none holds up or ends another."""
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import cast
+
+from granet.app.console import Say
+from granet.errors import UserError
+from runtime.engines.base import Engine
+from runtime.live.dry_skipper import DrySkipper
+from runtime.live.mask_view import MaskView
+from runtime.live.outputs import Outputs, View, open_outputs, open_page
+from runtime.live.pipeline import Pipeline
+from runtime.live.shared_engine import SharedEngine
+from runtime.live.streams_config import StreamConfig, StreamsConfig
+from runtime.sources.base import Source
+from runtime.sources.live.supervised import LiveOptions
+from runtime.telemetry.health import Health
+from runtime.telemetry.listen import parse_listen
+
+OpenStream = Callable[[StreamConfig, LiveOptions, threading.Event, Health], Source]
+"""Opens the source of a stream; the event ends the wait for its first frame."""
+
+_LOOK = 0.2
+
+
+class Streams:
+    """Runs every stream of a configuration until all have ended or :meth:`stop` is called.
+
+    Args:
+        config: which.
+        engine: loaded; all share it.
+        open_stream: opens a source.
+        say: is told what happens, by stream.
+        beat: called again and again by the thread that waits for the streams.
+    """
+
+    def __init__(
+        self,
+        config: StreamsConfig,
+        engine: SharedEngine,
+        open_stream: OpenStream,
+        say: Say,
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.healths = [Health(stream.name, say=say) for stream in config.stream]
+        """Of the streams, in their order."""
+        self.failed: dict[str, Exception] = {}
+        """Name -> why it ended before its time."""
+        self._config, self._engine, self._open, self._say = config, engine, open_stream, say
+        self._beat = beat
+        self._stopping = threading.Event()
+        self._pipelines: list[Pipeline] = []
+
+    def stop(self) -> None:
+        """Ends all streams and finishes their outputs; may be called from a signal handler."""
+        self._stopping.set()
+        for pipeline in self._pipelines:
+            pipeline.stop()
+
+    def run(self) -> None:
+        """Runs them; one that fails is told and noted in :attr:`failed`, and the others go on."""
+        threads = [
+            threading.Thread(target=self._guarded, args=(stream, health), name=stream.name, daemon=True)
+            for stream, health in zip(self._config.stream, self.healths, strict=True)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            while thread.is_alive():
+                self._beat()
+                thread.join(_LOOK)
+        self._say(str(self._engine))
+
+    def _guarded(self, stream: StreamConfig, health: Health) -> None:
+        try:
+            self._run(stream, health)
+        except Exception as error:  # noqa: BLE001 - told, and the others go on
+            health.enter("ended", str(error))
+            if not self._stopping.is_set():
+                self.failed[stream.name] = error
+                self._say(f"{stream.name}: {error}")
+
+    def _run(self, stream: StreamConfig, health: Health) -> None:
+        def say(message: str) -> None:
+            self._say(f"{stream.name}: {message}")
+
+        wanted = Outputs(
+            stream.output,
+            serve=parse_listen(stream.serve) if stream.serve else None,
+            view=cast("View", stream.show),
+            window=False,
+            overwrite=self._config.overwrite,
+        )
+        patience = LiveOptions(give_up_after=stream.give_up_after or None, live=stream.live, announce=say)
+        page = open_page(wanted, health, say)
+        with ExitStack() as unused:
+            if page is not None:
+                unused.callback(page.abort)
+                say(f"page: {page.name}")
+            source = self._open(stream, patience, self._stopping, health)
+            unused.callback(source.close)
+            sink = open_outputs(wanted, source, say, say, lambda: None, page)
+            unused.pop_all()
+        with source:
+            say(f"{source.info.name} -> {sink.name}")
+            engine: Engine = self._engine.stream()
+            if stream.skip_dry:
+                engine = DrySkipper(engine, health, say)
+            if stream.show == "mask":
+                engine = MaskView(engine, say)
+            pipeline = Pipeline(source, engine, sink, compare=sink.wants_before, say=say, announce=say)
+            self._pipelines.append(pipeline)
+            if self._stopping.is_set():
+                pipeline.stop()
+            summary = pipeline.run()
+            say(str(summary))
+            if sink.failed:
+                raise UserError(f"an output failed during the run: {sink.failed[0]}")

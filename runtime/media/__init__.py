@@ -1,0 +1,1 @@
+"""Frames, and what is common to reading and writing them."""

@@ -1,0 +1,99 @@
+"""The newest frame as JPEG, in the views that somebody looks at; without a viewer it costs nothing."""
+
+import threading
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import cv2
+import numpy as np
+
+from runtime.media.frame import Colour, Frame, Pixels
+from runtime.views.banner import draw_banner
+from runtime.views.comparison import SideBySide
+from runtime.views.rain_overlay import paint_rain, removed_rain
+
+View = Literal["result", "input", "pair", "compare", "mask"]
+"""*pair* is input and result without a divider, for the page's script; *compare* has divider and labels;
+*mask* is the rain that was removed, painted over the input."""
+
+VIEWS: tuple[View, ...] = get_args(View)
+WIDEST = 1280
+"""Pixels; wider frames are shrunk for the page."""
+
+_QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 80]
+_EMPTY = (360, 640)
+
+
+class PagePictures:
+    """Holds the newest frame. Its giver never waits; who looks at it encodes it, once for all lookers.
+
+    Args:
+        colour: channel order of the frames.
+        banner: what a picture that stands still has to say; ``None`` if it is fresh.
+    """
+
+    def __init__(self, colour: Colour, banner: Callable[[], str | None]) -> None:
+        self._colour, self._banner = colour, banner
+        self._changed = threading.Condition()
+        self._newest: tuple[Frame, Frame | None] | None = None
+        self._serial = 0
+        self._encoding = threading.Lock()
+        self._encoded: dict[View, tuple[tuple[int, str | None], bytes]] = {}
+        self._side_by_side = SideBySide()
+
+    def offer(self, frame: Frame, before: Frame | None) -> None:
+        """Replaces the newest frame."""
+        with self._changed:
+            self._newest = (frame, before)
+            self._serial += 1
+            self._changed.notify_all()
+
+    def wait_newer(self, seen: int, seconds: float) -> int:
+        """The number of the newest frame, from 1; waits ``seconds`` at most for another than ``seen``."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._serial != seen, seconds)
+            return self._serial
+
+    def jpeg(self, view: View) -> bytes:
+        """The newest picture as a JPEG file, with the banner if it stands still."""
+        with self._changed:
+            newest, serial = self._newest, self._serial
+        key = (serial, self._banner())
+        with self._encoding:
+            cached = self._encoded.get(view)
+            if cached is None or cached[0] != key:
+                cached = self._encoded[view] = (key, self._encode(view, newest, key[1]))
+            return cached[1]
+
+    def _encode(self, view: View, newest: tuple[Frame, Frame | None] | None, banner: str | None) -> bytes:
+        pixels = self._paint(view, newest, banner)
+        if self._colour == "rgb":
+            pixels = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), np.uint8)
+        good, data = cv2.imencode(".jpg", pixels, _QUALITY)
+        assert good
+        return data.tobytes()
+
+    def _paint(self, view: View, newest: tuple[Frame, Frame | None] | None, banner: str | None) -> Pixels:
+        if newest is None:
+            empty = np.full((*_EMPTY, 3), 24, np.uint8)
+            picture = draw_banner(empty, banner or "no picture yet")
+            return np.hstack([picture, picture]) if view == "pair" else picture
+        after = _shrunk(newest[0].pixels)
+        before = after if newest[1] is None else _shrunk(newest[1].pixels)
+        if view == "mask":
+            before = after = paint_rain(before, removed_rain(before, after), self._colour)
+        if banner is not None:
+            before, after = draw_banner(before, banner), draw_banner(after, banner)
+        if view == "pair":
+            return np.hstack([before, after])
+        if view == "compare":
+            return self._side_by_side.join(before, after)
+        return before if view == "input" else after
+
+
+def _shrunk(pixels: Pixels) -> Pixels:
+    height, width = pixels.shape[:2]
+    if width <= WIDEST:
+        return pixels
+    size = (WIDEST, max(1, round(height * WIDEST / width)))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,0 +1,51 @@
+"""One picture into one file."""
+
+from pathlib import Path
+
+from granet.app.console import Say
+from granet.errors import UserError
+from runtime.media.frame import Frame
+from runtime.sinks.base import Sink
+from runtime.sinks.part_file import PartFile, check_file
+from runtime.sinks.pictures.encode import PictureEncoder, write_file
+from runtime.sources.base import StreamInfo
+
+
+class PictureSink(Sink):
+    """Writes the only frame.
+
+    Args:
+        path: its ending says the format.
+        info: of the source.
+        say: is told what the format cannot keep.
+        overwrite: whether a file that exists may be replaced.
+
+    Raises:
+        UserError: if the destination is refused, see :func:`runtime.sinks.part_file.check_file`.
+    """
+
+    def __init__(self, path: Path, info: StreamInfo, say: Say, *, overwrite: bool) -> None:
+        self.name = str(path)
+        self._path = path
+        self._say = say
+        self._overwrite = overwrite
+        self._part: PartFile | None = None
+        check_file(path, info.paths, overwrite=overwrite)
+
+    def write(self, frame: Frame, before: Frame | None = None) -> None:
+        """Writes the picture; see :meth:`Sink.write`."""
+        if self._part is not None:
+            raise UserError(f"{self._path}: is one picture and the input has more; write to a directory")
+        data = PictureEncoder(self._colour, self._say)(self._path.suffix, frame, before)
+        self._part = PartFile(self._path, overwrite=self._overwrite)
+        write_file(self._part.path, data, self.name)
+
+    def finish(self) -> None:
+        """Gives the picture its name."""
+        if self._part is not None:
+            self._part.commit()
+
+    def abort(self) -> None:
+        """Removes the picture."""
+        if self._part is not None:
+            self._part.discard()

@@ -1,0 +1,1 @@
+"""An RTSP or RTMP server as a sink."""

@@ -1,0 +1,1 @@
+"""Videos as a sink, encoded by FFmpeg."""

@@ -1,0 +1,97 @@
+"""A video: a file or Matroska on stdout, with the time, colours and sound of the input."""
+
+from contextlib import suppress
+from pathlib import Path
+
+from granet.app.console import Say
+from granet.errors import UserError
+from runtime.media.frame import Frame
+from runtime.sinks.base import Sink
+from runtime.sinks.part_file import PartFile, check_file
+from runtime.sinks.video.containers import MATROSKA, VideoContainer, container_for
+from runtime.sinks.video.writer import VideoWriter
+from runtime.sources.base import SoundPacket, StreamInfo
+
+STDOUT = "-"
+
+
+class VideoSink(Sink):
+    """One video; :class:`VideoWriter` says what is kept of the input.
+
+    A recording of a live source is called ``NAME.part.SUFFIX`` until it is finished. It can be played
+    while it grows, and after a kill but for its last second.
+
+    Args:
+        destination: a path whose ending says the kind, or ``-`` for Matroska on stdout.
+        info: of the source.
+        overwrite: whether a file that exists may be replaced.
+        say: is told what is not kept.
+
+    Raises:
+        UserError: if the destination is refused, see :func:`runtime.sinks.part_file.check_file`, or
+            cannot hold a live source's frames.
+    """
+
+    def __init__(self, destination: str, info: StreamInfo, say: Say, *, overwrite: bool) -> None:
+        self.name = "stdout (Matroska)" if destination == STDOUT else destination
+        self._path = None if destination == STDOUT else Path(destination)
+        self._kind: VideoContainer = MATROSKA if self._path is None else container_for(self._path.suffix)
+        if self._path is not None:
+            check_file(self._path, info.paths, overwrite=overwrite)
+        if info.live:
+            self._kind = self._kind.for_live()
+        self._info = info
+        self._say = say
+        self._overwrite = overwrite
+        self._part: PartFile | None = None
+        self._writer: VideoWriter | None = None
+
+    def write(self, frame: Frame, before: Frame | None = None) -> None:
+        """Encodes a frame; see :meth:`Sink.write`."""
+        if self._writer is None:
+            self._writer = self._open(frame, compare=before is not None)
+        self._writer.write(frame, before)
+
+    def write_sound(self, packets: list[SoundPacket]) -> None:
+        """Copies the packets as they are."""
+        if self._writer is not None:
+            self._writer.write_sound(packets)
+
+    def finish(self) -> None:
+        """Writes what the encoder still holds, and the end of the file; names it."""
+        if self._writer is None:
+            return
+        self._writer.finish()
+        if self._part is not None:
+            self._part.commit()
+
+    def abort(self) -> None:
+        """Removes the unfinished file."""
+        if self._writer is not None:
+            self._writer.close()
+        if self._part is not None:
+            self._part.discard()
+
+    def keep(self) -> bool:
+        """Ends a recording that cannot go on, and gives what there is of it its name.
+
+        Returns:
+            Whether there is anything; a file that was never written to is removed.
+        """
+        if self._writer is not None:
+            with suppress(UserError, OSError):
+                self._writer.finish()
+            self._writer.close()
+        if self._part is None or not self._part.path.exists() or not self._part.path.stat().st_size:
+            self.abort()
+            return False
+        self._part.commit()
+        return True
+
+    def _open(self, first: Frame, *, compare: bool) -> VideoWriter:
+        if self._path is not None:
+            self._part = PartFile(self._path, visible=self._info.live, overwrite=self._overwrite)
+        target = "pipe:1" if self._part is None else f"file:{self._part.path}"
+        return VideoWriter(
+            target, self.name, self._kind, self._info, self._colour, self._say, first, compare=compare
+        )

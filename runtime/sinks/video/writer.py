@@ -1,0 +1,140 @@
+"""Frames -> one encoded video in one container, wherever that goes."""
+
+from contextlib import suppress
+from fractions import Fraction
+
+from granet.app.console import Say
+from granet.errors import UserError
+from runtime.media.frame import Colour, Frame
+from runtime.sinks.video.containers import VideoContainer
+from runtime.sinks.video.muxer import Muxer
+from runtime.sinks.video.painter import Painter
+from runtime.sinks.video.yuv import SUBSAMPLING
+from runtime.sources.base import Chroma, DecodedFrame, SoundPacket, StreamInfo
+from runtime.views.comparison import joined_width
+from runtime.views.letterbox import letterboxed
+
+PICTURE_RATE = Fraction(25)
+"""Frames a second of a video made of pictures."""
+
+
+class VideoWriter:
+    """Encodes a video as its input was: rate, timestamps, colour tags, pixel aspect, sound, title.
+
+    A side that is odd cannot have subsampled colours in H.264, so such a video is written as 4:4:4.
+    Where the size changes within a video, later frames are fitted into the first one's, between bars.
+
+    Args:
+        target: FFmpeg's name of what to write.
+        name: of it, for people.
+        kind: container, encoder and their settings.
+        info: of the source.
+        colour: channel order of the frames.
+        say: is told what is not kept.
+        first: the first frame: it decides the size. It is not written yet.
+        compare: whether frames come with what they were made from.
+
+    Raises:
+        UserError: if it cannot be opened.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        name: str,
+        kind: VideoContainer,
+        info: StreamInfo,
+        colour: Colour,
+        say: Say,
+        first: Frame,
+        *,
+        compare: bool,
+    ) -> None:
+        self._name, self._info, self._say = name, info, say
+        self._last = -1
+        self._told: set[tuple[int, int]] = set()
+        height, width = self._size = (first.pixels.shape[0], first.pixels.shape[1])
+        chroma = self._chroma()
+        self._painter = Painter(self._size, chroma, info, colour, compare=compare)
+        if info.left_behind:
+            say(f"not carried over: {info.left_behind}")
+        self._muxer = Muxer(
+            target,
+            name,
+            kind,
+            info,
+            size=(height, joined_width(width) if compare else width),
+            chroma=chroma,
+            tags=self._painter.tags,
+            default_rate=PICTURE_RATE,
+        )
+        if info.rate is None:
+            say(f"pictures have no frame rate: the video has {PICTURE_RATE} frames a second")
+
+    def write(self, frame: Frame, before: Frame | None) -> None:
+        """Encodes a frame, or a comparison of two.
+
+        Raises:
+            UserError: if it cannot be written, or pictures differ in size.
+            BrokenPipeError: if nobody reads stdout any more.
+        """
+        size = (frame.pixels.shape[0], frame.pixels.shape[1])
+        if size != self._size:
+            self._check_size(frame, size)
+            frame = letterboxed(frame, self._size)
+            before = None if before is None else letterboxed(before, self._size)
+        painted = self._painter.paint(frame, before)
+        painted.pts = self._time_of(frame)
+        painted.duration = frame.duration if isinstance(frame, DecodedFrame) else 0
+        self._muxer.write(painted)
+
+    def write_sound(self, packets: list[SoundPacket]) -> None:
+        """Copies the packets as they are."""
+        self._muxer.write_sound(packets)
+
+    def finish(self) -> None:
+        """Writes what the encoder still holds, and the end of the container.
+
+        Raises:
+            UserError: if that fails.
+        """
+        self._muxer.finish()
+
+    def close(self) -> None:
+        """Releases the destination; raises nothing."""
+        with suppress(UserError, OSError):
+            self._muxer.close()
+
+    def _time_of(self, frame: Frame) -> int:
+        """The time of a frame in the source's time base; of a live source always a later one."""
+        if frame.pts is None:
+            return frame.index
+        base, pts = self._info.time_base, frame.pts
+        if base is not None and frame.time_base is not None and frame.time_base != base:
+            pts = round(pts * frame.time_base / base)
+        if self._info.live:
+            pts = self._last = max(self._last + 1, pts)
+        return pts
+
+    def _check_size(self, frame: Frame, size: tuple[int, int]) -> None:
+        was, now = (f"{width}x{height}" for height, width in (self._size, size))
+        if self._info.kind == "pictures":
+            where = frame.name or f"frame {frame.index + 1}"
+            raise UserError(
+                f"{self._info.name}: {where} is {now} after {was}; a video has one size: write to a directory"
+            )
+        if size in self._told:
+            return
+        self._told.add(size)
+        self._say(f"{self._info.name}: frames are {now} after {was}; {self._name} stays {was}, with bars")
+
+    def _chroma(self) -> Chroma:
+        height, width = self._size
+        rows, columns = SUBSAMPLING[self._info.chroma]
+        if height % rows == 0 and width % columns == 0:
+            return self._info.chroma
+        self._say(
+            f"sides of {width}x{height} are odd: written with a colour for every pixel (4:4:4), "
+            "which some players cannot show"
+        )
+        return "yuv444p"

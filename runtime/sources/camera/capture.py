@@ -1,0 +1,121 @@
+"""What OpenCV captures: the frames of an opened ``cv2.VideoCapture``, live."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+
+import cv2
+import numpy as np
+
+from granet.errors import UserError
+from runtime.media.frame import Colour, Frame, Pixels
+from runtime.sources.base import Source, StreamInfo
+
+TIME_BASE = Fraction(1, 90_000)
+"""Seconds per unit of a captured frame's timestamp, which is the time it was read."""
+
+PATIENCE = 5.0
+"""Seconds without a frame after which a camera counts as gone."""
+
+_PAUSE = 0.01
+_SILENT = 0
+
+
+class CaptureSource(Source):
+    """The frames of a capture, live; their time is when they were read, from 0.
+
+    Args:
+        name: for people.
+        make: opens the capture.
+        missing: what to say if it does not open.
+        check: called with the opened capture and its first frame; raises what is wrong with them.
+        gone: whether what was opened is there no more; asked when a read fails.
+
+    Raises:
+        UserError: if it does not open, or gives no frame.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        make: Callable[[], cv2.VideoCapture],
+        missing: str,
+        check: Callable[[cv2.VideoCapture, Pixels], None] = lambda capture, first: None,
+        gone: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._name, self._gone = name, gone
+        self._busy = threading.Lock()
+        _silence()
+        self._capture = make()
+        opened = self._capture.isOpened()
+        first = self._read() if opened else None
+        try:
+            if first is None:
+                silent = "gives no frames; does another program use it?"
+                raise UserError(f"{name}: {silent if opened else missing}")
+            check(self._capture, first)
+        except UserError:
+            self.close()
+            raise
+        self._first: Pixels | None = first
+        rate = self._capture.get(cv2.CAP_PROP_FPS)
+        self.info = StreamInfo(
+            name=name,
+            kind="camera",
+            live=True,
+            rate=Fraction(rate).limit_denominator(1001) if 1 <= rate <= 1000 else Fraction(30),
+            time_base=TIME_BASE,
+            size=(first.shape[0], first.shape[1]),
+        )
+
+    def frames(self, colour: Colour) -> Iterator[Frame]:
+        """The frames, until there are no more for :data:`PATIENCE`; see :meth:`Source.frames`."""
+        start, last, index = time.monotonic(), -1, 0
+        while True:
+            pixels = self._next()
+            pts = max(last + 1, int((time.monotonic() - start) / TIME_BASE))
+            if colour == "rgb":
+                pixels = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
+            yield Frame(pixels, index, pts, TIME_BASE)
+            last, index = pts, index + 1
+
+    def close(self) -> None:
+        """Gives the camera back."""
+        if self._busy.acquire(timeout=PATIENCE):
+            self._capture.release()
+            self._busy.release()
+
+    def _next(self) -> Pixels:
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            pixels = self._read()
+            if pixels is not None:
+                return pixels
+            if self._gone():
+                raise UserError(f"{self._name}: was unplugged")
+            time.sleep(_PAUSE)
+        raise UserError(f"{self._name}: has given no frame for {PATIENCE:g} s")
+
+    def _read(self) -> Pixels | None:
+        """uint8 H x W x 3, BGR; ``None`` if the camera has none."""
+        try:
+            with self._busy:
+                good, pixels = self._capture.read()
+        except cv2.error:
+            return None
+        return np.asarray(pixels, np.uint8) if good and pixels is not None and pixels.ndim == 3 else None
+
+
+def _silence() -> None:
+    """Keeps OpenCV from writing to stderr, from now on: what it would tell is told in our words.
+
+    It warns while a camera is opened, read and given back. Not by redirecting stderr: what is said
+    elsewhere while an opening hangs would be lost.
+    """
+    # Until OpenCV 4.7, which some systems have with GStreamer, the function was elsewhere.
+    old = getattr(cv2, "setLogLevel", None)
+    (old or cv2.utils.logging.setLogLevel)(_SILENT)

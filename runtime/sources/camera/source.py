@@ -1,0 +1,113 @@
+"""A camera of this machine, through OpenCV: V4L2 on Linux."""
+
+import sys
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+
+from granet.errors import UserError
+from runtime.media.frame import Pixels
+from runtime.sources.base import WrongSettingsError
+from runtime.sources.camera.capture import CaptureSource
+from runtime.sources.camera.v4l2 import problem_of
+
+_HINT = "--list-cameras shows what there is"
+_DEVICE = "/dev/video"
+_RATE_TOLERANCE = 0.02
+
+
+@dataclass(frozen=True)
+class CameraOptions:
+    """What a camera is asked for; ``None`` leaves it to the camera.
+
+    Attributes:
+        pixel_format: four letters, as V4L2 names it: ``MJPG``, ``YUYV``.
+        size: (height, width) in pixels.
+        rate: frames a second.
+    """
+
+    pixel_format: str | None = None
+    size: tuple[int, int] | None = None
+    rate: Fraction | None = None
+
+
+class CameraSource(CaptureSource):
+    """The frames of a camera, live; their time is when they were read, from 0.
+
+    Args:
+        camera: its number, from 0, or its device (``/dev/video0``).
+        options: format, size and frame rate.
+
+    Raises:
+        WrongSettingsError: if the camera does not do what ``options`` say, or is none.
+        UserError: if there is no such camera, or it gives no frame.
+    """
+
+    def __init__(self, camera: int | str, options: CameraOptions | None = None) -> None:
+        wanted = options or CameraOptions()
+        name = f"camera {camera}"
+        if wanted.pixel_format is not None and len(wanted.pixel_format) != 4:
+            raise WrongSettingsError(f"{name}: a format has four letters (MJPG), not {wanted.pixel_format}")
+        path = device_path(camera)
+        problem = None if path is None else problem_of(path)
+        if problem is not None:
+            raise (WrongSettingsError if problem.for_ever else UserError)(f"{name}: {problem.text}")
+        opened = _identity(path)
+        super().__init__(
+            name,
+            lambda: _open(camera, wanted),
+            "cannot be used with OpenCV",
+            lambda capture, first: _check(name, capture, first, wanted),
+            lambda: _identity(path) != opened,
+        )
+
+
+def device_path(camera: int | str) -> Path | None:
+    """The device file of a camera; ``None`` where cameras have none."""
+    if not sys.platform.startswith("linux"):
+        return None
+    return Path(f"{_DEVICE}{camera}" if isinstance(camera, int) else camera)
+
+
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    """Tells a device from another in its place: the file of a camera that comes back is a new one."""
+    try:
+        status = None if path is None else path.stat()
+    except OSError:
+        return None
+    return None if status is None else (status.st_dev, status.st_ino)
+
+
+def _open(camera: int | str, wanted: CameraOptions) -> cv2.VideoCapture:
+    # By name: else OpenCV would also try to read a device as a video file.
+    capture = cv2.VideoCapture(camera, cv2.CAP_V4L2 if sys.platform.startswith("linux") else cv2.CAP_ANY)
+    if capture.isOpened():
+        # The format first: the sizes and rates that there are depend on it.
+        if wanted.pixel_format is not None:
+            capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*wanted.pixel_format))
+        if wanted.size is not None:
+            capture.set(cv2.CAP_PROP_FRAME_HEIGHT, wanted.size[0])
+            capture.set(cv2.CAP_PROP_FRAME_WIDTH, wanted.size[1])
+        if wanted.rate is not None:
+            capture.set(cv2.CAP_PROP_FPS, float(wanted.rate))
+    return capture
+
+
+def _check(name: str, capture: cv2.VideoCapture, first: Pixels, wanted: CameraOptions) -> None:
+    """A driver takes what is nearest to what it was asked for, and does not say so."""
+    if wanted.pixel_format is not None:
+        code = int(capture.get(cv2.CAP_PROP_FOURCC))
+        got = code.to_bytes(4, "little").decode("ascii", "replace")
+        if got != wanted.pixel_format:
+            raise WrongSettingsError(f"{name}: gives {got}, not {wanted.pixel_format}; {_HINT}")
+    size = first.shape[:2]
+    if wanted.size is not None and size != wanted.size:
+        asked = f"{wanted.size[1]}x{wanted.size[0]}"
+        raise WrongSettingsError(f"{name}: gives {size[1]}x{size[0]}, not {asked}; {_HINT}")
+    rate = capture.get(cv2.CAP_PROP_FPS)
+    if wanted.rate is not None and abs(rate - float(wanted.rate)) > _RATE_TOLERANCE * float(wanted.rate):
+        raise WrongSettingsError(
+            f"{name}: gives {rate:g} frames a second, not {float(wanted.rate):g}; {_HINT}"
+        )

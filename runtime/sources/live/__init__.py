@@ -1,0 +1,1 @@
+"""Live sources: reconnecting, and one time for pictures and sound."""

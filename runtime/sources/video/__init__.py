@@ -1,0 +1,1 @@
+"""Video files and streams as a source, decoded by FFmpeg."""

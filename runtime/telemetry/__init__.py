@@ -1,0 +1,1 @@
+"""How a run fares: health, rates and times, on the terminal and over HTTP."""

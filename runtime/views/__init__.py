@@ -1,0 +1,1 @@
+"""What is painted over or beside a picture for a viewer."""

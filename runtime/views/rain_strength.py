@@ -1,0 +1,76 @@
+"""How strongly it rains in a picture, measured without its rain-free counterpart.
+
+A streak is a bright line, thin and near the vertical, that is equally bright in the three channels,
+and rain falls everywhere. So: what is brighter than its left and right neighbourhood in every channel
+(a white top-hat, Serra, *Image Analysis and Mathematical Morphology*, 1982), of that what is long and
+near the vertical (openings with line segments), and of that the *median over blocks*, because a fence
+or a lawn covers some blocks and rain covers all.
+
+It ranks pictures well and judges a single one poorly: of the clean pictures of Rain100L, Rain800 and
+BSDS500 15% to 23% come out above :data:`DRY_BELOW`, of the rainy ones of Rain100L and Rain800 3% come
+out below it, of real photographs of rain 25%. A set is judged by its share.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.media.frame import Pixels
+
+DRY_BELOW = 0.07
+"""Strength in grey levels below which a picture counts as dry."""
+
+_LENGTH = 17
+"""Pixels that a streak must be long."""
+
+_WIDTH = 5
+"""Pixels that a streak must be narrower than."""
+
+_ANGLES = (-40, -20, 0, 20, 40)
+"""Degrees from the vertical."""
+
+_BLOCK = 32
+_SHORT_SIDE = 400
+"""Pixels; larger frames are halved and so on to about this, since their streaks are wider and longer."""
+
+
+def rain_strength(pixels: Pixels) -> float:
+    """The strength of the streaks in grey levels: 0 in most dry pictures, 0.2 to 1 in moderate rain.
+
+    Args:
+        pixels: uint8 H x W x 3, in any channel order.
+    """
+    streaks = _streaks(_reduced(pixels)).astype(np.float32)
+    block = min(_BLOCK, *streaks.shape)
+    rows, columns = streaks.shape[0] // block, streaks.shape[1] // block
+    blocks = streaks[: rows * block, : columns * block].reshape(rows, block, columns, block)
+    return float(np.median(blocks.mean(axis=(1, 3))))
+
+
+def _reduced(pixels: Pixels) -> Pixels:
+    height, width = pixels.shape[:2]
+    factor = round(min(height, width) / _SHORT_SIDE)
+    if factor <= 1:
+        return pixels
+    return _as_pixels(cv2.resize(pixels, (width // factor, height // factor), interpolation=cv2.INTER_AREA))
+
+
+def _streaks(pixels: Pixels) -> Pixels:
+    """What is bright, thin, long and near the vertical; uint8 H x W."""
+    across = np.ones((1, _WIDTH), np.uint8)
+    channels = [cv2.morphologyEx(channel, cv2.MORPH_TOPHAT, across) for channel in cv2.split(pixels)]
+    thin = np.min(channels, axis=0)
+    opened = [cv2.morphologyEx(thin, cv2.MORPH_OPEN, _segment(angle)) for angle in _ANGLES]
+    return _as_pixels(np.max(opened, axis=0))
+
+
+def _segment(angle: float) -> Pixels:
+    """A line of :data:`_LENGTH` pixels through the middle of a square, as a structuring element."""
+    half = _LENGTH // 2
+    across, down = half * np.sin(np.deg2rad(angle)), half * np.cos(np.deg2rad(angle))
+    first, last = ((round(half + way * across), round(half + way * down)) for way in (-1, 1))
+    return _as_pixels(cv2.line(np.zeros((_LENGTH, _LENGTH), np.uint8), first, last, 1))
+
+
+def _as_pixels(array: NDArray[np.generic]) -> Pixels:
+    return np.asarray(array, np.uint8)

@@ -1,0 +1,38 @@
+"""What kept layers cost: by arithmetic for TensorRT, by the clock of the CPU for a CPU."""
+
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from calibration.qdq.layers import multiplications, too_small
+from calibration.qdq.quantiser import Quantiser, Target
+from calibration.search.meet_budget import Subject
+from export.reports.kept_cost import kept_cost
+from tests.calibration import sample
+
+
+def subject(target: Target) -> Subject:
+    """Of the sample model; nothing is judged here."""
+    model = sample.model()
+    quantiser = Quantiser(model, sample.ranges(), target)
+    counts = multiplications(model, quantiser.layers, np.zeros((*sample.SIZE, 3), np.uint8))
+    nobody = cast(Any, None)
+    return Subject(nobody, sample.metadata(), nobody, nobody, quantiser, nobody, counts)
+
+
+def test_for_tensorrt_a_kept_layer_takes_twice_its_time() -> None:
+    made = subject("tensorrt")
+    everything = {layer.name for layer in made.quantiser.layers}
+    spared = sum(made.counts[name] for name in too_small(made.counts)) / sum(made.counts.values())
+    assert kept_cost(made, everything).times == pytest.approx(2 / (1 + spared))
+    assert kept_cost(made, made.spared).times == 1.0
+
+
+def test_on_a_cpu_both_models_are_run() -> None:
+    pytest.importorskip("openvino", reason="it is what the CPU's models are timed with")
+    made = subject("cpu")
+    everything = {layer.name for layer in made.quantiser.layers}
+    cost = kept_cost(made, everything)
+    assert cost.times > 0 and "OpenVINO" in cost.by
+    assert kept_cost(made, made.spared).times == 1.0

@@ -1,0 +1,486 @@
+import threading
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from granet.errors import UserError
+from granet.size_rule import SizeRule
+from runtime.engines.fitting import FrameFit
+from runtime.live.pipeline import QUEUED, Pipeline
+from runtime.media.frame import Colour, Frame, Pixels
+from runtime.media.frame_queue import FrameQueue
+from runtime.sinks.base import Sink
+from runtime.sources.base import Source, StreamInfo
+from runtime.sources.live.supervised import LiveOptions, SupervisedSource
+from runtime.telemetry.summary import Times
+from tests.media import numbered
+from tests.runtime.fakes import FakeEngine
+
+
+class FakeSource(Source):
+    """Numbered frames; ``fail_after`` of them an error."""
+
+    def __init__(
+        self, count: int, *, live: bool = False, fail_after: int | None = None, pause: float = 0.0
+    ) -> None:
+        self.info = StreamInfo("fake", "camera" if live else "video", live=live, frames=count)
+        self.given = 0
+        self._count, self._fail_after, self._pause = count, fail_after, pause
+
+    def frames(self, colour: Colour) -> Iterator[Frame]:
+        for index in range(self._count):
+            if index == self._fail_after:
+                raise UserError(f"fake: damaged after frame {index}")
+            time.sleep(self._pause)
+            self.given += 1
+            yield Frame(np.full((20, 24, 3), index % 256, np.uint8), index, index, Fraction(1, 25))
+
+
+class FakeSink(Sink):
+    """Remembers what was done to it."""
+
+    name = "fake"
+
+    def __init__(
+        self, *, seconds: float = 0.0, fail_at: int | None = None, enough: int | None = None
+    ) -> None:
+        self.calls: list[str] = []
+        self.indices: list[int] = []
+        self.befores: list[Frame | None] = []
+        self.threads: set[int] = set()
+        self._seconds, self._fail_at, self._enough = seconds, fail_at, enough
+
+    def start(self, colour: Colour) -> None:
+        self.calls.append(f"start {colour}")
+
+    def write(self, frame: Frame, before: Frame | None = None) -> None:
+        if len(self.indices) == self._fail_at:
+            raise UserError("fake: disk full")
+        time.sleep(self._seconds)
+        self.threads.add(threading.get_ident())
+        self.indices.append(frame.index)
+        self.befores.append(before)
+        if len(self.indices) == self._enough:
+            self.wants_more = False
+
+    def finish(self) -> None:
+        self.calls.append("finish")
+
+    def abort(self) -> None:
+        self.calls.append("abort")
+
+
+def test_every_frame_of_a_file_comes_out_in_order_from_a_jittery_engine() -> None:
+    sink, source = FakeSink(), FakeSource(200)
+    summary = Pipeline(source, FakeEngine("rgb", jitter=0.004), sink).run()
+    # A file has states as well, which the metrics show.
+    transitions = source.health.snapshot().transitions
+    assert (transitions["live"], transitions["ended"]) == (1, 1)
+    assert sink.indices == list(range(200))
+    assert (summary.frames_in, summary.frames_out, summary.dropped) == (200, 200, 0)
+    assert sink.calls == ["start rgb", "finish"]
+    assert sink.threads == {threading.get_ident()}
+    assert (summary.backend, summary.device, summary.model) == ("fake", "cpu", "fake.onnx")
+    assert 0 < summary.engine_ms.p50 <= summary.engine_ms.p99 <= summary.latency_ms.p99
+
+
+class SeveralAtOnce(FakeEngine):
+    """As an engine on a GPU: three threads may run frames at once; which is done first is chance."""
+
+    concurrency = 3
+
+    def __init__(self, fail_at: int | None = None) -> None:
+        super().__init__(jitter=0.004)
+        self.at_once, self.most, self._fail_at = 0, 0, fail_at
+        self._lock = threading.Lock()
+
+    def _infer(self, batch: Pixels) -> Pixels:
+        with self._lock:
+            self.at_once += 1
+            self.most = max(self.most, self.at_once)
+        try:
+            if batch[0, 0, 0, 0] == self._fail_at:
+                raise UserError("fake: the GPU fell off the bus")
+            return super()._infer(batch)
+        finally:
+            with self._lock:
+                self.at_once -= 1
+
+
+def test_an_engine_that_takes_several_frames_at_once_gets_them_and_order_stays() -> None:
+    engine, sink = SeveralAtOnce(), FakeSink()
+    summary = Pipeline(FakeSource(100), engine, sink, compare=True).run()
+    assert sink.indices == list(range(100)) and summary.frames_out == 100
+    assert engine.most == 3
+    assert [frame.index for frame in sink.befores if frame is not None] == list(range(100))
+
+
+def test_of_a_live_source_one_frame_at_a_time_is_in_the_engine() -> None:
+    engine = SeveralAtOnce()
+    Pipeline(FakeSource(30, live=True, pause=0.001), engine, FakeSink()).run()
+    assert engine.most == 1
+
+
+def test_an_error_among_several_frames_ends_the_run() -> None:
+    engine, sink = SeveralAtOnce(fail_at=20), FakeSink()
+    with pytest.raises(UserError, match="fell off the bus"):
+        Pipeline(FakeSource(100), engine, sink).run()
+    assert sink.calls[-1] == "abort" and sink.indices == list(range(len(sink.indices)))
+    assert len(sink.indices) <= 20 and engine.at_once == 0
+
+
+def test_stopping_finishes_the_frames_that_are_in_the_engine() -> None:
+    engine, sink = SeveralAtOnce(), FakeSink()
+    pipeline = Pipeline(
+        FakeSource(10_000), engine, sink, progress=lambda n: pipeline.stop() if n == 5 else None
+    )
+    pipeline.run()
+    assert sink.calls[-1] == "finish" and engine.at_once == 0
+    assert sink.indices == list(range(len(sink.indices))) and len(sink.indices) < 50
+
+
+def test_reading_inference_and_writing_overlap() -> None:
+    source, engine, sink = FakeSource(20, pause=0.02), FakeEngine(seconds=0.02), FakeSink(seconds=0.02)
+    summary = Pipeline(source, engine, sink).run()
+    # One after the other they take 1.2 s at least, on any machine.
+    assert summary.seconds < 20 * 0.06
+
+
+def test_a_slow_sink_never_makes_frames_pile_up() -> None:
+    source, sink = FakeSource(60), FakeSink(seconds=0.01)
+    most = 0
+
+    def look(written: int) -> None:
+        nonlocal most
+        most = max(most, source.given - written)
+
+    Pipeline(source, FakeEngine(), sink, progress=look).run()
+    # Both queues, one frame in each of the three stages.
+    assert most <= 2 * QUEUED + 3
+    assert len(sink.indices) == 60
+
+
+def test_a_live_source_keeps_the_newest_frame_and_counts_what_it_drops() -> None:
+    source, sink = FakeSource(100, live=True, pause=0.002), FakeSink()
+    summary = Pipeline(source, FakeEngine(seconds=0.02), sink).run()
+    assert summary.frames_in == 100
+    assert summary.dropped > 40
+    assert summary.frames_out + summary.dropped == 100
+    assert sink.indices == sorted(set(sink.indices))
+    # Newest: what comes out is never more than a few frames behind what was read meanwhile.
+    assert sink.indices[-1] == 99
+    assert summary.latency_ms.p50 < 80
+
+
+def test_a_slow_sink_does_not_delay_a_live_source() -> None:
+    source, sink = FakeSource(60, live=True, pause=0.002), FakeSink(seconds=0.02)
+    summary = Pipeline(source, FakeEngine(), sink).run()
+    assert source.given == 60 and summary.dropped > 20
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_the_limit_counts_what_is_written(live: bool) -> None:
+    source, sink = FakeSource(10_000, live=live), FakeSink()
+    summary = Pipeline(source, FakeEngine(seconds=0.001), sink, limit=7).run()
+    assert summary.frames_out == len(sink.indices) == 7
+    assert sink.calls[-1] == "finish"
+    if not live:
+        assert source.given == 7
+
+
+def test_comparisons_get_the_frame_as_it_was_read() -> None:
+    sink = FakeSink()
+    Pipeline(FakeSource(5), FakeEngine(invert=True), sink, compare=True).run()
+    assert [frame.pixels[0, 0, 0] for frame in sink.befores if frame is not None] == [0, 1, 2, 3, 4]
+
+
+def test_an_error_of_the_source_is_raised_once_and_leaves_nothing() -> None:
+    sink = FakeSink()
+    with pytest.raises(UserError, match="damaged after frame 5"):
+        Pipeline(FakeSource(20, fail_after=5), FakeEngine(), sink).run()
+    assert sink.calls[-1] == "abort" and "finish" not in sink.calls
+
+
+def test_a_live_source_that_fails_leaves_its_recording() -> None:
+    sink = FakeSink()
+    with pytest.raises(UserError, match="damaged after frame 5"):
+        Pipeline(FakeSource(20, live=True, fail_after=5, pause=0.005), FakeEngine(), sink).run()
+    assert sink.calls[-1] == "finish" and sink.indices
+
+
+class BrokenEngine(FakeEngine):
+    def _infer(self, batch: np.ndarray) -> np.ndarray:
+        raise RuntimeError("out of memory")
+
+
+def test_an_error_of_the_engine_stops_all_three() -> None:
+    sink, threads = FakeSink(), threading.active_count()
+    with pytest.raises(RuntimeError, match="out of memory"):
+        Pipeline(FakeSource(10_000), BrokenEngine(), sink).run()
+    assert sink.calls[-1] == "abort" and threading.active_count() == threads
+
+
+def test_an_error_of_the_sink_stops_all_three() -> None:
+    sink, source, threads = FakeSink(fail_at=3), FakeSource(10_000), threading.active_count()
+    with pytest.raises(UserError, match="disk full"):
+        Pipeline(source, FakeEngine(), sink).run()
+    assert sink.calls[-1] == "abort" and threading.active_count() == threads
+    assert source.given < 20
+
+
+def test_a_sink_that_has_enough_ends_the_run() -> None:
+    sink = FakeSink(enough=4)
+    summary = Pipeline(FakeSource(10_000), FakeEngine(), sink).run()
+    assert summary.frames_out == 4 and sink.calls[-1] == "finish"
+
+
+def test_stop_loses_nothing_that_was_read() -> None:
+    sink, source = FakeSink(seconds=0.002), FakeSource(10_000)
+    pipeline: Pipeline
+    pipeline = Pipeline(
+        source, FakeEngine(seconds=0.01), sink, progress=lambda n: pipeline.stop() if n == 5 else None
+    )
+    summary = pipeline.run()
+    # Both queues are emptied, and the one frame more that the source was asked for meanwhile.
+    assert summary.frames_in == summary.frames_out == source.given > 5 + QUEUED
+    assert source.given <= 5 + 2 * QUEUED + 4
+    assert sink.indices == list(range(summary.frames_out)) and sink.calls[-1] == "finish"
+
+
+class StuckEngine(FakeEngine):
+    """Gives one frame, and then is stuck until it is released; calls ``when_stuck`` before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.release, self.released = threading.Event(), False
+        self.when_stuck: Callable[[], None] = lambda: None
+
+    def _infer(self, batch: Pixels) -> Pixels:
+        if self.calls == 1:
+            self.when_stuck()
+            self.release.wait(30)
+            self.released = True
+        return super()._infer(batch)
+
+
+def test_stop_does_not_wait_for_ever_for_a_slow_engine() -> None:
+    said: list[str] = []
+    sink, source, engine = FakeSink(), FakeSource(10_000), StuckEngine()
+    pipeline = Pipeline(source, engine, sink, say=said.append)
+    engine.when_stuck = pipeline.stop
+    summary = pipeline.run()
+    engine.release.set()
+    assert sink.calls[-1] == "finish" and summary.frames_out == 1
+    lost = summary.frames_in - summary.frames_out
+    assert lost > 0 and any(f"{lost} frames that were read" in line for line in said)
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(0.0, 2 * QUEUED + 3), (0.2, 2), (0.4, 1)])
+def test_no_more_is_read_ahead_than_can_be_finished_after_a_stop(seconds: float, most: int) -> None:
+    engine, source = FakeEngine(seconds=seconds), FakeSource(10_000)
+    ahead: list[int] = []
+
+    def look(written: int) -> None:
+        # The first frame's time is not known yet.
+        if written > 1 + QUEUED:
+            ahead.append(source.given - written)
+        if written == 4 + QUEUED:
+            pipeline.stop()
+
+    pipeline = Pipeline(source, engine, FakeSink(), progress=look)
+    summary = pipeline.run()
+    assert max(ahead) <= most + 1
+    assert summary.frames_in == summary.frames_out == source.given
+
+
+def test_a_stop_of_a_live_run_writes_what_was_read_and_counts_the_rest() -> None:
+    source, sink = FakeSource(10_000, live=True, pause=0.002), FakeSink()
+    pipeline: Pipeline
+    pipeline = Pipeline(
+        source,
+        FakeEngine(seconds=0.02),
+        sink,
+        progress=lambda n: pipeline.stop() if n == 5 else None,
+    )
+    summary = pipeline.run()
+    assert summary.frames_in == summary.frames_out + summary.dropped
+    # The one in the engine and the one before it are written, too.
+    assert summary.frames_out > 5 and sink.calls[-1] == "finish"
+    assert source.health.snapshot().state == "ended"
+
+
+class SilentSource(FakeSource):
+    """A server that goes mute: the read does not return until it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(10, live=True)
+        self.release, self.released = threading.Event(), False
+
+    def frames(self, colour: Colour) -> Iterator[Frame]:
+        yield from super().frames(colour)
+        self.release.wait(30)
+        self.released = True
+
+
+def test_stop_does_not_wait_for_a_silent_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.live.pipeline._JOIN", 0.1)
+    source, sink = SilentSource(), FakeSink()
+    pipeline = Pipeline(source, FakeEngine(), sink)
+    threading.Timer(0.3, pipeline.stop).start()
+    pipeline.run()
+    # The read is still waiting.
+    assert sink.calls[-1] == "finish" and not source.released
+    source.release.set()
+
+
+def test_a_second_stop_does_not_wait_for_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.live.pipeline._JOIN", 0.1)
+    monkeypatch.setattr("runtime.live.pipeline.DRAIN", 30.0)
+    sink, engine = FakeSink(), StuckEngine()
+    pipeline = Pipeline(FakeSource(10), engine, sink)
+
+    def stop_twice() -> None:
+        pipeline.stop()
+        pipeline.stop()
+
+    engine.when_stuck = stop_twice
+    pipeline.run()
+    assert sink.calls[-1] == "finish" and not engine.released
+    engine.release.set()
+
+
+def test_the_plan_is_told_once_and_only_if_frames_are_changed() -> None:
+    said: list[str] = []
+    Pipeline(FakeSource(5), FakeEngine(), FakeSink(), say=said.append).run()
+    assert said == []
+    engine = FakeEngine(fit=FrameFit(SizeRule(), height=16, width=16))
+    Pipeline(FakeSource(5), engine, FakeSink(), say=said.append).run()
+    assert len(said) == 1 and "24x20" in said[0] and "tiles" in said[0]
+
+
+def test_a_frame_that_is_refused_is_named() -> None:
+    class Tiny(FakeSource):
+        def frames(self, colour: Colour) -> Iterator[Frame]:
+            yield Frame(numbered(0, 1, 1), 0, name="dot.png")
+
+    with pytest.raises(UserError, match=r"dot\.png: a frame of 1x1"):
+        Pipeline(Tiny(1), FakeEngine(fit=FrameFit(SizeRule())), FakeSink()).run()
+
+
+def test_a_queue_keeps_the_newest_if_asked_to() -> None:
+    queue: FrameQueue[int] = FrameQueue(2, newest=True)
+    for i in range(5):
+        assert queue.put(i)
+    assert (queue.get(), queue.get(), queue.dropped) == (3, 4, 3)
+    with pytest.raises(TimeoutError):
+        queue.get(0.01)
+    queue.close()
+    assert queue.get() is None and not queue.put(9)
+
+
+def test_what_waits_in_a_queue_of_the_newest_is_counted_when_it_is_discarded() -> None:
+    dropped: list[int] = []
+    queue: FrameQueue[int] = FrameQueue(2, newest=True, dropping=lambda: dropped.append(0))
+    for i in range(3):
+        queue.put(i)
+    queue.close(discard=True)
+    assert queue.dropped == len(dropped) == 3 and not queue.wait_for_room()
+
+
+def test_without_room_an_item_is_made_when_it_is_asked_for() -> None:
+    queue: FrameQueue[int] = FrameQueue(3)
+    queue.resize(0)
+    made: list[int] = []
+
+    def make() -> None:
+        while queue.wait_for_room():
+            made.append(len(made))
+            queue.put(made[-1])
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    for number in range(5):
+        assert len(made) == number
+        assert queue.get(10) == number
+    queue.close()
+    thread.join(10)
+    assert not thread.is_alive() and len(made) == 5
+
+
+def test_an_item_that_is_being_made_when_the_queue_is_closed_is_waited_for() -> None:
+    queue: FrameQueue[int] = FrameQueue(3)
+    assert queue.wait_for_room()
+    queue.close()
+    with pytest.raises(TimeoutError):
+        queue.get(0.01)
+    assert queue.put(7) and not queue.put(8) and queue.get() == 7 and queue.get() is None
+    other: FrameQueue[int] = FrameQueue(3)
+    assert other.wait_for_room()
+    other.close()
+    other.withdraw()
+    assert other.get() is None
+
+
+@pytest.mark.parametrize("discard", [False, True])
+def test_closing_a_queue_keeps_what_waits_unless_it_is_discarded(discard: bool) -> None:
+    queue: FrameQueue[int] = FrameQueue(1)
+    queue.put(0)
+    results: list[bool] = []
+    thread = threading.Thread(target=lambda: results.append(queue.put(1)), daemon=True)
+    thread.start()
+    time.sleep(0.05)
+    queue.close(discard=discard)
+    assert not queue.put(2)
+    got = []
+    while (item := queue.get(2)) is not None:
+        got.append(item)
+    thread.join(2)
+    assert (got, results) == (([], [False]) if discard else ([0, 1], [True]))
+
+
+def test_percentiles_are_numpys_and_memory_is_bounded() -> None:
+    times = Times()
+    values = np.random.default_rng(0).exponential(0.02, 5000)
+    for value in values:
+        times.add(float(value))
+    got = times.percentiles()
+    assert got.p90 == pytest.approx(1e3 * np.percentile(values, 90), abs=0.001)
+    for value in np.random.default_rng(1).exponential(0.02, 40_000):
+        times.add(float(value))
+    assert times.percentiles().p50 == pytest.approx(1e3 * 0.02 * np.log(2), rel=0.05)
+    assert len(times._kept) == 10_000
+    assert Times().percentiles().p99 == 0
+
+
+def test_a_live_run_whose_camera_is_away_stops_at_once_and_leaves_its_recording() -> None:
+    def open_once() -> Source:
+        raise UserError("fake: unplugged")
+
+    cameras = iter([FakeSource(3, live=True, fail_after=2)])
+    source = SupervisedSource("fake", lambda: next(cameras, None) or open_once(), LiveOptions())
+    sink, threads = FakeSink(), threading.active_count()
+    pipeline = Pipeline(source, FakeEngine(), sink)
+    timer = threading.Timer(0.5, pipeline.stop)
+    timer.start()
+    summary = pipeline.run()
+    assert summary.frames_out >= 1 and sink.calls[-1] == "finish"
+    assert source.health.snapshot().state == "ended"
+    timer.join()
+    assert threading.active_count() <= threads
+
+
+def test_the_health_of_a_stream_says_who_dropped_what_and_how_late_it_is() -> None:
+    source = FakeSource(60, live=True, pause=0.002)
+    summary = Pipeline(source, FakeEngine(seconds=0.02), FakeSink()).run()
+    snapshot = source.health.snapshot()
+    assert snapshot.frames_in == 60 and snapshot.frames_out == summary.frames_out
+    assert snapshot.dropped["engine"] > 20
+    assert sum(snapshot.dropped.values()) == summary.dropped == 60 - summary.frames_out
+    assert snapshot.latency_sum / snapshot.frames_out > 0.02
+    slow = FakeSource(60, live=True, pause=0.002)
+    Pipeline(slow, FakeEngine(), FakeSink(seconds=0.02)).run()
+    dropped = slow.health.snapshot().dropped
+    assert dropped["sink"] + dropped["engine"] > 20

@@ -1,0 +1,265 @@
+"""Several streams through one engine."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import runtime.cli as cli
+from granet.app.console import run_app
+from granet.errors import UserError
+from runtime.live import shared_engine
+from runtime.live.shared_engine import SharedEngine
+from runtime.live.streams import Streams
+from runtime.live.streams_config import StreamConfig, StreamsConfig, read_streams_config
+from runtime.media.frame import Colour, Frame, Pixels
+from runtime.sources.base import Source, StreamInfo
+from runtime.telemetry.health import Health
+from tests.media import make_clip, number_of, read_clip
+from tests.runtime.fakes import FakeEngine
+from tests.runtime.sources.watching import wait_for
+
+
+class Picky(FakeEngine):
+    """Fails on frames that begin with 13."""
+
+    def _infer(self, batch: Pixels) -> Pixels:
+        if (batch[:, 0, 0, 0] == 13).any():
+            raise UserError("unlucky")
+        return super()._infer(batch)
+
+
+def submit_all(shared: SharedEngine, frames: list[Pixels]) -> dict[int, Pixels | Exception]:
+    results: dict[int, Pixels | Exception] = {}
+
+    def submit(number: int) -> None:
+        try:
+            results[number] = shared.stream().run(frames[number])
+        except UserError as error:
+            results[number] = error
+
+    threads = [threading.Thread(target=submit, args=(number,)) for number in range(len(frames))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+class Gated(FakeEngine):
+    """Begins with its first batch once as many frames wait as there are others."""
+
+    def _infer(self, batch: Pixels) -> Pixels:
+        if not self.calls:
+            wait_for(lambda: len(batch) + len(self.shared._waiting) == 5)
+        return super()._infer(batch)
+
+    shared: SharedEngine
+
+
+def test_what_waits_together_is_one_batch_and_everyone_gets_their_own() -> None:
+    engine = Gated(invert=True)
+    engine.shared = shared = SharedEngine(engine)
+    frames = [np.full((1, 20, 24, 3), number, np.uint8) for number in range(5)]
+    results = submit_all(shared, frames)
+    shared.close()
+    for number in range(5):
+        assert np.array_equal(results[number], 255 - frames[number])
+    # The first went alone, or with some; those that came meanwhile went together.
+    assert sum(size * count for size, count in shared.batches.items()) == 5
+    assert sum(shared.batches.values()) <= 2
+
+
+def test_streams_that_keep_coming_are_one_batch_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Longer than any machine needs to hand a result on.
+    monkeypatch.setattr(shared_engine, "GATHER", 1e6)
+    monkeypatch.setattr(shared_engine, "MOST_GATHER", 20.0)
+    shared = SharedEngine(FakeEngine(invert=True, seconds=0.005))
+    done = [0, 0]
+
+    def keep_coming(number: int) -> None:
+        stream, frame = shared.stream(), np.full((1, 20, 24, 3), number, np.uint8)
+        with suppress(UserError):  # the engine is closed
+            while True:
+                assert np.array_equal(stream.run(frame), 255 - frame)
+                done[number] += 1
+
+    threads = [threading.Thread(target=keep_coming, args=(number,)) for number in (0, 1)]
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: min(done) >= 20)
+    shared.close()
+    for thread in threads:
+        thread.join()
+    # The first of them may have come before the other.
+    assert set(shared.batches) <= {1, 2} and shared.batches[1] <= 1 and shared.batches[2] >= 19
+    assert f"{shared.batches[2]} of 2" in str(shared)
+
+
+def test_a_stream_that_stays_away_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_engine, "GATHER", 1e6)
+    monkeypatch.setattr(shared_engine, "MOST_GATHER", 1.0)
+    shared = SharedEngine(FakeEngine(seconds=0.001))
+    frame = np.full((1, 20, 24, 3), 5, np.uint8)
+    stays, leaves = shared.stream(), shared.stream()
+    leaves.run(frame)
+    start = time.monotonic()
+    for _ in range(20):
+        stays.run(frame)
+    shared.close()
+    # Twenty times would be twenty seconds.
+    assert time.monotonic() - start < 10
+
+
+def test_one_streams_bad_frame_and_other_sizes_do_not_spoil_a_batch() -> None:
+    shared = SharedEngine(Picky(invert=True, seconds=0.05))
+    frames = [np.full((1, 20, 24 + 8 * (number % 2), 3), number, np.uint8) for number in range(10, 16)]
+    results = submit_all(shared, frames)
+    shared.close()
+    for number in range(6):
+        if number == 3:
+            assert isinstance(results[3], UserError)
+        else:
+            assert np.array_equal(results[number], 255 - frames[number])
+    with pytest.raises(UserError, match="closed"):
+        shared.stream().run(frames[0])
+
+
+class Stream(Source):
+    """A live stream of 30 frames; with ``gate``, those after the first come once that is set."""
+
+    def __init__(self, health: Health, gate: threading.Event | None = None, fail: bool = False) -> None:
+        base = Fraction(1, 90_000)
+        self.info = StreamInfo("fake", "camera", live=True, rate=Fraction(30), time_base=base, size=(48, 64))
+        self.health = health
+        self._gate, self._fail = gate, fail
+
+    def frames(self, colour: Colour) -> Iterator[Frame]:
+        self.health.enter("live")
+        for index in range(30):
+            if index and self._gate is not None:
+                assert self._gate.wait(30)
+            time.sleep(0.01)
+            if self._fail and index == 3:
+                raise UserError("fake: broke")
+            yield Frame(np.full((48, 64, 3), 16 + index, np.uint8), index, 3000 * index, Fraction(1, 90_000))
+
+
+def test_a_slow_a_dead_and_a_broken_stream_hold_up_none(tmp_path: Path) -> None:
+    said: list[str] = []
+    names = ("good", "slow", "dead", "broken")
+    config = StreamsConfig(
+        tuple(StreamConfig(name, input="x", output=(str(tmp_path / f"{name}.mkv"),)) for name in names)
+    )
+    good_has_ended = threading.Event()
+    states: list[str] = []
+
+    def open_stream(
+        stream: StreamConfig, patience: object, cancelled: threading.Event, health: Health
+    ) -> Source:
+        if stream.name == "dead":
+            assert cancelled.wait(30)
+            raise UserError("was not waited for any longer")
+        return Stream(health, good_has_ended if stream.name == "slow" else None, stream.name == "broken")
+
+    def say(line: str) -> None:
+        said.append(line)
+        if line.startswith("good") and "frames in" in line:
+            states.extend(health.snapshot().state for health in streams.healths)
+            streams.stop()
+            good_has_ended.set()
+
+    shared = SharedEngine(FakeEngine())
+    streams = Streams(config, shared, open_stream, say)
+    # Whoever asks before a camera has answered is told so.
+    assert [(health.name, health.snapshot().state) for health in streams.healths] == [
+        (name, "connecting") for name in names
+    ]
+    streams.run()
+    shared.close()
+    # When the good one had ended, the slow one was in the middle and the dead one at its start.
+    assert states[:3] == ["ended", "live", "connecting"]
+    assert any(line.startswith("slow") and "frames in" in line for line in said)
+    assert list(streams.failed) == ["broken"] and any(line == "broken: fake: broke" for line in said)
+    assert len(read_clip(tmp_path / "good.mkv").frames) > 15
+    assert len(read_clip(tmp_path / "slow.mkv").frames) >= 1
+    assert [health.snapshot().state for health in streams.healths] == ["ended"] * 4
+
+
+def test_the_command_runs_a_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "open_engine", lambda *arguments: FakeEngine(invert=True))
+    for name in ("a", "b"):
+        make_clip(tmp_path / f"{name}.mp4", count=20)
+    (tmp_path / "streams.toml").write_text(
+        """
+        metrics = ":0"
+        model = "fake.onnx"
+        [[stream]]
+        name = "front"
+        input = "a.mp4"
+        output = ["a.mkv", "pictures/"]
+        serve = ":0"
+        [[stream]]
+        name = "back"
+        input = "b.mp4"
+        output = "b.mkv"
+        [[stream]]
+        name = "gone"
+        input = "missing.mp4"
+        output = "c.mkv"
+        """
+    )
+    assert run_app(cli.app, ["--config", "streams.toml"]) == 1
+    err = capfd.readouterr().err
+    assert "gone: missing.mp4: no such file" in err and err.splitlines()[-1].startswith(
+        "error: 1 of 3 streams"
+    )
+    assert "3 streams, with fake" in err and "front: 20 frames in" in err
+    for name in ("a", "b"):
+        numbers = [number_of(frame) for frame in read_clip(tmp_path / f"{name}.mkv").frames]
+        assert numbers == [14 - i % 14 for i in range(20)]
+    assert run_app(cli.app, ["--config", "streams.toml", "--input", "a.mp4"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[[stream]", "is no TOML"),
+        ("model = 'x'", "has no \\[\\[stream"),
+        ("[[stream]]\ninput='x'\noutput='y.mkv'", "stream 1: needs a name"),
+        ("[[stream]]\nname='a'\noutput='y.mkv'", "needs one of input and camera"),
+        ("[[stream]]\nname='a'\ninput='x'\ncamera=0\noutput='y.mkv'", "needs one of input and camera"),
+        ("[[stream]]\nname='a'\ninput='x'", "needs output or serve"),
+        ("[[stream]]\nname='a'\ninput='x'\noutput='window'", "neither a window"),
+        ("[[stream]]\nname='a'\ninput='x'\noutput='y.mkv'\nshow='slider'", "show must be"),
+        ("[[stream]]\nname='a'\ninput='x'\noutput='y.mkv'\nspeed=3", "there is no setting speed"),
+        (
+            "[[stream]]\nname='a'\ninput='x'\noutput='y.mkv'\nskip_dry='yes'",
+            "skip_dry: must be true or false",
+        ),
+        ("[[stream]]\nname='a'\ninput='x'\noutput=[1]", "output: must be text"),
+        ("nonsense=1\n[[stream]]\nname='a'\ninput='x'\noutput='y.mkv'", "no setting nonsense"),
+        ("[[stream]]\nname='a'\ninput='x'\noutput='y.mkv'\n" * 2, "two streams have the same name"),
+    ],
+)
+def test_a_mistake_in_the_file_is_one_line_that_says_where(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "streams.toml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=message) as error:
+        read_streams_config(path)
+    assert str(error.value).startswith(str(path)) and "\n" not in str(error.value)
+
+
+def test_a_number_stands_for_a_camera(tmp_path: Path) -> None:
+    path = tmp_path / "streams.toml"
+    path.write_text("[[stream]]\nname='a'\ncamera=0\nserve=8080\ngive_up_after=30")
+    (stream,) = read_streams_config(path).stream
+    assert (stream.camera, stream.serve, stream.give_up_after) == ("0", "8080", 30.0)

@@ -1,0 +1,30 @@
+import socket
+from pathlib import Path
+
+from runtime.live.watchdog import Watchdog
+
+
+def test_systemd_hears_that_it_started_and_that_it_lives(tmp_path: Path) -> None:
+    path, now = tmp_path / "notify", [0.0]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(path))
+        systemd.settimeout(5)
+        environment = {"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "3000000"}
+        watchdog = Watchdog(environment, clock=lambda: now[0])
+        watchdog.ready()
+        for step in range(100):
+            now[0] = step * 0.05
+            watchdog.alive()
+        watchdog.stopping()
+        heard = []
+        while (message := systemd.recv(100)) != b"STOPPING=1":
+            heard.append(message)
+    # Five seconds at one a second, a third of the three that systemd gives.
+    assert heard == [b"READY=1", *[b"WATCHDOG=1"] * 5]
+
+
+def test_without_systemd_nothing_is_sent_and_nothing_fails(tmp_path: Path) -> None:
+    watchdog = Watchdog({})
+    watchdog.ready()
+    watchdog.alive()
+    Watchdog({"NOTIFY_SOCKET": str(tmp_path / "gone"), "WATCHDOG_USEC": "1"}).alive()

@@ -1,0 +1,272 @@
+"""The page as a browser's requests see it, over real HTTP on loopback."""
+
+import http.client
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from granet.app.console import UsageError
+from granet.errors import UserError
+from runtime.media.frame import Frame, Pixels
+from runtime.sinks.page import server as page_server
+from runtime.sinks.page.sink import PageSink
+from runtime.telemetry.health import Health
+from runtime.telemetry.listen import parse_listen
+from runtime.views.rain_overlay import paint_rain
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Page:
+    """A page, its stream's health, and a client."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.health = Health("rtsp://me:secret@camera/1", clock=self.clock)
+        self.said: list[str] = []
+        self.sink = PageSink(("127.0.0.1", 0), self.health, self.said.append)
+        self.port = int(self.sink.name.rsplit(":", 1)[1].strip("/"))
+        self.sink.start("bgr")
+
+    def show(self, level: int, before: int = 0, size: tuple[int, int] = (48, 64)) -> None:
+        pixels = [np.full((*size, 3), value, np.uint8) for value in (level, before)]
+        frames = [Frame(each, level, level, Fraction(1, 30)) for each in pixels]
+        self.sink.write(frames[0], frames[1])
+        self.health.enter("live")
+        self.health.frame_out(0.03)
+
+    def get(self, path: str, **headers: str) -> tuple[int, str, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        body = answer.read()
+        connection.close()
+        return answer.status, answer.headers.get("Content-Type", ""), body
+
+    def picture(self, view: str) -> Pixels:
+        status, kind, body = self.get(f"/picture.jpg?view={view}")
+        assert (status, kind) == (200, "image/jpeg")
+        return decoded(body)
+
+
+def decoded(jpeg: bytes) -> Pixels:
+    pixels = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert pixels is not None
+    return np.asarray(pixels, np.uint8)
+
+
+class Viewer:
+    """Reads a multipart stream as RFC 2046 says, with the length that each part states."""
+
+    def __init__(self, page: Page, view: str = "result") -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=10)
+        self._connection.request("GET", f"/stream.mjpg?view={view}")
+        self._answer = self._connection.getresponse()
+        assert self._answer.status == 200
+        kind = self._answer.headers["Content-Type"]
+        self._boundary = re.fullmatch(r"multipart/x-mixed-replace; boundary=(\S+)", kind)[1].encode()  # type: ignore[index]
+
+    def next(self) -> Pixels:
+        assert self._answer.readline() == b"--" + self._boundary + b"\r\n"
+        headers = http.client.parse_headers(self._answer)
+        assert headers["Content-Type"] == "image/jpeg"
+        data = self._answer.read(int(headers["Content-Length"]))
+        assert self._answer.readline() == b"\r\n"
+        return decoded(data)
+
+    def close(self) -> None:
+        self._answer.close()
+        self._connection.close()
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    made = Page()
+    yield made
+    made.sink.finish()
+
+
+def test_the_stream_gives_the_newest_picture_and_moves(page: Page) -> None:
+    page.show(10)
+    viewer = Viewer(page)
+    assert abs(int(viewer.next().mean()) - 10) < 3
+    for level in (80, 200):
+        page.show(level)
+        assert abs(int(viewer.next().mean()) - level) < 3
+    viewer.close()
+
+
+def test_each_view_is_what_it_says(page: Page) -> None:
+    page.show(40, before=200)
+    assert abs(page.picture("result").mean() - 40) < 3
+    assert abs(page.picture("input").mean() - 200) < 3
+    pair = page.picture("pair")
+    assert pair.shape == (48, 128, 3)
+    assert abs(pair[:, :56].mean() - 200) < 3 and abs(pair[:, 72:].mean() - 40) < 3
+    assert page.picture("compare").shape == (48, 132, 3)
+    # 160 grey levels of rain were removed: all of the picture is painted, in orange, blue first.
+    blue, green, red = page.picture("mask").mean((0, 1))
+    assert red > 240 and 140 < green < 180 and blue < 60
+    assert page.get("/picture.jpg?view=nonsense")[0] == 404
+
+
+def test_little_rain_leaves_the_picture_visible() -> None:
+    before = np.full((4, 4, 3), 200, np.uint8)
+    none = paint_rain(before, np.zeros_like(before), "rgb")
+    some = paint_rain(before, np.full_like(before, 16), "rgb")
+    assert np.ptp(none[0, 0].astype(int)) == 0 and none[0, 0, 0] == 90
+    assert 10 < some[0, 0, 0] - none[0, 0, 0] < 100
+
+
+def test_a_wide_frame_is_shrunk(page: Page) -> None:
+    page.show(10, size=(200, 2560))
+    assert page.picture("result").shape == (100, 1280, 3)
+
+
+def test_the_figures_are_live_and_have_no_credentials(page: Page) -> None:
+    status, kind, body = page.get("/state.json")
+    assert (status, kind) == (200, "application/json")
+    assert json.loads(body)["state"] == "connecting" and json.loads(body)["latency_ms"] is None
+    for level in range(10):
+        page.show(level)
+    page.health.drop("engine")
+    page.health.count("reconnect")
+    state = json.loads(page.get("/state.json")[2])
+    assert (state["state"], state["frames"], state["dropped"], state["reconnects"]) == ("live", 10, 1, 1)
+    assert state["fps"] > 0 and state["latency_ms"] == pytest.approx(30) and state["latency_p99_ms"] == 40
+    for path in ("/", "/state.json"):
+        assert b"secret" not in page.get(path)[2]
+    assert "secret" not in page.sink.name
+
+
+def test_a_picture_that_stands_still_says_so_by_itself(page: Page) -> None:
+    # So that a page hears of it within its second and a half.
+    assert page_server._AGAIN < 1
+    page.show(200)
+    viewer = Viewer(page)
+    assert viewer.next().min() > 190
+    page.clock.now += 3
+    # Nothing new is written: the stream sends the old picture with a banner on it, next or, if that was on
+    # its way, the time after.
+    assert viewer.next().min() < 150 or viewer.next().min() < 150
+    page.show(200)
+    assert page.picture("result").min() > 190
+    viewer.close()
+
+
+def test_before_the_first_picture_there_is_one_that_says_so(page: Page) -> None:
+    assert page.picture("result").shape == (360, 640, 3)
+    assert page.picture("pair").shape == (360, 1280, 3)
+
+
+def test_a_viewer_that_takes_nothing_holds_up_nobody(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoding: set[int] = set()
+    encode = cv2.imencode
+
+    def encode_and_tell(*arguments: Any) -> Any:
+        encoding.add(threading.get_ident())
+        return encode(*arguments)
+
+    monkeypatch.setattr("runtime.sinks.page.pictures.cv2.imencode", encode_and_tell)
+    page.show(0)
+    slow = socket.create_connection(("127.0.0.1", page.port))
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    slow.sendall(b"GET /stream.mjpg HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    viewer = Viewer(page)
+    viewer.next()
+    noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
+    for index in range(30):
+        page.sink.write(Frame(noise, index), Frame(noise, index))
+        # The other viewer has it, however much the slow one has not taken: 30 of them fill its buffers.
+        assert viewer.next().shape[1] in (64, 640)
+    # Whoever looks encodes, not the pipeline.
+    assert encoding and threading.get_ident() not in encoding
+    slow.close()
+    viewer.close()
+
+
+def test_one_viewer_too_many_is_refused_and_the_page_still_loads(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    viewers = [Viewer(page) for _ in range(page_server.MOST_VIEWERS)]
+    assert page.get("/stream.mjpg")[0] == 503
+    assert page.get("/")[0] == 200
+    for viewer in viewers:
+        viewer.close()
+
+
+def test_only_what_is_there_and_only_under_our_name(page: Page) -> None:
+    assert page.get("/../cli.py")[0] == 404
+    assert page.get("/", Host="evil.example:8080")[0] == 403
+    assert page.get("/", Host="localhost:1")[0] == 200
+    connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=10)
+    connection.request("POST", "/", body=b"x")
+    assert connection.getresponse().status == 501
+    connection.close()
+
+
+def test_the_page_loads_nothing_from_elsewhere(page: Page) -> None:
+    html = files("runtime.sinks.page").joinpath("page.html").read_text(encoding="utf-8")
+    assert page.get("/") == (200, "text/html; charset=utf-8", html.encode())
+    assert not re.search(r"(?:https?:)?//\w+\.\w", html) and "<link" not in html and ' src="http' not in html
+    # What the script asks for exists.
+    asked = set(re.findall(r'fetch\("([\w.]+)', html)) | set(re.findall(r'data-view="(\w+)"', html))
+    assert asked == {"stream.mjpg", "state.json", "result", "compare", "slider", "mask"}
+
+
+def test_an_ended_page_leaves_no_thread_and_frees_its_port() -> None:
+    threads = threading.active_count()
+    for _ in range(3):
+        made = Page()
+        viewer = Viewer(made)
+        viewer.next()
+        made.sink.finish()
+        viewer.close()
+    deadline = time.monotonic() + 5
+    while threading.active_count() > threads and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert threading.active_count() <= threads
+
+
+def test_a_taken_port_is_one_line_and_a_public_page_is_told(page: Page) -> None:
+    with pytest.raises(UserError, match=f"127.0.0.1:{page.port}: cannot listen there"):
+        PageSink(("127.0.0.1", page.port), page.health, print)
+    said: list[str] = []
+    public = PageSink(("0.0.0.0", 0), page.health, said.append)
+    public.finish()
+    assert len(said) == 1 and "everyone" in said[0] and page.said == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("8080", ("127.0.0.1", 8080)), (":8080", ("127.0.0.1", 8080)), ("0.0.0.0:80", ("0.0.0.0", 80)),
+     ("[::1]:9090", ("::1", 9090)), ("box.local:1", ("box.local", 1))],
+)  # fmt: skip
+def test_addresses_to_listen_on(text: str, expected: tuple[str, int]) -> None:
+    assert parse_listen(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "host", "host:", ":70000", "http://x:80", ":-1"])
+def test_addresses_that_are_none(text: str) -> None:
+    with pytest.raises(UsageError, match="not an address to listen on"):
+        parse_listen(text)
+
+
+def test_the_page_is_packaged_where_it_is_looked_for() -> None:
+    assert (Path(page_server.__file__).parent / "page.html").is_file()

@@ -1,0 +1,205 @@
+"""Recordings of a live source: killed, on a full disk, and when the picture changes its size."""
+
+import random
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from granet.errors import UserError
+from runtime.media.frame import Frame
+from runtime.sinks.video import recording
+from runtime.sinks.video.recording import RecordingSink
+from runtime.sources.base import StreamInfo
+from runtime.telemetry.health import Health
+from runtime.views.letterbox import letterboxed
+from tests.media import make_clip, number_of, numbered, read_clip
+
+ROOT = Path(__file__).parents[3]
+BASE = Fraction(1, 90_000)
+INFO = StreamInfo("cam", "camera", live=True, rate=Fraction(30), time_base=BASE, size=(48, 64))
+
+_RECORDS = """
+import sys
+import numpy as np
+import av
+from fractions import Fraction
+from runtime.media.frame import Frame
+from runtime.telemetry.health import Health
+from runtime.sinks.video.recording import RecordingSink
+from runtime.sources.base import StreamInfo
+
+path, rate, sound = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+streams = tuple(av.open(sound[0]).streams.audio) if sound else ()
+info = StreamInfo("x", "camera", live=True, rate=Fraction(rate), time_base=Fraction(1, 90000), sound=streams)
+sink = RecordingSink(path, info, print, overwrite=False, health=Health("x"))
+sink.start("bgr")
+noise = np.random.default_rng(0)
+for i in range(10_000):
+    pixels = noise.integers(0, 64, (48, 64, 3), np.uint8)
+    sink.write(Frame(pixels, i, i * 90000 // rate, Fraction(1, 90000)))
+    print(i / rate, flush=True)
+"""
+
+
+def seconds_that_play(path: Path) -> float:
+    end = -1.0
+    with av.open(str(path)) as container:
+        try:
+            for frame in container.decode(video=0):
+                end = float(frame.time or 0)
+        except av.FFmpegError:
+            pass
+    return end
+
+
+@pytest.mark.parametrize(
+    ("suffix", "rate", "seed"), [(".mkv", 30, 0), (".mkv", 5, 1), (".mp4", 30, 2), (".mp4", 5, 3)]
+)
+def test_a_recording_killed_at_any_moment_plays_to_its_last_second(
+    tmp_path: Path, suffix: str, rate: int, seed: int
+) -> None:
+    # A stream whose sound has fallen silent: the picture must not wait for it in memory.
+    sound = [str(make_clip(tmp_path / "sound.mp4", count=4, sound="aac"))] if seed % 2 else []
+    command = [sys.executable, "-c", _RECORDS, str(tmp_path / f"out{suffix}"), str(rate), *sound]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        told = [process.stdout.readline() for _ in range(random.Random(seed).randrange(30, 300))]
+        process.kill()
+        last = float([*told, *process.stdout.read().split()][-1])
+    # Findable, and under a name of its own: the finished file has the other one.
+    assert 0 <= last - seconds_that_play(tmp_path / f"out.part{suffix}") <= 1
+    assert not (tmp_path / f"out{suffix}").exists()
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def noise(index: int) -> Frame:
+    pixels = np.random.default_rng(index).integers(0, 256, (48, 64, 3), np.uint8)
+    return Frame(pixels, index, 3000 * index, BASE)
+
+
+@pytest.fixture
+def full_disk() -> Iterator[list[int]]:
+    """Files cannot grow beyond 60 kB until the list is cleared and the limit lifted."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, hard))
+    yield [soft, hard]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_a_full_disk_stops_the_recording_with_an_alarm_and_it_resumes(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch, full_disk: list[int]
+) -> None:
+    free = recording.ROOM - 1
+    monkeypatch.setattr(recording, "free_bytes", lambda directory: free)
+    said: list[str] = []
+    clock, health = Clock(), Health("cam")
+    sink = RecordingSink(
+        str(tmp_path / f"out{suffix}"), INFO, said.append, overwrite=False, health=health, clock=clock
+    )
+    (tmp_path / f"out-2{suffix}").write_bytes(b"precious")
+    sink.start("bgr")
+    for index in range(200):
+        sink.write(noise(index))
+        clock.now += 1 / 30
+    assert [line.split(":")[0] for line in said] == ["ALARM"]
+    assert "cannot be written" in said[0] and "resumes" in said[0]
+    assert health.snapshot().events["sink_fault"] == 1
+    lost = health.snapshot().dropped["sink"]
+    assert lost > 20
+    first = seconds_that_play(tmp_path / f"out{suffix}")
+    assert first > 0.5 and not list(tmp_path.glob("*.part*"))
+    resource.setrlimit(resource.RLIMIT_FSIZE, tuple(full_disk))
+    free = recording.ROOM
+    clock.now += 10
+    for index in range(200, 260):
+        sink.write(noise(index))
+        clock.now += 1 / 30
+    sink.finish()
+    assert f"out-3{suffix}" in said[1] and f"{lost} frames" in said[1]
+    assert health.snapshot().dropped["sink"] == lost
+    # The new file starts at its own beginning, and what was there before is as it was.
+    after = read_clip(tmp_path / f"out-3{suffix}")
+    assert len(after.frames) == 60 and float(after.times[0]) < 0.1
+    assert (tmp_path / f"out-2{suffix}").read_bytes() == b"precious"
+    assert seconds_that_play(tmp_path / f"out{suffix}") == first
+
+
+def test_what_was_recorded_is_kept_when_the_run_fails(tmp_path: Path) -> None:
+    sink = RecordingSink(str(tmp_path / "out.mkv"), INFO, print, overwrite=False, health=Health("cam"))
+    sink.start("bgr")
+    for index in range(30):
+        sink.write(noise(index))
+    sink.abort()
+    assert len(read_clip(tmp_path / "out.mkv").frames) == 30
+
+
+def test_a_run_without_a_frame_leaves_nothing(tmp_path: Path) -> None:
+    for end in ("finish", "abort"):
+        sink = RecordingSink(str(tmp_path / "out.mkv"), INFO, print, overwrite=False, health=Health("cam"))
+        sink.start("bgr")
+        getattr(sink, end)()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pattern_gives_every_run_a_name_of_its_own(tmp_path: Path) -> None:
+    for _ in range(2):
+        sink = RecordingSink(str(tmp_path / "%Y.mkv"), INFO, print, overwrite=False, health=Health("cam"))
+        sink.start("bgr")
+        sink.write(noise(0))
+        sink.finish()
+    names = sorted(path.stem for path in tmp_path.iterdir())
+    assert len(names) == 2 and names[0].isdigit() and names[1] == f"{names[0]}-2"
+
+
+def test_avi_cannot_hold_a_camera(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no timestamps.*\.mkv"):
+        RecordingSink(str(tmp_path / "out.avi"), INFO, print, overwrite=False, health=Health("cam"))
+
+
+def test_times_of_a_live_source_that_repeat_or_jump_back_do_not_end_a_recording(tmp_path: Path) -> None:
+    sink = RecordingSink(str(tmp_path / "out.mp4"), INFO, print, overwrite=False, health=Health("cam"))
+    sink.start("bgr")
+    for index, pts in enumerate([0, 3000, 3000, 100, 9000, 12000]):
+        sink.write(Frame(numbered(index), index, pts, BASE))
+    # After a reconnection a stream may count in other units.
+    sink.write(Frame(numbered(6), 6, 500, Fraction(1, 1000)))
+    sink.finish()
+    after = read_clip(tmp_path / "out.mp4")
+    assert [number_of(frame) for frame in after.frames] == list(range(7))
+    assert float(after.times[-1] - after.times[0]) == pytest.approx(0.5, abs=0.001)
+
+
+def test_a_recording_keeps_its_size_when_the_camera_does_not(tmp_path: Path) -> None:
+    said: list[str] = []
+    sink = RecordingSink(str(tmp_path / "out.mkv"), INFO, said.append, overwrite=False, health=Health("cam"))
+    sink.start("bgr")
+    sink.write(Frame(np.full((48, 64, 3), 200, np.uint8), 0, 0, BASE))
+    for index in (1, 2):
+        sink.write(Frame(np.full((48, 32, 3), 200, np.uint8), index, 3000 * index, BASE))
+    sink.finish()
+    after = read_clip(tmp_path / "out.mkv")
+    assert after.size == (48, 64) and len(after.frames) == 3
+    last = after.frames[2]
+    assert last[:, 20:44].min() > 150 and last[:, :14].max() < 60 and last[:, 50:].max() < 60
+    assert said == [f"cam: frames are 32x48 after 64x48; {tmp_path}/out.mkv stays 64x48, with bars"]
+
+
+def test_letterboxing_keeps_proportions_and_centres() -> None:
+    wide = letterboxed(Frame(np.full((90, 160, 3), 255, np.uint8), 7, 5, BASE), (120, 160))
+    rows = np.flatnonzero(wide.pixels[:, 80, 0])
+    assert wide.pixels.shape == (120, 160, 3) and (wide.index, wide.pts) == (7, 5)
+    assert (rows[0], rows[-1]) == (14, 103)

@@ -1,0 +1,335 @@
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from granet.app.credentials import mask
+from granet.errors import UserError
+from runtime.media.upright import upright
+from runtime.sources.base import DecodedFrame
+from runtime.sources.open import open_source
+from runtime.sources.url import is_url, parse_url
+from runtime.sources.video.clock import Clock
+from runtime.sources.video.source import VideoSource
+from runtime.sources.video.truncation import missing_bytes
+from tests.media import (
+    BARS,
+    BASE,
+    MAKES_BT2020,
+    RATE,
+    UNEVEN,
+    colour_bars,
+    make_clip,
+    number_of,
+    numbered,
+    steps,
+    with_exif_orientation,
+)
+
+
+def test_every_frame_comes_with_its_time(tmp_path: Path) -> None:
+    with VideoSource(str(make_clip(tmp_path / "a.mp4", pts=UNEVEN)), print) as source:
+        frames = list(source.frames("bgr"))
+    assert [number_of(frame.pixels) for frame in frames] == list(range(12))
+    assert [frame.index for frame in frames] == list(range(12))
+    assert [frame.pts * frame.time_base for frame in frames] == [t * BASE for t in UNEVEN]  # type: ignore[operator]
+
+
+def test_what_is_known_beforehand(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mp4", size=(40, 64), aspect=Fraction(4, 3), tags=(1, 2, 1, 1), sound="aac")
+    with VideoSource(str(path), print) as source:
+        info = source.info
+        assert (info.frames, info.rate, info.size, info.aspect) == (12, RATE, (40, 64), Fraction(4, 3))
+        assert (info.colour.matrix, info.colour.range, info.matrix) == (1, 2, 1)
+        assert [stream.codec_context.name for stream in info.sound] == ["aac"]
+        assert not info.live
+
+
+@pytest.mark.parametrize("colour", ["bgr", "rgb"])
+@pytest.mark.parametrize("tags", [(1, 1), (1, 2), (6, 1), (6, 2), *([(9, 1)] if MAKES_BT2020 else [])])
+def test_colours_are_decoded_as_the_tags_say(tmp_path: Path, tags: tuple[int, int], colour: str) -> None:
+    path = make_clip(tmp_path / "bars.mp4", frames=[colour_bars()] * 2, order="rgb24", tags=(*tags, 2, 2))
+    with VideoSource(str(path), print) as source:
+        frame = next(iter(source.frames(colour)))  # type: ignore[arg-type]
+    rgb = frame.pixels if colour == "rgb" else frame.pixels[..., ::-1]
+    assert np.abs(rgb[32, 16::32].astype(int) - BARS).max() <= 4
+
+
+@pytest.mark.parametrize(("size", "matrix"), [((576, 704), 6), ((720, 1280), 1)])
+def test_an_untagged_video_is_decoded_as_players_do(
+    tmp_path: Path, size: tuple[int, int], matrix: int
+) -> None:
+    path = make_clip(tmp_path / "a.mp4", count=1, size=size)
+    with VideoSource(str(path), print) as source:
+        assert (source.info.colour.matrix, source.info.matrix) == (2, matrix)
+
+
+@pytest.mark.parametrize("rotation", [90, 180, -90])
+def test_frames_are_turned_upright(tmp_path: Path, rotation: int) -> None:
+    path = make_clip(tmp_path / "phone.mp4", count=2, size=(48, 64), rotation=rotation, aspect=Fraction(2))
+    with VideoSource(str(path), print) as source:
+        frame = next(iter(source.frames("bgr")))
+        assert source.info.size == frame.pixels.shape[:2]
+        assert source.info.aspect == (Fraction(2) if rotation == 180 else Fraction(1, 2))
+    assert isinstance(frame, DecodedFrame) and frame.native is None
+    # The bright corner was at the top left; the angle is counterclockwise.
+    height, width = frame.pixels.shape[:2]
+    corner = {90: (height - 4, 4), 180: (height - 4, width - 4), -90: (4, width - 4)}[rotation]
+    assert frame.pixels[corner].min() > 200
+    assert (height, width) == ((48, 64) if rotation == 180 else (64, 48))
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_frames_of_motion_jpeg_with_exif_are_read_and_turned_upright(
+    tmp_path: Path, orientation: int
+) -> None:
+    picture = with_exif_orientation(cv2.imencode(".jpg", numbered(3))[1].tobytes(), orientation)
+    (tmp_path / "a.mjpeg").write_bytes(picture * 3)
+    with VideoSource(str(tmp_path / "a.mjpeg"), print) as source:
+        frames = [frame.pixels for frame in source.frames("bgr")]
+        size = source.info.size
+    expected = upright(numbered(3), orientation)
+    assert len(frames) == 3 and size == expected.shape[:2]
+    assert np.abs(frames[0].astype(int) - expected).mean() < 8
+
+
+def test_sound_comes_along_as_it_is(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mkv", count=30, sound="aac")
+    with VideoSource(str(path), print) as source:
+        count = sum(1 for _ in source.frames("bgr"))
+        packets = source.sound()
+    assert count == 30
+    assert len(packets) > 40
+    assert source.sound() == []
+
+
+def test_more_than_eight_bits_are_told(tmp_path: Path) -> None:
+    said: list[str] = []
+    path = make_clip(tmp_path / "deep.mkv", pix_fmt="yuv420p10le")
+    with VideoSource(str(path), said.append) as source:
+        assert next(iter(source.frames("bgr"))).pixels.dtype == np.uint8
+    assert any("10 bits" in line for line in said)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi", ".mov"])
+def test_a_truncated_video_is_refused_before_anything_is_computed(tmp_path: Path, suffix: str) -> None:
+    options = {"movflags": "faststart"} if suffix in (".mp4", ".mov") else {}
+    path = make_clip(
+        tmp_path / f"a{suffix}", count=60, container_options=options, rate=Fraction(25),
+        time_base=Fraction(1, 25), options={"bf": "0", "crf": "1"},
+    )  # fmt: skip
+    assert missing_bytes(path) == 0
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 2 // 3])
+    with pytest.raises(UserError, match="cut short"):
+        VideoSource(str(path), print)
+
+
+def test_a_truncated_video_without_its_index_is_refused(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mp4", count=60)
+    path.write_bytes(path.read_bytes()[:-300])
+    with pytest.raises(UserError, match="cut short"):
+        VideoSource(str(path), print)
+
+
+def test_damage_is_an_error_that_says_where(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    noise = [rng.integers(0, 256, (48, 64, 3), np.uint8) for _ in range(60)]
+    path = make_clip(tmp_path / "a.mkv", frames=noise)
+    data = bytearray(path.read_bytes())
+    # The demuxer loses its way here and says that the file ends: only its duration tells.
+    data[len(data) // 3 : len(data) // 3 + 3000] = bytes(3000)
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=r"damaged or cut short after frame \d+: 1\.\d s of 2\.0 s"):
+        for _ in VideoSource(str(path), print).frames("bgr"):
+            pass
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".avi"])
+def test_zero_frames_is_an_error(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"none{suffix}"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height = 64, 48
+        container.start_encoding()
+    with pytest.raises(UserError) as error:
+        VideoSource(str(path), print)
+    assert "\n" not in str(error.value)
+
+
+def test_sound_only_is_an_error(tmp_path: Path) -> None:
+    import wave
+
+    with wave.open(str(tmp_path / "a.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(bytes(16000))
+    with pytest.raises(UserError, match="no video"):
+        VideoSource(str(tmp_path / "a.wav"), print)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("nothing.mp4", "no such file"), ("ftp://host/a.mp4", "ftp"), ("concat:a|b", "no such file")],
+)
+def test_what_cannot_be_opened_gets_one_line(text: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        open_source(text, print)
+
+
+def test_a_name_with_a_colon_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_clip(tmp_path / "plain.mp4", count=3).rename(tmp_path / "http:a.mp4")
+    with open_source("http:a.mp4", print) as source:
+        assert source.info.frames == 3
+    with open_source(f"file://{tmp_path}/http:a.mp4", print) as source:
+        assert source.info.frames == 3
+
+
+def test_a_playlist_cannot_reach_the_network(tmp_path: Path) -> None:
+    path = tmp_path / "a.m3u8"
+    path.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n")
+    with pytest.raises(UserError, match="playlist"):
+        open_source(str(path), print)
+
+
+def test_credentials_are_masked() -> None:
+    assert mask("rtsp://me:p@ss@cam:554/1?x=a") == "rtsp://***@cam:554/1?x=a"
+    assert mask("http://host/a@b") == "http://host/a@b"
+    assert mask("a http://host:80/a b@c") == "a http://host:80/a b@c"
+    # What is not quoted as it should be is a password all the same.
+    for password in ("p@ss", "p/ss", "p?ss", "p#ss", "p ss", "1234/5", "@", "a@b/c?d#e"):
+        shown = mask(f"error: rtsp://me:{password}@cam:554/1: no answer")
+        assert shown.endswith("rtsp://***@cam:554/1: no answer")
+    assert mask("http://cam/v?User=me&PWD=p%20w&size=4") == "http://cam/v?User=***&PWD=***&size=4"
+    assert (
+        mask("x: http://cam/?loginuse=me&loginpas=pw failed")
+        == "x: http://cam/?loginuse=***&loginpas=*** failed"
+    )
+    assert mask("http://h/a.m3u8?access_token=abc#t") == "http://h/a.m3u8?access_token=***#t"
+    assert mask("http://cam/v?channel=1&subtype=0") == "http://cam/v?channel=1&subtype=0"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rtsp://me:p@ss/w?rd#1@cam/1", "write it as %40, and / ? # in a password as %2F %3F %23"),
+        ("rtsp://me:1234/5@cam/1", "write it as %40"),
+        ("rtsp://me:p ss@cam/1", "write %20"),
+        ("rtsp://me:a@p/ ss@cam/1", "write %20"),
+        ("rtsp://me:s3cret/1", "is no address; write rtsp://HOST:PORT/PATH"),
+        ("rtsp://cam:99999/1", "is no address"),
+        ("rtsp://[::1/1", "is no address"),
+        ("rtsp://", "names no host"),
+        ("http://:80/a", "names no host"),
+    ],
+)
+def test_an_address_that_can_never_be_right_is_one_line_at_once(text: str, message: str) -> None:
+    with pytest.raises(UserError, match=re.escape(message)) as error:
+        open_source(text, print)
+    shown = str(error.value)
+    assert "\n" not in shown and not any(
+        part in shown for part in ("p@ss", "rd#1", "1234", "p ss", "/ ss", "s3cret")
+    )
+
+
+def test_addresses_that_are_right_though_they_look_odd() -> None:
+    for text in ("rtsp://[::1]:554/1", "rtsp://me:p%40ss%2F@[fe80::1]/", "rtsp://cam", "http://host/@user/a"):
+        assert parse_url(text).target == text
+
+
+def test_addresses() -> None:
+    assert is_url("rtsp://x") and is_url("file:a") and not is_url("C:/a.mp4") and not is_url("a:b.mp4")
+    assert parse_url("rtsp://x").live and not parse_url("https://x/a.mp4").live
+    assert "file" not in parse_url("http://x/a.m3u8").options["protocol_whitelist"].split(",")
+
+
+@pytest.fixture
+def mute_server() -> Iterator[int]:
+    """A server that takes connections and says nothing."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        connections: list[socket.socket] = []
+
+        def accept() -> None:
+            try:
+                while True:
+                    connections.append(listener.accept()[0])
+            except OSError:
+                pass
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        for connection in connections:
+            connection.close()
+
+
+@pytest.mark.parametrize("scheme", ["http", "rtsp"])
+def test_a_mute_server_is_given_up(mute_server: int, scheme: str) -> None:
+    with pytest.raises(UserError) as error:
+        VideoSource(f"{scheme}://user:secret@127.0.0.1:{mute_server}/a", print, timeout=0.5)
+    assert "secret" not in str(error.value) and "***@127.0.0.1" in str(error.value)
+    assert "no answer within 0.5 s" in str(error.value)
+
+
+def test_a_refusal_and_a_host_that_is_not_there_are_told_apart() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as chooser:
+        port = chooser.getsockname()[1]
+    with pytest.raises(UserError, match=f"127.0.0.1:{port}/a: cannot be opened: Connection refused"):
+        VideoSource(f"rtsp://127.0.0.1:{port}/a", print)
+    # Of a name that is never given (RFC 6761), whether or not there is a name server.
+    with pytest.raises(UserError, match="no such host, or no network"):
+        VideoSource("rtsp://camera.invalid/a", print)
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *arguments: object) -> None:
+        """Says nothing."""
+
+
+def test_a_video_over_http(tmp_path: Path) -> None:
+    make_clip(tmp_path / "a.mp4", count=12, container_options={"movflags": "faststart"})
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path)) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            url = f"http://me:secret@127.0.0.1:{server.server_port}/"
+            with open_source(f"{url}a.mp4", print) as source:
+                assert not source.info.live and "secret" not in source.info.name
+                assert [number_of(frame.pixels) for frame in source.frames("bgr")] == list(range(12))
+            with pytest.raises(UserError, match="404") as error:
+                open_source(f"{url}b.mp4", print)
+            assert "secret" not in str(error.value)
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_timestamps_that_do_not_go_forward_are_moved() -> None:
+    class Native:
+        def __init__(self, pts: int | None) -> None:
+            self.pts = pts
+
+    said: list[str] = []
+    clock = Clock(Fraction(1, 100), Fraction(25), said.append)
+    times = [clock.time_of(Native(pts)) for pts in (None, None, 10, 10, 9, 20)]  # type: ignore[arg-type]
+    assert times == [0, 4, 10, 11, 12, 20]
+    assert said
+
+
+def test_steps_are_exact() -> None:
+    assert steps(3) == [0, 1001, 2002]

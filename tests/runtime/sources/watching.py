@@ -1,0 +1,120 @@
+"""What a viewer of a live source sees, and what is left behind when it is closed."""
+
+import ctypes
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from runtime.media.backoff import Backoff
+from runtime.media.frame import Frame
+from runtime.sources.base import Source
+from runtime.sources.live.supervised import LiveOptions
+
+PATIENCE = 15.0
+"""Seconds after which a test fails; nothing that is waited for takes a tenth of it."""
+
+
+def impatient(said: list[str] | None = None, **changes: object) -> LiveOptions:
+    """Options with which what takes seconds takes tenths; the waits between attempts are seeded."""
+    settings: dict[str, object] = {
+        "stalled_after": 0.25,
+        "reopen_after": 0.6,
+        "open_within": 1.5,
+        "backoff": lambda: Backoff(0.05, 0.2),
+        "announce": (said if said is not None else []).append,
+    }
+    return LiveOptions(**{**settings, **changes})  # type: ignore[arg-type]
+
+
+def wait_for(condition: Callable[[], object], what: str = "") -> None:
+    """Waits until ``condition`` holds; a test that waits in vain fails."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        time.sleep(0.01)
+
+
+class Watcher:
+    """Reads a source in a thread of its own, as the pipeline does."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.frames: list[Frame] = []
+        self.arrivals: list[float] = []
+        self.error: Exception | None = None
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        try:
+            for frame in self.source.frames("bgr"):
+                self.arrivals.append(time.monotonic())
+                self.frames.append(frame)
+        except Exception as error:  # noqa: BLE001 - the test looks at it
+            self.error = error
+
+    @property
+    def state(self) -> str:
+        return self.source.health.snapshot().state
+
+    def wait_for_state(self, state: str) -> None:
+        wait_for(lambda: self.state == state, f"{state}; it is {self.source.health.snapshot()}")
+
+    def wait_for_frames(self, more: int = 5) -> None:
+        """``more`` frames from now on."""
+        wanted = len(self.frames) + more
+        wait_for(lambda: len(self.frames) >= wanted, f"{more} frames; {self.source.health.snapshot()}")
+
+    def times(self) -> list[float]:
+        return [float(frame.pts * frame.time_base) for frame in self.frames]  # type: ignore[operator]
+
+    def end(self) -> None:
+        self.source.close()
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive()
+
+    def __enter__(self) -> "Watcher":
+        return self
+
+    def __exit__(self, *arguments: object) -> None:
+        self.end()
+
+
+def open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").exists() else 0
+
+
+def system_threads() -> int:
+    """Threads of this process, FFmpeg's own included."""
+    tasks = Path("/proc/self/task")
+    return len(list(tasks.iterdir())) if tasks.exists() else threading.active_count()
+
+
+def resident_bytes() -> int:
+    """Memory that is resident now."""
+    fields = Path("/proc/self/statm").read_text().split()
+    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+class _MallocInfo(ctypes.Structure):
+    """``struct mallinfo2`` of glibc's ``malloc.h``."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks",
+            "keepcost",
+        )
+    ]  # fmt: skip
+
+
+def native_bytes() -> int:
+    """What the allocator of C has given out, in all its arenas and mappings; 0 where it does not say."""
+    mallinfo2 = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if mallinfo2 is None:
+        return 0
+    mallinfo2.restype = _MallocInfo
+    info = mallinfo2()
+    return int(info.uordblks + info.hblkhd)

@@ -1,0 +1,167 @@
+"""Kernels that TensorRT-RTX compiled, from one process to the next: found again, and trusted only if ours."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from runtime.tensorrt import private_cache
+from runtime.tensorrt import session as tensorrt_session
+from runtime.tensorrt.cuda.base import Gpu
+from runtime.tensorrt.private_cache import cache_directory
+from runtime.tensorrt.rtx_kernels import KEPT, kernels_path
+from tests.runtime.tensorrt.engine_files import record
+from tests.runtime.tensorrt.opened_engine import Opened, noise
+
+RTX = record("tensorrt-rtx")
+
+
+@pytest.fixture(autouse=True)
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where they are kept; not made yet."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "granet-deploy" / "rtx-kernels"
+
+
+class Run:
+    """A process, as far as the kernels are concerned."""
+
+    def __init__(self, folder: Path, compiled: bytes = b"kernels of this GPU", frames: int = 2) -> None:
+        session = Opened(folder, made=RTX)
+        session.fake.compiled = compiled
+        with session as engine:
+            for _ in range(frames):
+                np.testing.assert_array_equal(engine.run(noise(1)), 255 - noise(1))
+        self.read = [event for event in session.fake.events if event.startswith("kernels re")]
+
+
+def the_file(kept: Path) -> Path:
+    (path,) = kept.iterdir()
+    return path
+
+
+def one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("note: ")
+    return line
+
+
+def test_what_one_process_compiled_the_next_one_reads(
+    kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert Run(tmp_path).read == []
+    before = the_file(kept).stat()
+    assert before.st_mode & 0o777 == 0o600 and kept.stat().st_mode & 0o777 == 0o700
+    assert Run(tmp_path).read == ["kernels read"]
+    assert the_file(kept).stat().st_mtime_ns == before.st_mtime_ns  # nothing new, nothing written
+    Run(tmp_path, compiled=b"kernels of this GPU, and one more")
+    assert b"one more" in the_file(kept).read_bytes()
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("harm", ["flipped", "cut short", "empty"])
+def test_a_damaged_file_is_told_in_a_line_and_replaced(
+    harm: str, kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Run(tmp_path)
+    path = the_file(kept)
+    whole = path.read_bytes()
+    path.write_bytes({"flipped": whole[:-1] + b"?", "cut short": whole[:-5], "empty": b""}[harm])
+    assert Run(tmp_path).read == []  # it never reaches TensorRT
+    line = one_line(capsys)
+    assert "damaged" in line and str(path) in line
+    assert path.read_bytes() == whole
+
+
+def test_what_tensorrt_refuses_is_told_and_replaced(
+    kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Run(tmp_path, compiled=b"kernels of an older driver")
+    assert Run(tmp_path).read == ["kernels refused"]
+    assert "not of this version and GPU" in one_line(capsys)
+    assert Run(tmp_path).read == ["kernels read"]
+
+
+@pytest.mark.parametrize(
+    ("where", "mode"), [("file", 0o620), ("file", 0o602), ("folder", 0o770), ("folder", 0o707)]
+)
+def test_what_others_can_write_is_not_trusted(
+    where: str, mode: int, kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Run(tmp_path)
+    (the_file(kept) if where == "file" else kept).chmod(mode)
+    assert Run(tmp_path).read == []
+    assert "other users can write" in one_line(capsys)
+
+
+def test_what_another_user_wrote_is_not_trusted(
+    kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Run(tmp_path)
+    monkeypatch.setattr(private_cache.os, "geteuid", lambda: os.getuid() + 1)
+    assert Run(tmp_path).read == []
+    assert "belongs to another user" in one_line(capsys)
+
+
+def test_where_nothing_can_be_kept_it_runs_and_says_so_once(
+    kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tensorrt_session, "SETTLED", 3)
+    kept.parent.mkdir(parents=True)
+    kept.write_text("in the way")
+    Run(tmp_path, frames=5)
+    assert "not kept for the next time" in one_line(capsys)
+
+
+def test_a_run_that_never_ends_keeps_them_too(
+    kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A live run is killed, or its power is cut."""
+    monkeypatch.setattr(tensorrt_session, "SETTLED", 3)
+    with Opened(tmp_path, made=RTX) as engine:
+        for _ in range(2):
+            engine.run(noise(1))
+        assert not kept.exists()
+        engine.run(noise(1))
+        assert the_file(kept).exists()
+
+
+def test_tensorrt_itself_keeps_none(kept: Path, tmp_path: Path) -> None:
+    with Opened(tmp_path, made=record("tensorrt")) as engine:
+        engine.run(noise(1))
+    assert not kept.exists()
+
+
+def test_an_engine_that_never_ran_keeps_none(kept: Path, tmp_path: Path) -> None:
+    Run(tmp_path, frames=0)
+    assert not kept.exists()
+
+
+def test_version_gpu_driver_and_engine_have_files_of_their_own() -> None:
+    gpu = Gpu(0, "NVIDIA GeForce RTX 4090", "8.9", "13.0")
+    others = [
+        kernels_path("1.7.1.117", gpu, "a" * 64),
+        kernels_path("1.7.1.116", gpu, "b" * 64),
+        *(
+            kernels_path("1.7.1.116", replace(gpu, **{name: value}), "a" * 64)
+            for name, value in (("name", "RTX 4080"), ("capability", "8.6"), ("driver", "13.1"))
+        ),
+    ]
+    path = kernels_path("1.7.1.116", gpu, "a" * 64)
+    assert len({path, *others}) == 6
+    assert path.parent == cache_directory() / "rtx-kernels"
+    assert path.name == "1.7.1.116-NVIDIA-GeForce-RTX-4090-8.9-13.0-aaaaaaaaaaaaaaaa.kernels"
+    assert kernels_path("1.7.1.116", replace(gpu, index=1), "a" * 64) == path
+
+
+def test_the_oldest_go(kept: Path, tmp_path: Path) -> None:
+    kept.mkdir(parents=True, mode=0o700)
+    for number in range(KEPT + 3):
+        path = kept / f"{number}.kernels"
+        path.write_bytes(b"old")
+        os.utime(path, (number, number))
+    Run(tmp_path)
+    names = {path.name for path in kept.iterdir()}
+    assert len(names) == KEPT and "0.kernels" not in names and f"{KEPT + 2}.kernels" in names

@@ -1,0 +1,353 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import runtime.cli as cli
+from granet.app.console import run_app
+from granet.errors import UserError
+from runtime.engines.base import Engine
+from runtime.sources.camera.v4l2 import Camera, CameraMode
+from tests.media import make_clip, number_of, numbered, read_clip, write_picture
+from tests.runtime.fakes import FakeEngine
+
+ROOT = Path(__file__).parents[2]
+RUN = [sys.executable, "-m", "tests.runtime.run_fake", "--model", "fake.onnx"]
+
+Invoke = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def invoke(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Invoke:
+    """Runs ``granet-run`` in ``tmp_path``; gives (status, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "open_engine", lambda *arguments: FakeEngine(invert=True))
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        status = run_app(cli.app, [*arguments, "--model", "fake.onnx"])
+        captured = capfd.readouterr()
+        return status, captured.out, captured.err
+
+    return call
+
+
+def test_a_video_to_a_video(invoke: Invoke, tmp_path: Path) -> None:
+    make_clip(tmp_path / "in.mp4", count=20, size=(96, 128), sound="aac")
+    status, out, err = invoke("--input", "in.mp4", "--output", "out.mp4", "--compare")
+    assert (status, out) == (0, "")
+    lines = err.splitlines()
+    assert len(lines) == 2
+    assert "in.mp4 (128x96, 29.97 fps, 20 frames) -> out.mp4, with fake.onnx" in lines[0]
+    assert lines[1].startswith("20 frames in ") and "latency" in lines[1]
+    after = read_clip(tmp_path / "out.mp4")
+    assert len(after.frames) == 20 and after.sound
+    assert number_of(after.frames[3][:, :128]) == 3
+
+
+def test_json_has_every_field_and_nothing_else_is_on_stdout(invoke: Invoke, tmp_path: Path) -> None:
+    make_clip(tmp_path / "in.mp4", count=10)
+    status, out, _ = invoke("--input", "in.mp4", "--no-window", "--json", "--max-frames", "6")
+    assert status == 0
+    summary = json.loads(out)
+    counts = {"frames_in", "frames_out", "dropped", "seconds", "fps"}
+    assert set(summary) == counts | {"latency_ms", "engine_ms", "backend", "device", "model"}
+    assert (summary["frames_in"], summary["frames_out"], summary["dropped"]) == (6, 6, 0)
+    assert set(summary["latency_ms"]) == set(summary["engine_ms"]) == {"p50", "p90", "p99"}
+    assert (summary["backend"], summary["device"], summary["model"]) == ("fake", "cpu", "fake.onnx")
+
+
+def test_pictures_to_a_directory(invoke: Invoke, tmp_path: Path) -> None:
+    for name in ("1.png", "2.jpg"):
+        write_picture(tmp_path / "in" / name, numbered(2))
+    status, _, err = invoke("--input", "in", "--output", "out/")
+    assert status == 0 and "in (2 pictures) -> out/" in err
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["1.png", "2.jpg"]
+    assert np.array_equal(cv2.imread("out/1.png"), 255 - numbered(2))
+
+
+def test_a_camera_is_recorded_with_its_times(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from runtime.sources.camera import source as camera
+    from tests.runtime.sources.test_camera import FakeCapture
+
+    class Slow(FakeCapture):
+        frames = 400
+
+        def read(self) -> tuple[bool, np.ndarray | None]:
+            time.sleep(0.01)
+            return super().read()
+
+    monkeypatch.setattr(camera.cv2, "VideoCapture", Slow)
+    monkeypatch.setattr(camera, "problem_of", lambda path: None)
+    monkeypatch.setattr(cli, "device_path", lambda camera: None)
+    status, out, err = invoke("--camera", "0", "--output", "out.mkv", "--max-frames", "20", "--json")
+    assert status == 0 and "camera 0 (30x20, 29.97 fps) -> out.mkv" in err
+    after = read_clip(tmp_path / "out.mkv")
+    # The camera does not wait while the encoder starts: what comes meanwhile is dropped, and the times tell.
+    assert 2 < len(after.times) <= 20 and float(after.times[-1]) > 0.1
+    assert json.loads(out)["frames_out"] == 20
+
+
+def make_inputs(directory: Path) -> None:
+    make_clip(directory / "in.mp4", count=3)
+    data = make_clip(directory / "cut.mp4", count=60).read_bytes()
+    (directory / "cut.mp4").write_bytes(data[: len(data) // 2])
+    write_picture(directory / "pictures" / "1.png", numbered(1))
+    write_picture(directory / "pictures" / "2.png", numbered(1))
+    (directory / "empty").mkdir()
+    (directory / "text.txt").write_text("hello")
+    (directory / "there.mp4").write_bytes(b"precious")
+    (directory / "text.png").write_text("hello")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        ("", 2, "give one of --camera and --input"),
+        ("--input in.mp4 --camera 0", 2, "give one of --camera and --input"),
+        ("--camera -1", 2, "--camera"),
+        ("--input in.mp4 --max-frames 0 --no-window", 2, "--max-frames"),
+        ("--input in.mp4 --nonsense", 2, "--nonsense"),
+        ("--input in.mp4 --output - --json", 2, "both write to stdout"),
+        ("--input in.mp4 --output out.png", 2, "--max-frames 1"),
+        ("--input pictures --output out.png", 2, "give a directory"),
+        ("--input in.mp4 --output a.mp4 --output a.mp4", 2, "same destination twice"),
+        ("--input in.mp4 --output a.mp4 --output ./a.mp4", 2, "same destination twice"),
+        ("--input in.mp4 --output=", 2, "--output: is empty"),
+        ("--input in.mp4 --output rtsp:///path", 2, "has no host"),
+        ("--input in.mp4 --output a.mp4 --output there.mp4", 1, "--overwrite"),
+        ("--input in.mp4 --serve nonsense", 2, "nonsense: not an address to listen on"),
+        ("--input in.mp4 --metrics :99999", 2, "not an address"),
+        ("--input in.mp4 --output a.mp4 --show slider", 2, "for a window or a page"),
+        ("--input in.mp4 --output a.mp4 --show mask --compare", 2, "two views"),
+        ("--input in.mp4 --output a.mp4 --show nonsense", 2, "--show"),
+        ("--camera 0 --camera-size big", 2, "WIDTHxHEIGHT"),
+        ("--camera 0 --camera-rate 0", 2, "frames a second"),
+        ("--input in.mp4 --raw 4x4:bgr24@30 --no-window", 2, "--raw is for --input -"),
+        ("--camera front", 2, "a number, from 0, or a device"),
+        ("--input in.mp4 --output out.xyz", 2, "unknown ending .xyz"),
+        ("--input in.mp4 --output http://me:secret@host/out", 2, "http://***@host/out"),
+        ("--input missing.mp4 --no-window", 1, "missing.mp4: no such file"),
+        ("--input empty --no-window", 1, "no pictures"),
+        ("--input *.jpg --no-window", 1, "matches no pictures"),
+        ("--input text.txt --no-window", 1, "text.txt"),
+        ("--input text.png --no-window", 1, "text.png: is damaged"),
+        ("--input cut.mp4 --output out.mp4", 1, "cut short"),
+        ("--input in.mp4 --output there.mp4", 1, "--overwrite"),
+        ("--input in.mp4 --output in.mp4 --overwrite", 1, "is the input"),
+        ("--input file:in.mp4 --output in.mp4 --overwrite", 1, "is the input"),
+        ("--input in.mp4 --output no/out.mp4", 1, "no directory no"),
+        ("--input gopher://host/x --no-window", 1, "gopher"),
+        ("--camera 97", 1, "camera 97"),
+        ("--input in.mp4", 1, "no screen"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: str, status: int, message: str
+) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setattr("sys.platform", "linux")
+    make_inputs(tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    got, out, err = invoke(*arguments.split())
+    assert got == status
+    assert out == ""
+    assert message in err and "secret" not in err
+    error = [line for line in err.splitlines() if not line.startswith("note:") and " -> " not in line]
+    assert len(error) == 1 and error[0].startswith("error: ")
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_several_outputs_a_page_and_metrics_at_once(invoke: Invoke, tmp_path: Path) -> None:
+    make_clip(tmp_path / "in.mp4", count=20)
+    outputs = ["--output", "a.mp4", "--output", "b.mkv", "--output", "pictures/", "--output", "null"]
+    ports = ["--serve", "127.0.0.1:0", "--metrics", ":0"]
+    status, out, err = invoke("--input", "in.mp4", *outputs, *ports)
+    assert (status, out) == (0, "")
+    assert "-> http://127.0.0.1:" in err and ", a.mp4, b.mkv, pictures/, nowhere" in err
+    assert "metrics: http://127.0.0.1:" in err
+    for name in ("a.mp4", "b.mkv"):
+        numbers = [number_of(frame) for frame in read_clip(tmp_path / name).frames]
+        # The engine inverts.
+        assert numbers == [14 - i % 14 for i in range(20)]
+    assert len(list((tmp_path / "pictures").iterdir())) == 20
+
+
+def test_the_rain_is_shown_and_dry_frames_are_skipped(invoke: Invoke, tmp_path: Path) -> None:
+    make_clip(tmp_path / "in.mp4", frames=[np.full((48, 64, 3), 200, np.uint8)] * 80)
+    assert invoke("--input", "in.mp4", "--output", "mask.mp4", "--show", "mask")[0] == 0
+    # The engine inverts: 145 levels were taken away everywhere, which is all orange.
+    blue, _, red = read_clip(tmp_path / "mask.mp4").frames[5].mean((0, 1))
+    assert red > 220 and blue < 90
+    status, _, err = invoke("--input", "in.mp4", "--output", "dry.mp4", "--skip-dry")
+    assert status == 0 and "25 frames were dry" in err
+    levels = [frame.mean() for frame in read_clip(tmp_path / "dry.mp4").frames]
+    assert levels[0] < 60 and levels[-1] > 195
+
+
+def test_a_password_in_the_environment_is_used_and_not_shown(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    def refuse(text: str, *arguments: object) -> None:
+        opened.append(text)
+        raise UserError(f"{text}: no answer")
+
+    monkeypatch.setattr(cli, "open_source", refuse)
+    monkeypatch.setenv("CAMERA_PASSWORD", "p@ss/word")
+    status, _, err = invoke("--input", "rtsp://me:${CAMERA_PASSWORD}@camera/1", "--no-window")
+    assert status == 1 and opened == ["rtsp://me:p%40ss%2Fword@camera/1"]
+    assert err == "error: rtsp://***@camera/1: no answer\n"
+    invoke("--input", "rtsp://me:secret@camera/1", "--no-window")
+    assert invoke("--input", "rtsp://me:${MISSING}@camera/1", "--no-window")[0] == 2
+
+
+def test_a_password_on_the_command_line_is_warned_of(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:
+        raise UserError("enough")
+
+    monkeypatch.setattr(cli, "open_source", refuse)
+    _, _, err = invoke("--input", "rtsp://me:secret@camera/1", "--no-window")
+    assert "list of processes" in err and "secret" not in err
+
+
+def test_the_first_frame_as_a_picture(invoke: Invoke, tmp_path: Path) -> None:
+    make_clip(tmp_path / "in.mp4", count=3)
+    assert invoke("--input", "in.mp4", "--output", "out.png", "--max-frames", "1")[0] == 0
+    assert cv2.imread("out.png").shape == (48, 64, 3)
+
+
+def test_a_missing_model_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_clip(tmp_path / "in.mp4", count=3)
+    monkeypatch.setattr(cli, "packaged_model", lambda device, backend: tmp_path / "lite.onnx")
+    assert run_app(cli.app, ["--input", str(tmp_path / "in.mp4"), "--no-window"]) == 1
+    assert "--model" in capsys.readouterr().err
+
+
+def test_without_a_model_the_packaged_one_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[tuple[object, ...]] = []
+
+    def open_engine(*arguments: object) -> Engine:
+        asked.append(arguments)
+        raise UserError("enough")
+
+    (tmp_path / "lite.onnx").touch()
+    monkeypatch.setattr(cli, "packaged_model", lambda device, backend: tmp_path / "lite.onnx")
+    monkeypatch.setattr(cli, "open_engine", open_engine)
+    make_clip(tmp_path / "in.mp4", count=3)
+    options = ["--no-window", "--device", "cuda:1", "--backend", "onnxruntime"]
+    assert run_app(cli.app, ["--input", str(tmp_path / "in.mp4"), *options]) == 1
+    assert asked == [(tmp_path / "lite.onnx", "cuda:1", "onnxruntime")]
+
+
+def start(*arguments: str, cwd: Path, seconds: float = 0.01, **pipes: int) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "FAKE_SECONDS": str(seconds)}
+    return subprocess.Popen([*RUN, *arguments], cwd=cwd, env=environment, stderr=subprocess.PIPE, **pipes)
+
+
+@pytest.mark.parametrize(
+    ("number", "target"),
+    [
+        (signal.SIGINT, "out.mp4"),
+        (signal.SIGTERM, "out.mp4"),
+        (signal.SIGTERM, "out.mkv"),
+        (signal.SIGINT, "out"),
+    ],
+)
+def test_an_interrupted_run_leaves_what_plays(tmp_path: Path, number: signal.Signals, target: str) -> None:
+    make_clip(tmp_path / "in.mp4", count=600, sound="aac")
+    process = start("--input", "in.mp4", "--output", target, cwd=tmp_path, seconds=0.02)
+    part = tmp_path / (target if target == "out" else f".out.part{Path(target).suffix}")
+    deadline = time.monotonic() + 20
+    while not part.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.5)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert b"interrupted; " in err and b"Traceback" not in err
+    if target == "out":
+        names = sorted(path.name for path in (tmp_path / "out").iterdir())
+        assert 3 < len(names) < 600 and names == [f"{i + 1:06d}.png" for i in range(len(names))]
+        return
+    after = read_clip(tmp_path / target)
+    assert 3 < len(after.frames) < 600
+    assert [number_of(frame) for frame in after.frames[:6]] == [0, 1, 2, 3, 4, 5]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", target]
+
+
+def test_stdin_to_stdout(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.mkv", count=20, sound="aac")
+    with clip.open("rb") as file:
+        process = start(
+            "--input", "-", "--output", "-", cwd=tmp_path, stdin=file.fileno(), stdout=subprocess.PIPE
+        )
+        out, err = process.communicate(timeout=20)
+    assert process.returncode == 0, err
+    (tmp_path / "out.mkv").write_bytes(out)
+    after = read_clip(tmp_path / "out.mkv")
+    assert [number_of(frame) for frame in after.frames] == [i % 14 for i in range(20)]
+    assert after.sound == read_clip(clip).sound
+
+
+def test_raw_frames_on_stdin(tmp_path: Path) -> None:
+    frames = b"".join(numbered(index).tobytes() for index in range(10))
+    process = start(
+        "--input", "-", "--raw", "64x48:bgr24@10", "--output", "out.mkv", cwd=tmp_path, stdin=subprocess.PIPE
+    )  # fmt: skip
+    _, err = process.communicate(frames, timeout=60)
+    assert process.returncode == 0, err
+    after = read_clip(tmp_path / "out.mkv")
+    assert [number_of(frame) for frame in after.frames] == list(range(10)) and after.rate == 10
+
+
+def test_cameras_are_listed(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    modes = (CameraMode("MJPG", (720, 1280), (Fraction(30), Fraction(15))),)
+    found = [Camera(Path("/dev/video0"), "Front", modes), Camera(Path("/dev/video2"), "", problem="busy")]
+    monkeypatch.setattr(cli, "list_cameras", lambda: found)
+    status, out, _ = invoke("--list-cameras")
+    assert status == 0
+    assert out.splitlines() == ["/dev/video0  Front", "    MJPG 1280x720 at 30, 15", "/dev/video2  busy"]
+
+
+def test_a_full_stdout_is_one_line(tmp_path: Path) -> None:
+    make_clip(tmp_path / "in.mp4", count=20)
+    with Path("/dev/full").open("wb") as full:
+        process = start("--input", "in.mp4", "--output", "-", cwd=tmp_path, stdout=full.fileno())
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert err.splitlines()[-1] == b"error: stdout (Matroska): cannot be written: No space left on device"
+
+
+def test_a_reader_that_goes_away_ends_the_run_quietly(tmp_path: Path) -> None:
+    make_clip(tmp_path / "in.mp4", count=300, size=(96, 128))
+    process = start("--input", "in.mp4", "--output", "-", cwd=tmp_path, stdout=subprocess.PIPE)
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.read(10)
+    process.stdout.close()
+    err = process.stderr.read()
+    assert process.wait(20) == 141
+    assert b"Traceback" not in err and b"error" not in err
+    process.stderr.close()
+
+
+def test_the_runtime_needs_neither_torch_nor_onnx() -> None:
+    code = (
+        "import sys, runtime.cli; "
+        "sys.exit(bool({'torch', 'onnx', 'onnxruntime', 'openvino'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -26,6 +26,13 @@ WINDOW, NULL = "window", "null"
 """Reserved destinations; write ``./window`` for a directory of that name."""
 
 
+def is_written_to_disk(text: str) -> bool:
+    """Whether a destination of :func:`open_sink` is a file or a directory."""
+    if text in (WINDOW, NULL, STDOUT) or is_push(text):
+        return False
+    return text.partition(":")[0] != VIRTUAL_CAMERA
+
+
 def open_sink(
     text: str | None,
     info: StreamInfo,

@@ -18,6 +18,17 @@ from runtime.sources.video.source import VideoSource
 from runtime.telemetry.health import Health
 
 
+def can_be_live(text: str) -> bool:
+    """Whether ``text`` may turn out to be a live source: an address over the network, or a pipeline."""
+    return is_pipeline(text) or is_network(text)
+
+
+def is_network(text: str) -> bool:
+    """Whether ``text`` is an address over the network: neither a file nor a pipeline."""
+    is_other = is_pipeline(text) or text.lower().startswith("file:") or Path(text).exists()
+    return is_url(text) and not is_other
+
+
 def may_be_waited_for(text: str, live: LiveOptions) -> bool:
     """Whether opening ``text`` may block indefinitely, because it is live and may be offline."""
     if is_pipeline(text):

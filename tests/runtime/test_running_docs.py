@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 
 import runtime.cli as cli
+import runtime.run.input as run_input
+import runtime.run.model as model
 from granet.app.console import run_app
 from runtime.media.frame import Colour, Frame
 from runtime.sources.base import Source, StreamInfo
@@ -59,10 +61,10 @@ def opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[object
         return StandIn()
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "open_engine", lambda *arguments: FakeEngine())
-    monkeypatch.setattr(cli, "open_camera", open_stand_in)
-    monkeypatch.setattr(cli, "open_source", open_stand_in)
-    monkeypatch.setattr(cli, "device_path", lambda camera: None)
+    monkeypatch.setattr(model, "open_engine", lambda *arguments: FakeEngine())
+    monkeypatch.setattr(run_input, "open_camera", open_stand_in)
+    monkeypatch.setattr(run_input, "open_source", open_stand_in)
+    monkeypatch.setattr(run_input, "device_path", lambda camera: None)
     return calls
 
 

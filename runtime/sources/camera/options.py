@@ -1,4 +1,4 @@
-"""Parsing of the camera options of the command line."""
+"""Parses the camera options of the command line."""
 
 from fractions import Fraction
 
@@ -8,10 +8,15 @@ from runtime.sources.camera.source import CameraOptions
 
 
 def parse_camera_options(pixel_format: str | None, size: str | None, rate: str | None) -> CameraOptions:
-    """Parses ``MJPG``, ``1280x720`` and ``30`` or ``30000/1001``; ``None`` keeps the camera's default.
+    """Parses format, size and rate; ``None`` leaves one to the camera.
+
+    Args:
+        pixel_format: FourCC (``MJPG``).
+        size: ``WIDTHxHEIGHT`` in pixels.
+        rate: frames per second, as ``30`` or ``30000/1001``.
 
     Raises:
-        UsageError: if a value is malformed.
+        UsageError: if size or rate cannot be parsed.
     """
     sides = None if size is None else parse_size(size, "--camera-size")
     return CameraOptions(pixel_format, sides, _rate(rate))
@@ -25,5 +30,5 @@ def _rate(text: str | None) -> Fraction | None:
     except (ValueError, ZeroDivisionError):
         rate = Fraction(0)
     if rate <= 0:
-        raise UsageError(f"--camera-rate {text}: write frames per second, such as 30 or 30000/1001")
+        raise UsageError(f"--camera-rate {text}: give frames per second, as in 30 or 30000/1001")
     return rate

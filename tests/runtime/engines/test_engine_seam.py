@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 import runtime.cli as cli
+import runtime.run.input as run_input
+import runtime.run.model as model
 from granet.app.console import run_app
 from runtime.engines.base import Engine
 from runtime.engines.forwarding import ForwardingEngine
@@ -108,14 +110,16 @@ def test_every_forwarding_engine_forwards_the_whole_contract(kind: str) -> None:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory, with a grey clip and a camera with a grey picture."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "device_path", lambda camera: None)
-    monkeypatch.setattr(cli, "open_camera", lambda camera, options, patience, end, health: GreyCamera(health))
+    monkeypatch.setattr(run_input, "device_path", lambda camera: None)
+    monkeypatch.setattr(
+        run_input, "open_camera", lambda camera, options, patience, end, health: GreyCamera(health)
+    )
     make_clip(tmp_path / "grey.mp4", frames=[np.full((48, 64, 3), GREY, np.uint8)] * 80)
     return tmp_path
 
 
 def use(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "open_engine", lambda *arguments: engine)
+    monkeypatch.setattr(model, "open_engine", lambda *arguments: engine)
 
 
 def test_heavy_rain_in_the_mask_view_is_not_a_failing_engine(

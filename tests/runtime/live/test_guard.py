@@ -15,7 +15,7 @@ from runtime.live.guard import EngineFaultError, EngineGuard
 from runtime.live.pipeline import Pipeline
 from runtime.live.shared_engine import SharedEngine
 from runtime.media.frame import Frame, Pixels
-from runtime.models.packaged import packaged_model
+from runtime.models.packaged import FLOAT32
 from runtime.open import open_engine
 from runtime.sources.base import StreamInfo
 from runtime.telemetry.health import Health
@@ -140,7 +140,7 @@ def test_the_mask_may_be_black_or_white_but_not_of_another_shape() -> None:
 def test_a_nan_weight_is_detected_with_every_backend(
     tmp_path: Path,
 ) -> None:
-    model = onnx.load(packaged_model("cpu", "onnxruntime"))
+    model = onnx.load(FLOAT32)
     weights = [tensor for tensor in model.graph.initializer if len(tensor.dims) == 4][-1]
     values = onnx.numpy_helper.to_array(weights).copy()
     values.flat[0] = np.nan

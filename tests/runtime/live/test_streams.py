@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import runtime.cli as cli
+import runtime.run.model as model
 from granet.app.console import run_app
 from granet.errors import UserError
 from runtime.engines.base import Derained
@@ -224,7 +225,7 @@ def test_the_command_runs_a_configuration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "open_engine", lambda *arguments: FakeEngine(invert=True))
+    monkeypatch.setattr(model, "open_engine", lambda *arguments: FakeEngine(invert=True))
     for name in ("a", "b"):
         make_clip(tmp_path / f"{name}.mp4", count=20)
     (tmp_path / "streams.toml").write_text(
@@ -256,3 +257,21 @@ def test_the_command_runs_a_configuration(
         numbers = [number_of(frame) for frame in read_clip(tmp_path / f"{name}.mkv").frames]
         assert numbers == [14 - i % 14 for i in range(20)]
     assert run_app(cli.app, ["--config", "streams.toml", "--input", "a.mp4"]) == 2
+
+
+def test_a_configuration_names_a_packaged_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[tuple[object, ...]] = []
+
+    def open_engine(*arguments: object) -> FakeEngine:
+        opened.append(arguments)
+        return FakeEngine()
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(model, "open_engine", open_engine)
+    make_clip(tmp_path / "a.mp4", count=3)
+    (tmp_path / "streams.toml").write_text(
+        'model = "lite"\ndevice = "cpu"\nbackend = "onnxruntime"\n'
+        '[[stream]]\nname = "a"\ninput = "a.mp4"\noutput = "a.mkv"\n'
+    )
+    assert run_app(cli.app, ["--config", "streams.toml"]) == 0
+    assert opened == [(Path(cli.__file__).parent / "models" / "lite.onnx", "cpu", "onnxruntime")]

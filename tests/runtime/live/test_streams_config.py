@@ -52,6 +52,19 @@ MISTAKES: list[tuple[str | bytes, str]] = [
     (STREAM + "serve = true", "stream 1: serve: expected a string or an integer, got a boolean"),
     (STREAM + "serve = 80.5", "stream 1: serve: expected a string or an integer, got a number"),
     (STREAM + "show = 'slider'", "stream 1: show: expected compare, mask or result, got 'slider'"),
+    (
+        STREAM + "live = true",
+        "stream 1: live is for addresses: a camera is always live, and a file never is",
+    ),
+    (
+        "[[stream]]\nname = 'a'\ncamera = 0\nserve = 1\nlive = true",
+        "stream 1: live is for addresses: a camera is always live, and a file never is",
+    ),
+    (STREAM + "give_up_after = 3", "stream 1: give_up_after is for live sources, and input is a file"),
+    (
+        "overwrite = true\n" + STREAM.replace("y.mkv", "rtsp://host/path"),
+        "overwrite is for files, and no stream writes one",
+    ),
     (STREAM + "skip_dry = 'yes'", "stream 1: skip_dry: expected true or false, got a string"),
     (
         STREAM + STREAM.replace("'a'", "'b'") + "live = 1",

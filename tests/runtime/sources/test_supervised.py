@@ -314,7 +314,7 @@ def test_times_of_a_live_stream(
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_whatever_the_stamps_time_goes_forward_and_stays_near_ours(seed: int) -> None:
+def test_timestamps_increase_and_stay_near_the_local_clock(seed: int) -> None:
     rng = random.Random(seed)
     clock, arrival, stamp, last = LiveClock(lambda: None), 100.0, 0.0, -1
     for _ in range(2000):

@@ -120,7 +120,7 @@ def make_inputs(directory: Path) -> None:
         ("--input in.mp4 --nonsense", 2, "--nonsense"),
         ("--input in.mp4 --output - --json", 2, "both write to stdout"),
         ("--input in.mp4 --output out.png", 2, "--max-frames 1"),
-        ("--input pictures --output out.png", 2, "give a directory"),
+        ("--input pictures --output out.png", 2, "use a directory"),
         ("--input in.mp4 --output a.mp4 --output a.mp4", 2, "same destination twice"),
         ("--input in.mp4 --output a.mp4 --output ./a.mp4", 2, "same destination twice"),
         ("--input in.mp4 --output=", 2, "--output: is empty"),

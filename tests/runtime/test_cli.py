@@ -123,7 +123,7 @@ def make_inputs(directory: Path) -> None:
         ("--input in.mp4 --max-frames 0 --no-window", 2, "--max-frames"),
         ("--input in.mp4 --nonsense", 2, "--nonsense"),
         ("--input in.mp4 --output out.png", 2, "--max-frames 1"),
-        ("--input pictures --output out.png", 2, "give a directory"),
+        ("--input pictures --output out.png", 2, "use a directory"),
         ("--input in.mp4 --output a.mp4 --output a.mp4", 2, "name the same destination"),
         ("--input in.mp4 --output a.mp4 --output ./a.mp4", 2, "name the same destination"),
         ("--input in.mp4 --output=", 2, "--output: is empty"),

@@ -95,7 +95,7 @@ class LiveSound:
         if not self._announced:
             self._announced = True
             names = ", ".join(stream.codec_context.name for stream in streams) or "none"
-            self._say(f"the sound format has changed (now {names}); its sound is dropped")
+            self._say(f"the sound format has changed (now {names}); the new sound is dropped")
 
 
 def _format_of(stream: AudioStream) -> tuple[object, ...]:

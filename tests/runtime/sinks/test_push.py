@@ -55,7 +55,7 @@ class Server(threading.Thread):
 
 
 @pytest.mark.parametrize("protocol", ["rtsp", "rtmp"])
-def test_a_server_gets_the_picture_and_gets_it_again_after_it_was_away(protocol: str) -> None:
+def test_a_push_reconnects_after_an_outage(protocol: str) -> None:
     url = f"{protocol}://127.0.0.1:{free_port()}/live/cam"
     said: list[str] = []
     health = Health("cam")
@@ -89,7 +89,7 @@ def test_a_server_gets_the_picture_and_gets_it_again_after_it_was_away(protocol:
 
 @pytest.mark.parametrize("live", [True, False])
 @pytest.mark.parametrize("protocol", ["rtsp", "rtmp"])
-def test_a_server_that_takes_the_connection_and_says_nothing_stops_nobody_else(
+def test_a_silent_server_blocks_no_other_thread(
     protocol: str, live: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(push_connection, "SILENCE", 0.5)

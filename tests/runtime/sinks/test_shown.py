@@ -87,7 +87,7 @@ def test_the_slider_has_the_input_on_its_left(monkeypatch: pytest.MonkeyPatch) -
         assert (shown[:, : max(0, columns - 2)] == 90).all() and (shown[:, columns + 2 :] == 10).all()
 
 
-def test_the_slider_moves_a_picture_that_stands_still_and_keeps_its_banner(
+def test_the_slider_moves_on_a_stalled_picture_and_keeps_its_banner(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     screen, clock = Screen(monkeypatch), Clock()
@@ -198,7 +198,7 @@ def loopback(monkeypatch: pytest.MonkeyPatch) -> Any:
     return package
 
 
-def test_a_virtual_camera_gets_the_picture_and_says_when_it_stands_still(loopback: Any) -> None:
+def test_a_virtual_camera_shows_the_picture_and_a_banner_on_a_stall(loopback: Any) -> None:
     clock = Clock()
     health = Health("cam", clock=clock)
     sink = VirtualCameraSink("/dev/video4", INFO, health)

@@ -6,6 +6,7 @@ be those of this machine, not of the target.
 """
 
 from collections.abc import Sequence
+from math import isqrt
 from typing import Any
 
 import numpy as np
@@ -39,13 +40,16 @@ class Simulation:
         tapped.CopyFrom(model)
         name = metadata.outputs[0]
         self._scale = 255.0
-        if metadata.layout == "frames":
-            name, self._scale = _before_rounding(tapped, name), 1.0
+        self._frames = metadata.layout == "frames"
+        self._colour: Colour = metadata.colour
+        self._tapped_colour: Colour = "rgb"
+        if self._frames:
+            name, gathered = _before_rounding(tapped, name)
+            self._scale = 1.0
+            self._tapped_colour = "rgb" if gathered else metadata.colour
         del tapped.graph.output[:]
         tapped.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
         self._session = _session(tapped)
-        self._frames = metadata.layout == "frames"
-        self._colour: Colour = metadata.colour
 
     def run(self, picture: Pixels) -> Levels:
         """Computes the rain-free picture.
@@ -60,7 +64,8 @@ class Simulation:
         if not self._frames:
             source = (picture.transpose(2, 0, 1)[None] / np.float32(255)).astype(np.float32)
         (image,) = _run(self._session, np.ascontiguousarray(source))
-        levels = image[0].astype(np.float32).transpose(1, 2, 0) * np.float32(self._scale)
+        levels = _unfolded(image[0].astype(np.float32)) * np.float32(self._scale)
+        levels = levels[..., ::-1] if self._tapped_colour == "bgr" else levels
         if not np.isfinite(levels).all():
             raise UserError(
                 "the model returns NaN or infinity, because a layer overflows: choose another precision"
@@ -82,15 +87,30 @@ def run_outputs(model: ModelProto, names: Sequence[str], picture: Pixels) -> lis
     return _run(session, source, names)
 
 
-def _before_rounding(model: ModelProto, output: str) -> str:
-    """Name of the tensor that is rounded to the frames ``output``: grey levels, N x 3 x H x W, RGB."""
+def _before_rounding(model: ModelProto, output: str) -> tuple[str, bool]:
+    """Finds the tensor of grey levels that is rounded to the frames ``output``.
+
+    Returns:
+        Its name, and whether colours are gathered after it: it is RGB then, as in files of earlier versions,
+        and otherwise in the order of the frames. Its shape is N x P x h x w, see :func:`_unfolded`.
+    """
     producers = {name: node for node in model.graph.node for name in node.output}
+    gathered = False
     while output in producers:
         node = producers[output]
         output = node.input[0]
+        gathered = gathered or node.op_type == "Gather"
         if node.op_type == "Round":
-            return output
+            return output, gathered
     raise UserError("the graph does not round its frames like granet-export: export the model again")
+
+
+def _unfolded(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    """P x h x w, P = (row, column, colour) of fold x fold squares, to H x W x 3; P is 3 without folding."""
+    channels, h, w = picture.shape
+    fold = isqrt(channels // 3)
+    squares = picture.reshape(fold, fold, 3, h, w).transpose(3, 0, 4, 1, 2)  # h x f x w x f x 3
+    return squares.reshape(h * fold, w * fold, 3)
 
 
 def _session(model: ModelProto) -> Any:

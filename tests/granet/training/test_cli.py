@@ -172,7 +172,7 @@ def test_only_options_without_effect_are_refused() -> None:
     specs: dict[str, Any] = {"train": ("drawn:1",), "val": ("drawn:1",)}
     TrainOptions(**specs, lr=1e-4, patience=1)  # without a limit, patience ends the training
     TrainOptions(**specs, lr=2e-4, patience=1, epochs=2)
-    with pytest.raises(UsageError, match="--patience has no effect with --lr 0.0001"):
+    with pytest.raises(UsageError, match=r"--patience has no effect with --lr 0\.0001"):
         TrainOptions(**specs, lr=1e-4, patience=1, epochs=2)
     TrainOptions(train=("clean:a", "drawn:1"), val=("drawn:1",), dry=0.1)
     with pytest.raises(UsageError, match="--dry has no effect with --train clean:DIR"):

@@ -261,7 +261,7 @@ def test_starting_from_a_checkpoint(recipe: Recipe, tmp_path: Path) -> None:
     trainer(recipe, tmp_path / "run").run()
     init = tmp_path / "run" / "best.pt"
     assert_equal(dict(first_network(replace(recipe, init=str(init))).state_dict()), weights(init))
-    with pytest.raises(UserError, match=r"best\.pt : its network differs.*channels is 4, not 8"):
+    with pytest.raises(UserError, match=r"best\.pt: its network differs.*channels is 4, not 8"):
         first_network(replace(recipe, init=str(init), config=asdict(replace(TINY, channels=8))))
 
 

@@ -101,7 +101,7 @@ def test_a_teacher_that_is_no_granet_is_refused(recipe: Recipe, tmp_path: Path) 
     (tmp_path / "net.onnx").write_bytes(b"")
     for name, reason in (
         ("other.pt", "of another network"),
-        ("net.onnx", "ends in .pt"),
+        ("net.onnx", "must end in .pt"),
         ("no.pt", "no such"),
     ):
         with pytest.raises(UserError) as caught:

@@ -30,7 +30,8 @@ from granet.training.losses import restoration_loss
 from granet.training.processes import Processes
 from granet.training.recipe import Limits, Recipe
 from granet.training.samples import Cutting, TrainingData
-from granet.training.trainer import Trainer, first_network
+from granet.training.start import first_network
+from granet.training.trainer import Trainer
 from granet.training.validation import Validation
 from runtime.checks.machine import this_machine
 

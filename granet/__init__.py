@@ -1,8 +1,7 @@
 """GraNet (Yu et al., ACM MM 2019): the network, its configurations and its checkpoints.
 
-Importing this package loads no torch: the names below are loaded when they are used, so that
-the numpy-only modules (``granet.synthetic.rain``, ``granet.size_rule``, ``granet.errors``) serve a machine
-that has nothing but the base install.
+Importing this package does not import torch: the names below are imported on first use. So the numpy-only
+modules (``granet.synthetic.rain``, ``granet.size_rule``, ``granet.errors``) work with the base install.
 """
 
 from importlib import import_module

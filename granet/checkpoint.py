@@ -1,7 +1,7 @@
-"""Checkpoints: written atomically, read without ever executing what is in them.
+"""Checkpoints: written atomically, and read without executing their content.
 
-A checkpoint of ours (``.pt``, ``.pth`` or ``.safetensors``) carries its :class:`GraNetConfig` and
-facts about its training. Those of others are understood by :mod:`granet.foreign_checkpoint`.
+Our checkpoints (``.pt``, ``.pth`` or ``.safetensors``) contain their :class:`GraNetConfig` and facts about
+the training. :mod:`granet.foreign_checkpoint` handles checkpoints of other programs.
 """
 
 import io
@@ -33,7 +33,7 @@ _LONGEST_REASON = 300
 
 @dataclass(frozen=True)
 class _Record:
-    """The JSON beside the weights; the configuration checks itself."""
+    """The JSON beside the weights; :class:`GraNetConfig` checks the configuration."""
 
     format: Any
     config: dict[str, Any]
@@ -42,12 +42,12 @@ class _Record:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint file holds.
+    """The content of a checkpoint file.
 
     Attributes:
-        config: which GraNet.
+        config: configuration of the network.
         state: its parameters by name, float32 on the CPU.
-        facts: what the writer said of the training; JSON values.
+        facts: facts about the training, as JSON values.
     """
 
     config: GraNetConfig
@@ -56,11 +56,11 @@ class Checkpoint:
 
 
 def save_checkpoint(path: str | Path, model: GraNet, /, **facts: Any) -> None:
-    """Writes ``model`` with its configuration, under its final name only when it is complete.
+    """Writes ``model`` and its configuration atomically.
 
     Args:
         path: ``.pt``, ``.pth`` or ``.safetensors``.
-        model: the network; its parameters are written as they are.
+        model: the network; its parameters are written unchanged.
         facts: JSON values about the training (data, minutes, PSNR, ...).
 
     Raises:
@@ -83,22 +83,22 @@ def save_checkpoint(path: str | Path, model: GraNet, /, **facts: Any) -> None:
 
 
 def load_checkpoint(path: str | Path) -> GraNet:
-    """The network of a checkpoint: float32, on the CPU, in evaluation mode.
+    """Loads the network of a checkpoint: float32, on the CPU, in evaluation mode.
 
     Raises:
         UserError: if the file is missing, damaged, hostile, or of another network.
     """
     checkpoint = read_checkpoint(path)
-    with torch.device("meta"):  # no initialisation: it would take time and random numbers
+    with torch.device("meta"):  # skips the initialisation, which takes time and random numbers
         model = GraNet(checkpoint.config)
     model.load_state_dict(checkpoint.state, assign=True)
     return model.eval()
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
-    """What is in a checkpoint, checked against the network it says it is of.
+    """Reads a checkpoint and checks its weights against its configuration.
 
-    Weights without a configuration get the one their shapes tell
+    If there is no configuration, it is inferred from the shapes of the weights
     (:func:`granet.foreign_checkpoint.config_of_shapes`).
 
     Raises:
@@ -121,11 +121,11 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 
 
 def _about(path: Path, error: UserError) -> UserError:
-    """``error`` with the file it concerns: one line, whatever the file has put into it."""
+    """``error`` with the path, as one line even if it quotes text of the file."""
     reason = str(error)
     if len(reason) > _LONGEST_REASON:
         reason = reason[:_LONGEST_REASON] + " ..."
-    # Line breaks and terminal escapes in the names of a hostile file.
+    # Names in a hostile file may contain line breaks and terminal escapes.
     return UserError("".join(c if c.isprintable() else " " for c in f"{path}: {reason}"))
 
 
@@ -135,7 +135,7 @@ def _first_line(error: BaseException) -> str:
 
 def _check_suffix(path: Path) -> None:
     if path.suffix not in SUFFIXES:
-        raise UserError(f"the name of a checkpoint ends in {', '.join(SUFFIXES)}")
+        raise UserError(f"the name of a checkpoint must end in {' or '.join(SUFFIXES)}")
 
 
 def _record(config: GraNetConfig, facts: dict[str, Any]) -> str:
@@ -152,27 +152,29 @@ def _read_safetensors(path: Path) -> tuple[State, str | None]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a mapping
             return tensors, (file.metadata() or {}).get("granet")
     except Exception as error:
-        raise UserError(f"it is damaged, or no .safetensors file: {_first_line(error)}") from error
+        raise UserError(f"it is damaged, or not a .safetensors file: {_first_line(error)}") from error
 
 
 def read_pickle(path: Path) -> tuple[Mapping[Any, Any], str | None]:
-    """What ``torch.save`` wrote, and the record of ours in it; nothing in the file is executed.
+    """Reads the mapping that ``torch.save`` wrote, and our record in it, without executing anything.
 
     Raises:
-        UserError: if it is damaged, hostile, or no mapping.
+        UserError: if the file is damaged, hostile, or not a mapping.
     """
-    # Before 2.10 a crafted file could get past weights_only (CVE-2025-32434 and what followed it).
+    # Before 2.10 a crafted file could bypass weights_only (CVE-2025-32434 and its successors).
     if tuple(int(part) for part in torch.__version__.split(".")[:2]) < (2, 10):
         raise UserError(f"torch {torch.__version__} cannot load it safely: pip install 'torch>=2.10'")
     _check_container(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about pickle protocols; if it matters, the error says so
+            warnings.simplefilter(
+                "ignore"
+            )  # warnings about pickle protocols; errors repeat the relevant ones
             content = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         raise UserError(_refusal(error)) from error
     except Exception as error:  # a crafted pickle can make the unpickler raise anything
-        raise UserError(f"it is damaged, or no PyTorch checkpoint ({_first_line(error)})") from error
+        raise UserError(f"it is damaged, or not a PyTorch checkpoint ({_first_line(error)})") from error
     if not isinstance(content, Mapping):
         raise UserError(f"it holds a {type(content).__name__}: this is not a checkpoint of GraNet")
     record = content.get("granet")
@@ -180,10 +182,10 @@ def read_pickle(path: Path) -> tuple[Mapping[Any, Any], str | None]:
 
 
 def _check_container(path: Path) -> None:
-    """Refuses what torch.save never writes: other files, and archives that unpack to more than they are."""
+    """Refuses files that torch.save never writes, such as archives that unpack to more than their size."""
     with path.open("rb") as file:
         start = file.read(4)
-    if start.startswith(b"\x80"):  # a pickle, from before PyTorch 1.6
+    if start.startswith(b"\x80"):  # a pickle of PyTorch before 1.6
         return
     if start != b"PK\x03\x04":
         raise UserError("it is neither a zip archive nor a pickle: this is not a PyTorch checkpoint")
@@ -199,7 +201,7 @@ def _check_container(path: Path) -> None:
 
 
 def _refusal(error: UnpicklingError) -> str:
-    """What torch's long message comes down to: a class or function that the file asks for, or none."""
+    """Shortens torch's message to the class or function that the file would run, if it names one."""
     words = str(error).replace("`", " ").split()
     wanted = next((word for before, word in pairwise(words) if before == "GLOBAL"), None)
     if wanted is None:
@@ -221,7 +223,7 @@ def _parse_record(record: str) -> tuple[GraNetConfig, dict[str, Any]]:
 
 
 def _check_fits(config: GraNetConfig, state: State) -> None:
-    """``state`` must be exactly the parameters of ``config``, found out without allocating them."""
+    """Requires that ``state`` has exactly the parameters of ``config``; allocates none of them."""
     with torch.device("meta"):
         expected = {name: tuple(tensor.shape) for name, tensor in GraNet(config).state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in state.items()}
@@ -234,7 +236,7 @@ def _check_fits(config: GraNetConfig, state: State) -> None:
     elif missing:
         what = f"it lacks {missing[0]}"
     else:
-        what = f"it has {surplus[0]}, which that network has not"
+        what = f"it has {surplus[0]}, which that network lacks"
     others = len(missing) + len(surplus) + len(wrong) - 1
     what += f" (and {others} more)" if others else ""
     raise UserError(f"its weights do not fit its configuration: {what}")

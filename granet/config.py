@@ -1,4 +1,4 @@
-"""What distinguishes one GraNet from another: widths, region size, and the ablations of table 2."""
+"""Configuration of the network: widths, region size, and the ablations of table 2."""
 
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -7,11 +7,11 @@ from granet.errors import UserError
 from granet.size_rule import SizeRule
 
 POOLING_LEVELS = 3
-"""Max-poolings of the coarse stage (three layers of local feature extraction, section 3.2)."""
+"""Number of max-poolings in the coarse stage (three levels of local features, section 3.2)."""
 
 MAX_WIDTH = 1024
-"""Most channels of a layer: beyond any use of this network, and small enough that a configuration
-out of a damaged or hostile file cannot ask for more memory than there is."""
+"""Most channels of a layer: beyond any practical use, but small enough that the configuration in a damaged
+or hostile file cannot exhaust the memory."""
 
 MAX_DEPTH = 64
 """Most layers of a dense block, and most dense blocks of the fine stage."""
@@ -29,31 +29,31 @@ _LARGEST = {
 
 @dataclass(frozen=True)
 class GraNetConfig:
-    """Configuration of a :class:`granet.GraNet`; a checkpoint carries it.
+    """Configuration of a :class:`granet.GraNet`; every checkpoint contains it.
 
-    The paper gives the structure but not the widths; the defaults follow NLEDN (Li et al., 2018),
-    whose settings the paper adopts (sections 4.1 and 4.3).
+    The paper describes the structure but not the widths. The defaults follow NLEDN (Li et al., 2018), whose
+    settings the paper adopts (sections 4.1 and 4.3).
 
     Attributes:
         fold: frames are folded ``fold`` x ``fold`` (pixel-unshuffle) before the network and unfolded
-            (pixel-shuffle) after it, so that it computes at 1/fold of each side on 3 fold^2 channels.
-            1 is the paper's network. 2 is ours, not the paper's: sub-pixel convolution is ESPCN's (Shi
-            et al., CVPR 2016), and denoising folded frames is FFDNet's (Zhang et al., TIP 2018).
+            (pixel-shuffle) after it, so it computes at 1/fold of each side on 3 fold^2 channels. 1 is the
+            paper's network; larger folds are not in the paper. Sub-pixel convolution comes from ESPCN
+            (Shi et al., CVPR 2016), denoising of folded frames from FFDNet (Zhang et al., TIP 2018).
         channels: width C of the feature maps.
         growth: channels that each layer of a dense block adds.
-        dense_layers: 3x3 convolutions of a dense block.
+        dense_layers: 3x3 convolutions in a dense block.
         nonlocal_channels: inner width of the embedded-Gaussian non-local operation.
-        fine_blocks: dense blocks of the fine stage, and so k of the merging block (equation 8),
-            whose k groups are their outputs.
-        key_stride: keys and values of a region are max-pooled by this much, the sub-sampling of
-            Wang et al. (Non-local Neural Networks, section 3.3). 1 is equation 6 as it stands.
-        region_extent: pixels of the frame that one paper grid spans; larger frames get a grid that
-            grows with them. ``None``: the paper's literal grid at every size.
-        region_aware: with the region-aware blocks (table 2, "w/ RA").
-        fine_stage: with the fine stage; without it the coarse result is the result.
-        context: with the dense blocks and the merging block of the fine stage (table 2).
-        residual_output: the fine stage's reconstruction is added to the coarse result, as NLEDN
-            does; ``False``: it is the image itself. The paper does not say which.
+        fine_blocks: dense blocks of the fine stage; equals k of the merging block (equation 8), whose
+            groups are their outputs.
+        key_stride: stride of the max-pooling of keys and values in a region, the sub-sampling of Wang et al.
+            (Non-local Neural Networks, section 3.3). 1 is the unchanged equation 6.
+        region_extent: side in pixels of the frame area that one paper grid covers; larger frames get a
+            proportionally larger grid. ``None``: the paper's literal grid at every size.
+        region_aware: whether there are region-aware blocks (table 2, "w/ RA").
+        fine_stage: whether there is a fine stage; otherwise the coarse result is the final result.
+        context: whether the fine stage has dense blocks and a merging block (table 2).
+        residual_output: whether the fine stage's reconstruction is added to the coarse result, as in NLEDN;
+            ``False``: it is the image itself. The paper does not specify this.
 
     Raises:
         UserError: if a number is out of range.
@@ -86,11 +86,11 @@ class GraNetConfig:
                 f"GraNet configuration: fold {self.fold} needs a region_extent that is a multiple of "
                 f"{step} pixels, not {extent}"
             )
-        self.size_rule  # noqa: B018  an extent that the rule refuses is refused here
+        self.size_rule  # noqa: B018  checks the extent
 
     @staticmethod
     def _check_number(name: str, value: Any) -> None:
-        # JSON's true is Python's 1, but nobody means it as a width.
+        # In Python True equals 1, but a JSON true is a mistake here.
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _LARGEST[name]:
             raise UserError(
                 f"GraNet configuration: {name} must be an integer from 1 to {_LARGEST[name]}, not {value!r}"
@@ -98,40 +98,40 @@ class GraNetConfig:
 
     @classmethod
     def paper(cls) -> "GraNetConfig":
-        """The network of the paper with the widths of NLEDN; 1.0 million parameters."""
+        """The paper's network with the widths of NLEDN; 1.0 million parameters."""
         return cls()
 
     @classmethod
     def lite(cls) -> "GraNetConfig":
         """The same two stages on frames folded 2x2, for live video on a CPU; 0.27 million parameters.
 
-        Softmax over whole regions would take most of a narrow network's time, so keys and values are
-        sub-sampled 4x4.
+        Keys and values are sub-sampled 4x4: otherwise the softmax over whole regions would take most of the
+        time of such a narrow network.
         """
         return cls(fold=2, channels=32, growth=16, nonlocal_channels=16, key_stride=4)
 
     @classmethod
     def base(cls) -> "GraNetConfig":
-        """As :meth:`lite` and twice as wide, for GPUs and strong CPUs; 1.03 million parameters."""
+        """Like :meth:`lite`, but twice as wide, for GPUs and fast CPUs; 1.03 million parameters."""
         return cls(fold=2, channels=64, growth=32, nonlocal_channels=16, key_stride=4)
 
     @classmethod
     def preset(cls, name: str) -> "GraNetConfig":
-        """``paper``, ``base`` or ``lite`` by name.
+        """The preset ``paper``, ``base`` or ``lite``.
 
         Raises:
             UserError: for any other name.
         """
         presets = {"paper": cls.paper, "base": cls.base, "lite": cls.lite}
         if name not in presets:
-            raise UserError(f"no preset {name!r}: there are {', '.join(presets)}")
+            raise UserError(f"unknown preset {name!r}: the presets are {', '.join(presets)}")
         return presets[name]()
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "GraNetConfig":
-        """The configuration that :func:`dataclasses.asdict` wrote.
+        """Reads the configuration that :func:`dataclasses.asdict` wrote.
 
-        A setting that is missing gets its default, which is the behaviour from before it existed.
+        A missing setting gets its default, which is the behaviour of versions without that setting.
 
         Raises:
             UserError: if a name is unknown or a value out of range.
@@ -142,7 +142,7 @@ class GraNetConfig:
         return cls(**values)
 
     def ablations(self) -> dict[str, "GraNetConfig"]:
-        """The four settings of table 2, by the names they have there."""
+        """The four settings of table 2, by their names in the table."""
         return {
             "Only Coarse w/o RA": replace(self, region_aware=False, fine_stage=False),
             "Only Coarse w/ RA": replace(self, fine_stage=False),
@@ -152,7 +152,7 @@ class GraNetConfig:
 
     @property
     def size_rule(self) -> SizeRule:
-        """The padding rule of this network: sides are multiples of 8 ``fold`` per paper grid."""
+        """The padding rule of this network: sides are multiples of 8 ``fold`` for each paper grid."""
         return SizeRule(multiple=self.fold * 2**POOLING_LEVELS, extent=self.region_extent)
 
     @property

@@ -1,12 +1,12 @@
-"""Errors that a person can act on.
+"""Errors that the user can act on.
 
-Every command of this project turns a :class:`UserError` into one line on stderr and its
-``exit_status``; any other exception is a fault of ours and shows its traceback with ``--debug``.
+Every command of this project turns a :class:`UserError` into one line on stderr and its ``exit_status``. Any
+other exception is an internal error, whose traceback ``--debug`` shows.
 """
 
 
 class UserError(Exception):
-    """Something the user can mend; the message is one line that says what to do. Exit status 1."""
+    """An error that the user can fix; the message is one line that says what to do. Exit status 1."""
 
     exit_status = 1
 

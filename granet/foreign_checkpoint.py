@@ -1,9 +1,9 @@
-"""Checkpoints that others wrote, brought to the form of ours: plain float32 weights by name.
+"""Converts checkpoints of other programs to our form: plain float32 weights by name.
 
-Training scripts nest weights in wrappers, keep an average beside them, and prefix their names;
-here the wrappers are opened, the average is preferred, and the prefixes go. The configuration of
-weights that come without one is read off their shapes. Everything in a file is its author's, who
-may be hostile: nothing here trusts a count, a size or a nesting depth that the file states.
+Training scripts nest weights in wrappers, keep an average beside them, and prefix their names. This module
+opens the wrappers, prefers the average and removes the prefixes. If there is no configuration, it infers one
+from the shapes of the weights. A file may be hostile: this module trusts no count, size or nesting depth that
+the file states.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from granet.errors import UserError
 
 State = dict[str, Tensor]
 
-# Where training scripts keep weights; averaged ones first, because they are the better ones.
+# Keys under which training scripts store weights; averages first, because they are better.
 _WRAPPERS = (
     "params_ema", "ema_state_dict", "state_dict_ema", "model_ema", "ema", "shadow",
     "state_dict", "model_state_dict", "model", "params", "network", "net", "weights",
@@ -29,19 +29,19 @@ _DEEPEST_WRAPPER = 3
 _PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "ema_model.", "online_model.")
 _AVERAGE = "ema_model."
 _FIRST_LITE = GraNetConfig(channels=16, growth=8, nonlocal_channels=16, key_stride=4)
-"""What ``lite`` was before it folded frames."""
+"""The preset ``lite`` of versions without folded frames."""
 
 
 def canonical_state(content: Mapping[Any, Any], most_bytes: int) -> State:
-    """Parameters by GraNet's own names: float32, contiguous, finite, on the CPU.
+    """Extracts the parameters by GraNet's names: float32, contiguous, finite, on the CPU.
 
     Args:
-        content: what the file holds, wrappers and all.
-        most_bytes: what the tensors may take in all: a view of one number that claims to be a
-            terabyte is refused before anything reads it.
+        content: content of the file, including wrappers.
+        most_bytes: largest total size of the tensors; a view of one number that claims to be a terabyte is
+            refused before anything reads it.
 
     Raises:
-        UserError: if there are no weights, or weights that no network can have.
+        UserError: if there are no weights, or no network can have them.
     """
     tensors = _weights_in(content)
     averaged = {name: value for name, value in tensors.items() if name.startswith(_AVERAGE)}
@@ -49,13 +49,13 @@ def canonical_state(content: Mapping[Any, Any], most_bytes: int) -> State:
     for name, value in (averaged or tensors).items():
         plain = _without_prefixes(name)
         if plain in state:
-            raise UserError(f"it holds two sets of weights ({name} is there twice): save the one to use")
+            raise UserError(f"it holds two sets of weights ({name} occurs twice): save the one to use")
         state[plain] = value
     if not state:
         raise UserError("it holds no tensors: this is not a checkpoint of GraNet")
     for name, value in state.items():
         if not value.is_floating_point() or value.layout != torch.strided or value.device.type != "cpu":
-            raise UserError(f"{name} is not made of plain floating-point weights ({value.dtype})")
+            raise UserError(f"{name} does not consist of plain floating-point weights ({value.dtype})")
     if sum(value.numel() * value.element_size() for value in state.values()) > most_bytes:
         raise UserError("its tensors claim to be larger than the file: it is damaged or hostile")
     state = {name: value.detach().float().contiguous() for name, value in state.items()}
@@ -66,9 +66,9 @@ def canonical_state(content: Mapping[Any, Any], most_bytes: int) -> State:
 
 
 def _weights_in(content: Mapping[Any, Any], depth: int = 0) -> State:
-    """The tensors of the first wrapper that has any, else those of ``content`` itself.
+    """The tensors of the first wrapper that has any, otherwise those of ``content`` itself.
 
-    Counters (``n_averaged``, ``num_batches_tracked``) have no dimensions and are left out.
+    Counters (``n_averaged``, ``num_batches_tracked``) are scalars and are left out.
     """
     inner = [content.get(key) for key in _WRAPPERS] if depth < _DEEPEST_WRAPPER else []
     for wrapped in inner:
@@ -87,10 +87,10 @@ def _without_prefixes(name: str) -> str:
 
 
 def config_of_shapes(state: State) -> GraNetConfig:
-    """The configuration that the names and shapes of ``state`` tell.
+    """Infers the configuration from the names and shapes of ``state``.
 
-    What they do not tell has its default, except the key stride, which is that of a preset for
-    networks of its widths. Nothing is built here, so the result is no larger than ``state`` is.
+    Other settings get their defaults, except the key stride: a network with the widths of a preset gets that
+    of the preset. No network is built, so this takes no more memory than ``state``.
 
     Raises:
         UserError: if ``state`` is of another network.
@@ -101,7 +101,7 @@ def config_of_shapes(state: State) -> GraNetConfig:
     default = GraNetConfig()
     theta = state.get("coarse.region_aware.0.theta.weight")
     fine_stage, fine_blocks = "fine.head.weight" in state, _count(state, "fine.blocks.")
-    told = GraNetConfig(
+    inferred = GraNetConfig(
         fold=_fold(state["coarse.head.weight"]),
         channels=state["coarse.head.weight"].shape[0],
         growth=state["coarse.local.0.layers.0.weight"].shape[0],
@@ -114,24 +114,24 @@ def config_of_shapes(state: State) -> GraNetConfig:
     )
     widths = ("fold", "channels", "growth", "dense_layers", "nonlocal_channels")
     for preset in (GraNetConfig.lite(), GraNetConfig.base(), _FIRST_LITE):
-        if all(getattr(told, width) == getattr(preset, width) for width in widths):
-            return replace(told, key_stride=preset.key_stride)
-    return told
+        if all(getattr(inferred, width) == getattr(preset, width) for width in widths):
+            return replace(inferred, key_stride=preset.key_stride)
+    return inferred
 
 
 def _fold(head: Tensor) -> int:
-    """The fold of a network by its first convolution, which takes 3 fold^2 channels."""
+    """Infers the fold of a network from its first convolution, which takes 3 fold^2 channels."""
     channels = head.shape[1]
     fold = isqrt(channels // 3)
     if 3 * fold**2 != channels:
         raise UserError(
             f"this is a checkpoint of another network: coarse.head.weight takes {channels} channels, "
-            "and pictures have 3, or 12 folded 2x2"
+            "but pictures have 3, or 12 if folded 2x2"
         )
     return fold
 
 
 def _count(state: State, prefix: str) -> int:
-    """How many different modules stand in the list that ``prefix`` names."""
+    """Number of modules in the list that ``prefix`` names."""
     depth = prefix.count(".")
     return len({name.split(".")[depth] for name in state if name.startswith(prefix)})

@@ -2,12 +2,12 @@
 
     I --coarse stage--> mask M,  I - M = coarse result --fine stage--> rain-free image
 
-The coarse stage (section 3.2) extracts local features on three levels, each ending in a 2x2
-max-pooling whose indices are kept, and returns through three region-aware non-local blocks, each
-followed by the max-unpooling that those indices guide. The fine stage (section 3.3) is a chain of
-dense blocks whose outputs a merging block averages.
+The coarse stage (section 3.2) extracts local features on three levels, each followed by a 2x2 max-pooling
+that keeps its indices. It then returns through three region-aware non-local blocks, each followed by a
+max-unpooling with those indices. The fine stage (section 3.3) is a chain of dense blocks, whose outputs a
+merging block averages.
 
-Both stages may compute on folded frames (``GraNetConfig.fold``); the paper's do not.
+Both stages can compute on folded frames (``GraNetConfig.fold``), unlike those of the paper.
 
 Shapes: N images, C channels, H x W pixels; P x h x w a folded picture, P = 3 fold^2 channels at 1/fold of
 the sides (3 x H x W in the paper's network); r x c regions of h x w positions.
@@ -24,7 +24,7 @@ PAPER_GRIDS = (1, 2, 4)
 
 
 class DenseBlock(nn.Module):
-    """Figure 3: 3x3 convolutions, each fed by all before it; a 1x1 fusion; a residual [8, 9]."""
+    """Figure 3: densely connected 3x3 convolutions, a 1x1 fusion, and a residual connection [8, 9]."""
 
     def __init__(self, channels: int, growth: int, layers: int) -> None:
         """Widths as in :class:`GraNetConfig`."""
@@ -44,10 +44,10 @@ class DenseBlock(nn.Module):
 
 
 class RegionAwareBlock(nn.Module):
-    """Equation 6: the embedded-Gaussian non-local operation of [26] inside each region; a residual."""
+    """Equation 6: the embedded-Gaussian non-local operation of [26] in each region, with a residual."""
 
     def __init__(self, channels: int, inner: int, grid: int, key_stride: int) -> None:
-        """``grid``: regions along each side of a frame no larger than the region extent."""
+        """``grid``: regions along each side of a frame within the region extent."""
         super().__init__()
         self.grid = grid
         self.key_stride = key_stride
@@ -70,15 +70,15 @@ class RegionAwareBlock(nn.Module):
 def regional_attention(
     theta: Tensor, phi: Tensor, g: Tensor, rows: int, columns: int, key_stride: int
 ) -> Tensor:
-    """Equation 6, y_i = 1/C(x) sum_j exp(theta_i . phi_j) g_j: a softmax of unscaled products.
+    """Equation 6, y_i = 1/C(x) sum_j exp(theta_i . phi_j) g_j: a softmax of unscaled dot products.
 
     Args:
         theta: queries, N x D x H x W.
         phi: keys, N x D x H x W.
         g: values, N x D x H x W.
-        rows: regions along the height, which they divide.
-        columns: regions along the width, which they divide.
-        key_stride: max-pooling of keys and values inside each region.
+        rows: regions along the height; must divide it.
+        columns: regions along the width; must divide it.
+        key_stride: stride of the max-pooling of keys and values in each region.
 
     Returns:
         N x D x H x W.
@@ -87,7 +87,7 @@ def regional_attention(
     if key_stride > 1:
         keys = F.max_pool2d(keys, key_stride, ceil_mode=True)
         values = F.max_pool2d(values, key_stride, ceil_mode=True)
-    # (N r c) x 1 x (h w) x D; PyTorch never makes the whole score matrix.
+    # (N r c) x 1 x (h w) x D; PyTorch does not materialise the whole score matrix.
     attended = F.scaled_dot_product_attention(_tokens(queries), _tokens(keys), _tokens(values), scale=1.0)
     attended = attended.squeeze(1).transpose(1, 2).reshape(queries.shape)  # (N r c) x D x h x w
     return join_regions(attended, rows, columns)
@@ -96,7 +96,8 @@ def regional_attention(
 def _tokens(regions: Tensor) -> Tensor:
     """B x D x h x w -> B x 1 x (h w) x D, the layout of attention with one head.
 
-    Contiguous, or PyTorch's CPU would make the whole score matrix: 13.7 GiB for ``paper`` at 1080p, not 5.4.
+    Without ``contiguous``, PyTorch materialises the whole score matrix on a CPU: ``paper`` at 1080p then
+    needs 13.7 GiB instead of 5.4.
     """
     return regions.flatten(2).transpose(1, 2).unsqueeze(1).contiguous()
 
@@ -116,10 +117,10 @@ def join_regions(regions: Tensor, rows: int, columns: int) -> Tensor:
 
 
 class CoarseStage(nn.Module):
-    """Section 3.2: the rainy (folded) image to its mask of coarse-grained rain streaks."""
+    """Section 3.2: maps the rainy (folded) image to a mask of coarse-grained rain streaks."""
 
     def __init__(self, config: GraNetConfig) -> None:
-        """Builds what ``config`` says."""
+        """Builds the stage that ``config`` describes."""
         super().__init__()
         self.head = nn.Conv2d(config.picture_channels, config.channels, 3, padding=1)
         self.local = nn.ModuleList(
@@ -142,7 +143,7 @@ class CoarseStage(nn.Module):
         for depth, (local, indices) in enumerate(reversed(levels)):
             if self.region_aware:
                 x = self.region_aware[depth](x, growth)
-            x = F.max_unpool2d(x, indices, [2, 2]) + local  # equation 4, guided by the indices of that level
+            x = F.max_unpool2d(x, indices, [2, 2]) + local  # equation 4, with the indices of that level
         mask: Tensor = self.mask(x)
         return mask
 
@@ -150,9 +151,9 @@ class CoarseStage(nn.Module):
 class MergingBlock(nn.Module):
     """Equations 7 and 8: k groups of C' channels vote, B = (A^1 + ... + A^k) / k.
 
-    The groups are the outputs of the fine stage's dense blocks, from low level to high. They are
-    added one by one and never stand side by side as A: the same sum with a k-th of the memory,
-    which at 1080p is what fits an edge device.
+    The groups are the outputs of the fine stage's dense blocks, from low level to high. They are added one by
+    one instead of being concatenated to A: this gives the same sum with 1/k of the memory, so that 1080p fits
+    on an edge device.
     """
 
     def forward(self, groups: list[Tensor]) -> Tensor:
@@ -164,10 +165,10 @@ class MergingBlock(nn.Module):
 
 
 class FineStage(nn.Module):
-    """Section 3.3: unified contextual merging; the coarse result to the reconstruction."""
+    """Section 3.3: unified contextual merging; maps the coarse result to the reconstruction."""
 
     def __init__(self, config: GraNetConfig) -> None:
-        """Builds what ``config`` says."""
+        """Builds the stage that ``config`` describes."""
         super().__init__()
         self.head = nn.Conv2d(config.picture_channels, config.channels, 3, padding=1)
         self.blocks = nn.ModuleList(
@@ -189,23 +190,23 @@ class FineStage(nn.Module):
 
 
 class GraNet(nn.Module):
-    """The whole network. Images are N x 3 x H x W, float, RGB, in [0, 1]; H and W from 16 up.
+    """The whole network. Images are N x 3 x H x W, float, RGB, in [0, 1].
 
-    The sides start at 16 pixels, with ``fold`` 4 and more at 8 ``fold``.
+    H and W are at least 16 pixels, and at least 8 ``fold``.
 
-    Sizes that the region grids do not divide are padded by reflection at the bottom and on the
-    right and cropped after (:mod:`granet.size_rule`). The output is not clamped.
+    If the region grids do not divide the sides, the image is padded by reflection at the bottom and on the
+    right, and the result is cropped (:mod:`granet.size_rule`). The output is not clamped.
     """
 
     def __init__(self, config: GraNetConfig) -> None:
-        """Builds what ``config`` says, with PyTorch's default initialisation."""
+        """Builds the network that ``config`` describes, with PyTorch's default initialisation."""
         super().__init__()
         self.config = config
         self.coarse = CoarseStage(config)
         self.fine = FineStage(config) if config.fine_stage else None
 
     def forward(self, rainy: Tensor) -> Tensor:
-        """The rain-free image, N x 3 x H x W, RGB, unclamped.
+        """Computes the rain-free image, N x 3 x H x W, RGB, unclamped.
 
         Raises:
             UserError: if a side is below 16 pixels, or below 8 ``fold``.
@@ -213,9 +214,9 @@ class GraNet(nn.Module):
         return self.forward_stages(rainy)[2]
 
     def forward_stages(self, rainy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Mask, coarse result and fine result (figures 6 and 7), each N x 3 x H x W.
+        """Computes mask, coarse result and fine result (figures 6 and 7), each N x 3 x H x W.
 
-        Without a fine stage (table 2) the fine result is the coarse one.
+        Without a fine stage (table 2), the fine result is the coarse result.
 
         Raises:
             UserError: if a side is below 16 pixels, or below 8 ``fold``.
@@ -237,7 +238,7 @@ class GraNet(nn.Module):
         return unfold(mask), unfold(coarse), unfold(fine)
 
     def folded_stages(self, image: Tensor, growth: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
-        """The stages of a folded image, N x P x h x w each; ``growth`` as :meth:`grid_growth` says."""
+        """The stages of a folded image, N x P x h x w each; ``growth`` comes from :meth:`grid_growth`."""
         mask = self.coarse(image, growth)
         coarse = image - mask
         if self.fine is None:
@@ -246,6 +247,6 @@ class GraNet(nn.Module):
         return mask, coarse, coarse + reconstruction if self.config.residual_output else reconstruction
 
     def grid_growth(self, image: Tensor) -> tuple[int, int]:
-        """How many paper grids stand along the height and the width of ``image``."""
+        """Number of paper grids along the height and the width of ``image``."""
         rule = self.config.size_rule
         return rule.grid_growth(image.shape[-2]), rule.grid_growth(image.shape[-1])

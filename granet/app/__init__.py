@@ -1,1 +1,1 @@
-"""What all commands share: messages, progress, signals, files that are written whole."""
+"""Shared by all commands: messages, progress, signals, atomic files."""

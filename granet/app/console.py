@@ -1,8 +1,8 @@
-"""What all commands tell people: one line a message, on stderr, and one exit status a kind of end.
+"""Messages and exit statuses of all commands: one line per message on stderr, one status per outcome.
 
-Exit status: 0 done, 1 failed, 2 wrong usage, 3 parity missed, 130 interrupted, 141 the reader of
-stdout went away. ``--debug`` adds the traceback; nothing else does. Whatever is printed passes
-:func:`granet.app.credentials.mask`, so that no credentials of a URL are ever shown.
+Exit status: 0 success, 1 failure, 2 wrong usage, 3 parity budget exceeded, 130 interrupted, 141 broken
+pipe on stdout. Only ``--debug`` shows a traceback. Every message passes through
+:func:`granet.app.credentials.mask`, so the credentials of a URL are never shown.
 """
 
 import os
@@ -28,53 +28,53 @@ FAULT = 1
 _CLICK_ERROR = typer.BadParameter.__mro__[2]
 
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-"""Every command declares it; :func:`run_app` is what reads it."""
+"""Every command declares this option; :func:`run_app` evaluates it."""
 
 stderr = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 """Progress, notes and errors. Results and JSON go to stdout."""
 
 
 Say = Callable[[str], None]
-"""Tells the user, in one line, what happens to their input that they would not expect."""
+"""Prints one line about something that the user would not expect."""
 
 
 class UsageError(UserError):
-    """Options that make no sense together; one line. Exit status 2."""
+    """Options that contradict each other or would be ignored; one line. Exit status 2."""
 
     exit_status = USAGE
 
 
-class Interrupted(Exception):  # noqa: N818 - it is no error
-    """A command was interrupted, finished its output and has said so. Exit status 130."""
+class Interrupted(Exception):  # noqa: N818 - not an error
+    """A command was interrupted, has finished its output and printed a message. Exit status 130."""
 
 
 def say(message: str) -> None:
-    """Prints one line on stderr, whatever line breaks ``message`` has."""
+    """Prints ``message`` on stderr as one line; line breaks become spaces."""
     stderr.print(Text(" ".join(mask(message).split())))
 
 
 class Notes:
-    """Prints each note once: what happens to every frame is told for the first."""
+    """Prints each note once, also if it applies to every frame."""
 
     def __init__(self) -> None:
-        self._told: set[str] = set()
+        self._printed: set[str] = set()
 
     def __call__(self, message: str) -> None:
         """Prints ``note: message`` unless it was printed before."""
-        if message not in self._told:
-            self._told.add(message)
+        if message not in self._printed:
+            self._printed.add(message)
             say(f"note: {message}")
 
 
 def run_app(app: typer.Typer, arguments: list[str] | None = None) -> int:
-    """Runs a command line and turns its end into an exit status.
+    """Runs a command line and turns its outcome into an exit status.
 
     Args:
         app: made with ``pretty_exceptions_enable=False`` and ``rich_markup_mode=None``.
-        arguments: without the program's name; ``sys.argv[1:]`` if ``None``.
+        arguments: arguments without the program's name; ``sys.argv[1:]`` if ``None``.
 
     Returns:
-        The exit status; one line on stderr says why unless it is 0.
+        The exit status; unless it is 0, one line on stderr gives the reason.
     """
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
@@ -90,16 +90,16 @@ def run_app(app: typer.Typer, arguments: list[str] | None = None) -> int:
     except UserError as error:
         return _fail(f"error: {error}", error.exit_status, debug)
     except (BrokenPipeError, SystemExit):
-        # Typer makes a SystemExit of a broken pipe, and of nothing else here.
-        # Nothing may be flushed to the dead pipe while the interpreter ends.
+        # Typer turns a broken pipe into a SystemExit; nothing else here raises one.
+        # The interpreter must not flush to the broken pipe when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
-    except Exception as error:  # noqa: BLE001 - the last line of defence: a fault ends with one line too
+    except Exception as error:  # noqa: BLE001 - an internal error must end with one line too
         if isinstance(error, _CLICK_ERROR):
             return _fail(f"error: {_usage(error)}", USAGE, debug)
         hint = "" if debug else "; run again with --debug for the traceback"
         return _fail(f"internal error: {type(error).__name__}: {error}{hint}", FAULT, debug)
-    # Newer versions of Typer make this number of a KeyboardInterrupt.
+    # Newer versions of Typer return this status for a KeyboardInterrupt.
     if status == INTERRUPTED:
         return _fail("interrupted", INTERRUPTED, debug=False)
     return status if isinstance(status, int) else 0

@@ -1,10 +1,10 @@
-"""Keeps passwords in addresses off the screen and out of files."""
+"""Masks credentials in URLs before they are printed or written."""
 
 import re
 
-# Up to the last @ where there may be a password, which may have any character in it, quoted or not.
+# Up to the last @, because a password may contain any character, quoted or not.
 _USER = re.compile(r"(?<=://)(?:[^/?#\s]*[@:]\S*@|[^/?#\n]*@)")
-# Many cameras take them in the query: ?user=admin&pwd=..., ?loginuse=...&loginpas=..., ?token=...
+# Many cameras take credentials in the query: ?user=admin&pwd=..., ?loginuse=...&loginpas=..., ?token=...
 _SECRET = re.compile(
     r"([?&;][^=&;#\s]*(?:pas|pwd|psw|token|secret|key|auth|sig|credential|user|usr|login)"
     r"[^=&;#\s]*=)[^&;#\s]*",
@@ -13,7 +13,7 @@ _SECRET = re.compile(
 
 
 def mask(text: str) -> str:
-    """``text`` with user and password of every URL in it replaced by ``***``, also those in its query.
+    """Replaces user and password of every URL in ``text``, also in its query, by ``***``.
 
     >>> mask("rtsp://me:secret@camera/1")
     'rtsp://***@camera/1'

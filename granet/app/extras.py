@@ -1,11 +1,11 @@
-"""Packages beyond the base install: whether they are there, and how to get them."""
+"""Optional packages: checks whether they are installed and names the command that installs them."""
 
 from importlib.util import find_spec
 
 from granet.errors import UserError
 
 EXPORT = ("torch", "onnx", "onnxscript", "safetensors")
-"""What making a model needs."""
+"""Packages that the export commands need beyond the base install."""
 
 _REMARKS = {
     "onnxruntime": " (for NVIDIA GPUs: onnxruntime-gpu)",
@@ -18,11 +18,11 @@ def require(purpose: str, *packages: str) -> None:
     """Raises one line if a package is not installed.
 
     Args:
-        purpose: what needs them, as the subject of a sentence: "drawing a figure".
-        packages: their names on PyPI.
+        purpose: the feature that needs them, as the subject of a sentence: "drawing a figure".
+        packages: names on PyPI.
 
     Raises:
-        UserError: names those that are missing and the command that installs them.
+        UserError: names the missing packages and the command that installs them.
     """
     missing = [name for name in packages if find_spec(name.replace("-", "_")) is None]
     if missing:
@@ -30,7 +30,7 @@ def require(purpose: str, *packages: str) -> None:
 
 
 def missing_packages(purpose: str, *packages: str) -> UserError:
-    """The error of :func:`require`, for packages whose import has failed already."""
+    """The error of :func:`require`, for packages whose import has already failed."""
     are = "is" if len(packages) == 1 else "are"
     return UserError(
         f"{purpose} needs {' and '.join(packages)}, which {are} not installed: {pip_install(*packages)}"
@@ -40,11 +40,11 @@ def missing_packages(purpose: str, *packages: str) -> UserError:
 def pip_install(*packages: str) -> str:
     """The command that installs packages, for messages.
 
-    It names the packages and no extra of this project, which is not on PyPI.
+    It names packages, not an extra of this project, which is not on PyPI.
     """
     return f"pip install {' '.join(packages)}" + "".join(_REMARKS.get(name, "") for name in packages)
 
 
 def require_export_extra() -> None:
-    """Raises one line where only the base install is, as on an edge box."""
+    """Raises one line if a package of the ``export`` extra is not installed."""
     require("making a model", *EXPORT)

@@ -1,4 +1,4 @@
-"""Options that several commands have: what their texts mean."""
+"""Parsers of option values that several commands share."""
 
 import re
 
@@ -8,18 +8,18 @@ SIZE = r"([1-9][0-9]{0,4})[xX]([1-9][0-9]{0,4})"
 """``WIDTHxHEIGHT`` as a regular expression with a group for each."""
 
 CAMERA_SIZE = (480, 640)
-"""(height, width) that cameras give unless asked for more: what a static model is made for by default."""
+"""Default (height, width) of cameras, and so the default size of a static model."""
 
 
 def parse_size(text: str, option: str = "--size") -> tuple[int, int]:
-    """``480x320`` -> (320, 480), height first, in pixels.
+    """Parses ``480x320`` to (320, 480): (height, width) in pixels.
 
     Args:
-        text: as a user types it.
-        option: the option whose value it is, for the error.
+        text: the value of the option.
+        option: name of the option, for the error.
 
     Raises:
-        UsageError: if it is not a size.
+        UsageError: if ``text`` is not a size.
     """
     match = re.fullmatch(SIZE, text)
     if match is None:

@@ -1,6 +1,6 @@
-"""How long work reports how far it is: one contract, and one way to show it on stderr.
+"""Progress of long work: one contract, and its display on stderr.
 
-Whatever takes long takes a :class:`Progress` and calls it after each step. Commands pass one from
+Long-running functions accept a :class:`Progress` and call it after each step. Commands pass one from
 :func:`terminal_progress`; libraries default to :func:`no_progress`.
 """
 
@@ -17,20 +17,19 @@ from granet.app.console import say, stderr
 from granet.app.credentials import mask
 
 FIRST_LINE, MOST_BETWEEN = 10.0, 300.0
-"""Seconds until the first line where stderr is not a terminal, and the most between two of them."""
+"""Seconds until the first line, and the longest time between two lines, if stderr is not a terminal."""
 
 
 class Progress(Protocol):
-    """Called after each step, from any thread; an exception that it raises ends the work."""
+    """A callback for each step, from any thread; an exception that it raises stops the work."""
 
     def __call__(self, done: float, total: float | None, label: str, /) -> None:
         """Reports a step.
 
         Args:
-            done: how much is complete; it starts anew where a further stage begins.
-            total: when it is all complete, in the same unit: a number of items, or 1 for a share;
-                ``None`` if that is not known.
-            label: the stage or the item that was done last, or nothing.
+            done: completed amount; it restarts at 0 when another stage begins.
+            total: total amount in the same unit: a number of items, or 1 for a fraction; ``None`` if unknown.
+            label: the stage or the last completed item; may be empty.
         """
 
 
@@ -45,18 +44,17 @@ def labelled(progress: Progress, stage: str) -> Progress:
 
 @contextmanager
 def terminal_progress(title: str, rate: str = "") -> Iterator[Progress]:
-    """Shows progress on stderr while it lasts.
+    """Shows progress on stderr inside the context.
 
-    On a terminal it is a bar, which is gone at the end. Elsewhere, as in a log, it is a line after
-    :data:`FIRST_LINE` seconds, further ones after ever longer times, and one at the end: short work
-    says nothing.
+    A terminal shows a bar, which disappears at the end. A log gets a line after :data:`FIRST_LINE` seconds,
+    further lines at growing intervals, and a last line at the end. Short work prints nothing in a log.
 
     Args:
-        title: what is being done; one or two words.
-        rate: unit of steps a second, to show it, as ``fps``.
+        title: the work in one or two words.
+        rate: unit of steps per second, such as ``fps``; empty to hide the rate.
 
     Yields:
-        What to call.
+        The callback.
     """
     if stderr.is_terminal:
         with _bar(title, rate) as progress:
@@ -69,26 +67,26 @@ def terminal_progress(title: str, rate: str = "") -> Iterator[Progress]:
 
 @contextmanager
 def progress_line(title: str, total: float | None = None) -> Iterator[Callable[[float, str], None]]:
-    """:func:`terminal_progress` of a total that is known from the start.
+    """:func:`terminal_progress` with a total that is known from the start.
 
     Args:
-        title: what is being done; one or two words.
-        total: when it is complete, in any unit; ``None`` if that is not known.
+        title: the work in one or two words.
+        total: total amount in any unit; ``None`` if unknown.
 
     Yields:
-        A function to be called with how much is complete and a few words on what was done last.
+        A callback with the completed amount and a few words about the last item.
     """
     with terminal_progress(title) as progress:
         yield lambda done, last: progress(done, total, last)
 
 
 class ProgressLines:
-    """Progress as lines of a log: few of them, whatever the number of steps.
+    """Progress as a few lines of a log, however many steps there are.
 
     Args:
-        title: what is being done.
+        title: the work in one or two words.
         say: prints a line.
-        clock: seconds that only go forward.
+        clock: monotonic time in seconds.
     """
 
     def __init__(
@@ -97,28 +95,28 @@ class ProgressLines:
         self._title, self._say, self._clock = title, say, clock
         self._wait = FIRST_LINE
         self._next_at = clock() + FIRST_LINE
-        self._unsaid = ""
-        self._has_spoken = False
+        self._pending = ""
+        self._has_printed = False
 
     def __call__(self, done: float, total: float | None, label: str, /) -> None:
-        """Prints a line if the last one was long ago; see :class:`Progress`."""
+        """Prints a line if enough time has passed since the last one; see :class:`Progress`."""
         parts = (_described(self._title, label), _amount(done, total))
-        self._unsaid = ", ".join(part for part in parts if part)
+        self._pending = ", ".join(part for part in parts if part)
         now = self._clock()
         if now >= self._next_at:
-            self._wait = min(MOST_BETWEEN, 2 * self._wait) if self._has_spoken else FIRST_LINE
+            self._wait = min(MOST_BETWEEN, 2 * self._wait) if self._has_printed else FIRST_LINE
             self._next_at = now + self._wait
-            self._has_spoken = True
-            self._say_it()
+            self._has_printed = True
+            self._print_pending()
 
     def finish(self) -> None:
-        """Prints how far it came, if lines were printed and this was not in the last of them."""
-        if self._has_spoken and self._unsaid:
-            self._say_it()
+        """Prints the final progress if lines were printed and the last one did not show it."""
+        if self._has_printed and self._pending:
+            self._print_pending()
 
-    def _say_it(self) -> None:
-        self._say(self._unsaid)
-        self._unsaid = ""
+    def _print_pending(self) -> None:
+        self._say(self._pending)
+        self._pending = ""
 
 
 def _described(title: str, label: str) -> str:
@@ -126,7 +124,7 @@ def _described(title: str, label: str) -> str:
 
 
 def _amount(done: float, total: float | None) -> str:
-    """``12/40`` for items, ``30%`` for a share, ``12`` if the total is not known."""
+    """``12/40`` for items, ``30%`` for a fraction, ``12`` if the total is unknown."""
     if total is None:
         return f"{done:.0f}"
     if total > 1:
@@ -135,7 +133,7 @@ def _amount(done: float, total: float | None) -> str:
 
 
 class _AmountColumn(ProgressColumn):
-    """How much is done."""
+    """The completed amount."""
 
     def render(self, task: Task) -> Text:
         """See :class:`rich.progress.ProgressColumn`."""
@@ -143,7 +141,7 @@ class _AmountColumn(ProgressColumn):
 
 
 class _RateColumn(ProgressColumn):
-    """Steps a second."""
+    """Steps per second."""
 
     def __init__(self, unit: str) -> None:
         super().__init__()
@@ -157,7 +155,7 @@ class _RateColumn(ProgressColumn):
 
 @contextmanager
 def _bar(title: str, rate: str) -> Iterator[Progress]:
-    # Names of files are not markup.
+    # File names may look like markup.
     columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False), BarColumn()]
     columns += [_AmountColumn(), *([_RateColumn(rate)] if rate else [])]
     columns += [TimeElapsedColumn(), TimeRemainingColumn()]

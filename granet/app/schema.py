@@ -1,9 +1,9 @@
-"""Files that others can write: JSON and TOML are decoded into types, and a mistake is one line that names it.
+"""Decodes untrusted JSON and TOML files into types; an error is one line that names the field.
 
-A type says what a file may hold: a frozen dataclass, or a :class:`msgspec.Struct` with
-``forbid_unknown_fields`` for a file that people type, where an unknown name is a typing error. msgspec checks
-the values, ``__post_init__`` what concerns several fields (it raises ValueError), and this module turns
-either into a :class:`UserError`. Files of earlier versions must load, so a new field has a default.
+A type describes a file: a frozen dataclass, or a :class:`msgspec.Struct` with ``forbid_unknown_fields`` for a
+file that people write, where an unknown name is a typo. msgspec checks single values, ``__post_init__``
+checks several fields together (it raises ValueError), and this module turns both kinds of error into a
+:class:`UserError`. Files of earlier versions must load, so every new field needs a default.
 """
 
 import json
@@ -31,32 +31,32 @@ FileName = Annotated[
     str,
     Meta(pattern=r"^(?!\.{1,2}\Z)[^/\\\n\r\x00]+\Z", description="the name of a file, without a directory"),
 ]
-"""A bare name: it is printed as part of a command, and must not lead elsewhere."""
+"""A bare file name: it is printed as part of a command and must not point to another directory."""
 
 _JSON = Words("a JSON object")
 _TOML = Words("a table", numbered_from_one=True)
 
 
 class _Head(msgspec.Struct):
-    """What every JSON file of ours begins with."""
+    """The fields that begin every JSON file of this project."""
 
     format: Any = msgspec.UNSET
     kind: Any = None
 
 
 class DamagedError(ValueError):
-    """JSON is not what it must be; the message says in one line where, and what was expected."""
+    """JSON is invalid or has the wrong content; the message is one line that names the field."""
 
 
 def decode_json(data: bytes | str, kind: type[T]) -> T:
-    """Decodes JSON that has no format of its own; a file of ours is a :class:`JsonFile`.
+    """Decodes JSON without a ``format`` field; for files with one see :class:`JsonFile`.
 
     Args:
-        data: all of it.
-        kind: what it holds.
+        data: the complete JSON.
+        kind: type of its content.
 
     Raises:
-        DamagedError: if it is not JSON, or not such JSON.
+        DamagedError: if ``data`` is not JSON or does not match the type.
     """
     try:
         return msgspec.json.decode(data, type=kind)
@@ -76,11 +76,11 @@ class JsonFile(Generic[T]):
     """A kind of JSON file that this project writes.
 
     Attributes:
-        holds: its content as a type; fields that it does not know are ignored.
+        holds: type of the content; unknown fields are ignored.
         what: name of the kind, as in "the manifest is damaged".
-        remedy: what a user does about one that cannot be read: "export the model again".
-        format: the version of the format that is written and read.
-        kind: the value of ``kind`` in the file, where that tells it from others; else ``None``.
+        remedy: the user's remedy for an unreadable file: "export the model again".
+        format: version of the format that is written and read.
+        kind: value of ``kind`` in the file, if files of several kinds share a format; otherwise ``None``.
     """
 
     holds: type[T]
@@ -93,7 +93,7 @@ class JsonFile(Generic[T]):
         """Reads a file.
 
         Raises:
-            UserError: if it cannot be read, or as :meth:`decode` does.
+            UserError: if the file cannot be read, or as :meth:`decode`.
         """
         return self.decode(read_bytes(path), str(path))
 
@@ -101,11 +101,11 @@ class JsonFile(Generic[T]):
         """Decodes a file.
 
         Args:
-            data: all of it.
-            source: the file that errors name.
+            data: the complete file.
+            source: name of the file, for errors.
 
         Raises:
-            UserError: if it is not such a file, is damaged, or has a format that this version does not read.
+            UserError: if the file is of another kind or damaged, or this version cannot read its format.
         """
         try:
             self._require_format(decode_json(data, _Head), source)
@@ -123,10 +123,10 @@ class JsonFile(Generic[T]):
             )
 
     def values(self, content: T) -> dict[str, Any]:
-        """What the file of ``content`` holds, as JSON values: ``format``, ``kind`` and the fields.
+        """The JSON values of the file for ``content``: ``format``, ``kind`` and the fields.
 
         Raises:
-            ValueError: if such a file could not be read again.
+            ValueError: if the file could not be read back.
         """
         head = {"format": self.format} | ({} if self.kind is None else {"kind": self.kind})
         fields: Mapping[str, Any] = msgspec.to_builtins(content)
@@ -135,7 +135,7 @@ class JsonFile(Generic[T]):
 
 
 def to_json(values: Mapping[str, Any], *, indent: int | None = None) -> str:
-    """JSON; the same values give the same text.
+    """Encodes JSON; equal values give equal text.
 
     Raises:
         ValueError: if a number is not finite.
@@ -148,11 +148,11 @@ def read_toml(path: Path, kind: type[T], prepare: Callable[[dict[str, Any]], Non
 
     Args:
         path: the file.
-        kind: what it holds.
-        prepare: writes out, in place, what the file may abbreviate; it is given whatever the file has.
+        kind: type of its content.
+        prepare: expands abbreviations in place; it gets the unchecked content.
 
     Raises:
-        UserError: if it cannot be read, is not TOML, or has anything that ``kind`` has not.
+        UserError: if the file cannot be read, is not TOML, or does not match the type.
     """
     try:
         table = tomllib.loads(read_bytes(path).decode())
@@ -171,10 +171,10 @@ def read_toml(path: Path, kind: type[T], prepare: Callable[[dict[str, Any]], Non
 
 
 def read_bytes(path: Path) -> bytes:
-    """All of a file.
+    """Reads a whole file.
 
     Raises:
-        UserError: if it cannot be read.
+        UserError: if the file cannot be read.
     """
     try:
         return path.read_bytes()

@@ -1,4 +1,4 @@
-"""What msgspec found wrong with a file, in words for the person who has to mend it."""
+"""Rewords msgspec's validation errors for the person who has to fix the file."""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import msgspec
 from msgspec import inspect
 
 _LONGEST = 240
-"""Characters of a message: the file may have put any text into it."""
+"""Most characters of a message, which may quote any text of the file."""
 
 _MESSAGE = re.compile(r"(.*?)(?: - at (?:`key` in )?`\$(.*)`)?", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
@@ -21,18 +21,18 @@ _EXPECTED = re.compile(r"Expected `([^`]+)`(.*?)(?:, got `?([^`]+?)`?)?", re.DOT
 
 @dataclass(frozen=True)
 class Words:
-    """How a format calls things.
+    """The terms of a file format.
 
     Attributes:
-        table: an object with named fields.
-        numbered_from_one: entries of lists are "stream 1" rather than ``stream[0]``.
+        table: term for an object with named fields.
+        numbered_from_one: whether list entries are called "stream 1" rather than ``stream[0]``.
     """
 
     table: str
     numbered_from_one: bool = False
 
     def of(self, name: str) -> str:
-        """A type, as msgspec names it, for people."""
+        """The term for a type that msgspec names."""
         known = {
             "str": "a string",
             "int": "an integer",
@@ -44,7 +44,7 @@ class Words:
         return _either([known.get(each, each) for each in name.split(" | ")])
 
     def place(self, path: str) -> str:
-        """``.stream[0].show`` for people; the whole file is an empty text."""
+        """The term for a path such as ``.stream[0].show``; empty for the whole file."""
         if not self.numbered_from_one:
             return path.removeprefix(".")
         numbered = re.sub(r"\[(\d+)\]", lambda match: f" {int(match[1]) + 1}", path)
@@ -52,15 +52,15 @@ class Words:
 
 
 def explained(error: msgspec.ValidationError, kind: type, words: Words) -> str:
-    """One line: the field, and what was expected there.
+    """Describes an error in one line: the field and the expectation.
 
     Args:
-        error: what msgspec raised, or made of a ValueError of ``__post_init__``.
-        kind: the type that was decoded; the choices and names that exist are looked up in it.
-        words: of the format.
+        error: the error that msgspec raised, possibly from a ValueError of ``__post_init__``.
+        kind: the decoded type, which lists the existing names and choices.
+        words: terms of the format.
     """
     match = _MESSAGE.fullmatch(str(error))
-    assert match is not None  # it matches any text
+    assert match is not None  # the pattern matches any text
     problem, path = match[1], match[2] or ""
     if missing := _MISSING.fullmatch(problem):
         line = f"{words.place(f'{path}.{missing[1]}')} is missing"
@@ -75,7 +75,7 @@ def explained(error: msgspec.ValidationError, kind: type, words: Words) -> str:
 def _problem(problem: str, at: inspect.Type | None, words: Words) -> str:
     if unknown := _UNKNOWN.fullmatch(problem):
         names = [field.encode_name for each in _members(at) for field in getattr(each, "fields", ())]
-        return f"there is no setting {unknown[1]} (there are {', '.join(names)})"
+        return f"unknown setting {unknown[1]} (the settings are {', '.join(names)})"
     if choice := _CHOICE.fullmatch(problem):
         values = [
             str(v) for each in _members(at) if isinstance(each, inspect.LiteralType) for v in each.values
@@ -85,7 +85,7 @@ def _problem(problem: str, at: inspect.Type | None, words: Words) -> str:
         name, limit, got = expected.groups()
         found = f", got {'a boolean' if got == 'bool' else words.of(got)}" if got else ""
         return f"expected {_description(at) or words.of(name) + _limit(limit)}{found}"
-    # Of __post_init__, which is in words already, or "Number out of range".
+    # A message of __post_init__, which needs no rewording, or "Number out of range".
     return problem.replace("Number out", "number out").replace("Integer value out", "number out")
 
 
@@ -94,13 +94,13 @@ def _either(names: list[str]) -> str:
 
 
 def _limit(text: str) -> str:
-    """`` >= 1``, `` of length >= 1`` and the like."""
+    """Rewords limits such as `` >= 1`` and `` of length >= 1``."""
     text = re.sub(r" of length >= (\d+)", r" of length \1 or more", text)
     return re.sub(r" >= (\S+)", lambda match: f" of at least {float(match[1]):g}", text)
 
 
 def _type_at(kind: inspect.Type, path: str) -> inspect.Type | None:
-    """The type of the field at ``path``; ``None`` where the file may hold anything."""
+    """The type of the field at ``path``; ``None`` if the field may have any type."""
     at: inspect.Type | None = kind
     for name, index in _STEP.findall(path):
         at = next(_inside(at, name, index), None)
@@ -120,7 +120,7 @@ def _inside(kind: inspect.Type | None, name: str, index: str) -> Iterator[inspec
 
 
 def _members(kind: inspect.Type | None) -> Iterator[inspect.Type]:
-    """The alternatives of a union, without what is noted about them."""
+    """The alternatives of a union, without their metadata."""
     if isinstance(kind, inspect.UnionType):
         for each in kind.types:
             yield from _members(each)
@@ -131,7 +131,7 @@ def _members(kind: inspect.Type | None) -> Iterator[inspect.Type]:
 
 
 def _description(kind: inspect.Type | None) -> str | None:
-    """What the type says of itself, as "64 hexadecimal digits"."""
+    """The description of a type, such as "64 hexadecimal digits"."""
     if isinstance(kind, inspect.UnionType):
         found = next(filter(None, map(_description, kind.types)), None)
         null = any(isinstance(each, inspect.NoneType) for each in kind.types)

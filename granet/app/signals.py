@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request: what was begun is finished, then the command ends."""
+"""Ctrl-C and SIGTERM as a request to stop: the command finishes its current step, then ends."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -9,14 +9,14 @@ from types import FrameType
 
 @dataclass
 class Interruption:
-    """Whether a signal came."""
+    """Whether a signal has arrived."""
 
     happened: bool = False
 
 
 @contextmanager
 def on_interrupt(stop: Callable[[], None]) -> Iterator[Interruption]:
-    """While it lasts, SIGINT and SIGTERM call ``stop`` instead of ending the process.
+    """Inside the context, SIGINT and SIGTERM call ``stop`` instead of ending the process.
 
     Must be entered in the main thread.
     """

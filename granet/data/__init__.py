@@ -1,1 +1,1 @@
-"""Data sets of rainy and clean images, and the files that they consist of."""
+"""Data sets of rainy and clean pictures, and their files."""

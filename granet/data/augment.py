@@ -1,7 +1,7 @@
-"""Faults of real cameras on both sides of a training pair, so that a network leaves them alone.
+"""Adds the faults of real cameras to both pictures of a training pair, so that a network preserves them.
 
-Rain is added after them: a network that learned on perfect photographs alone takes noise, blocks of JPEG
-and blur for rain, and has never seen the dark.
+The faults are added before the rain. A network that was trained on perfect photographs only mistakes noise,
+JPEG blocks and blur for rain, and has never seen dark pictures.
 """
 
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from granet.data.image_files import Pixels
 
 @dataclass(frozen=True)
 class CameraFaults:
-    """How often each fault is drawn, and how strong it may be.
+    """Frequency and strength of the faults; a range is (lowest, highest).
 
     Attributes:
-        share: of the pictures that get any fault.
-        dark: exposure of a dark picture, as factors of the light that it had.
-        gamma: exponents of its tone curve; above 1 is darker.
-        blur: length of a straight motion, in pixels.
-        noise: standard deviation of the sensor's noise, in grey levels.
-        quality: of JPEG, as libjpeg counts it.
+        share: share of the pictures that may get faults, in [0, 1].
+        dark: exposure of a dark picture, as a factor of its original light.
+        gamma: exponent of its tone curve; above 1 is darker.
+        blur: length of linear motion blur, in pixels.
+        noise: standard deviation of sensor noise, in grey levels.
+        quality: JPEG quality of libjpeg.
     """
 
     share: float
@@ -33,14 +33,14 @@ class CameraFaults:
     quality: tuple[int, int] = (35, 92)
 
     def apply(self, clean: Pixels, rng: np.random.Generator) -> Pixels:
-        """A picture as a worse camera would have taken it.
+        """Degrades a picture as a worse camera would.
 
         Args:
             clean: uint8 H x W x 3, RGB.
-            rng: source of every choice.
+            rng: source of all random choices.
 
         Returns:
-            The same shape; ``clean`` itself if nothing is drawn.
+            The same shape; ``clean`` itself if it gets no fault.
         """
         if rng.random() >= self.share:
             return clean
@@ -62,12 +62,12 @@ def _darkened(picture: Pixels, exposure: float, gamma: float) -> Pixels:
 
 
 def _moved(picture: Pixels, length: float, angle: float) -> Pixels:
-    """Blurred along a straight line of ``length`` pixels, ``angle`` radians from the horizontal."""
+    """Blurs along a straight line of ``length`` pixels, ``angle`` radians from the horizontal."""
     side = int(np.ceil(length)) | 1
     kernel = np.zeros((side, side), np.float32)
     middle, reach = side // 2, length / 2
     step = np.array([np.cos(angle), np.sin(angle)]) * reach
-    # Ends in 1/16 pixel, as OpenCV's shift says.
+    # End points in 1/16 pixel: the shift argument of cv2.line is 4.
     first, last = (tuple(int(v) for v in np.rint(16 * (middle + sign * step))) for sign in (-1, 1))
     cv2.line(kernel, first, last, 1.0, 1, cv2.LINE_AA, 4)
     kernel[middle, middle] = max(kernel[middle, middle], 1.0)

@@ -1,4 +1,4 @@
-"""Data sets of rainy and clean pictures, each laid out as its authors distribute it.
+"""Data sets of rainy and clean pictures, in the layouts that their authors distribute.
 
 A spec is ``KIND:WHERE``:
 
@@ -7,18 +7,18 @@ A spec is ``KIND:WHERE``:
                                    directory or in ``rainy``/``rain`` and ``clean``/``norain``
 ``ddn:DIR``                        Fu et al., CVPR 2017: ``rainy_image/1_1.jpg`` to ``1_14.jpg`` and
                                    ``ground_truth/1.jpg``, in one directory or in training and testing
-``did:DIR``                        Zhang and Patel, CVPR 2018: side by side, rainy left; for training in
+``did:DIR``                        Zhang and Patel, CVPR 2018: side by side, rainy left; training pairs in
                                    ``Rain_Heavy``, ``Rain_Medium`` and ``Rain_Light``
 ``rain800:DIR``                    Zhang et al., 2017: side by side, clean left
-``pairs:RAINY_DIR,CLEAN_DIR``      pictures of the same name, or of the same number
+``pairs:RAINY_DIR,CLEAN_DIR``      pictures with the same name, or with the same number
 ``synthetic:CLEAN``                rain of :mod:`granet.synthetic.rain` on clean pictures: those of a
                                    directory, or of the pairs of another spec
                                    (``synthetic:rain800:DIR``). Options:
-                                   ``?heaviness=0.1-0.4`` says how heavy, ``?split=all`` holds nothing
+                                   ``?heaviness=0.1-0.4`` sets the heaviness, ``?split=all`` holds nothing
                                    back, ``?faults=0.3`` gives a share of the pictures the faults of real
                                    cameras, ``?streaks=SPEC`` takes the rain from the pairs of a spec
-``drawn:COUNT``                    rain on drawn streets (:mod:`granet.synthetic.street`): needs no files
-``clean:DIR``                      clean pictures as their own input: what a network does to dry weather
+``drawn:COUNT``                    rain on synthetic streets (:mod:`granet.synthetic.street`), without files
+``clean:DIR``                      clean pictures as their own input, to measure changes of dry pictures
 =================================  =====================================================================
 """
 
@@ -40,28 +40,28 @@ from granet.synthetic.street import street
 
 Split = Literal["train", "test"]
 Cut = Callable[[int, int], tuple[slice, slice]]
-"""From a height and a width in pixels to the rows and the columns that are wanted."""
+"""A function from height and width in pixels to the rows and columns to read."""
 
 LIGHT, HEAVY, LIGHT_SHARE = (0.05, 0.35), (0.3, 1.0), 0.65
-"""Heaviness of synthetic rain (:func:`granet.synthetic.rain.sample_rain`) unless a spec gives a range:
-most of what a camera sees is light, and what is heavy spans more kinds."""
+"""Default heaviness of synthetic rain (:func:`granet.synthetic.rain.sample_rain`): ranges of light and heavy
+rain, and the share of light rain. Most rain that a camera sees is light; heavy rain varies more."""
 
 DRAWN_SIZE = (320, 480)
-"""(height, width) of a drawn street."""
+"""(height, width) of a synthetic street in pixels."""
 
 DRAWN_HEAVINESS = (0.2, 0.4, 0.85)
-"""Light, moderate and heavy rain, in turns."""
+"""Light, moderate and heavy rain, in turn."""
 
 HELD_BACK = 20
-"""Each 20th picture of ``synthetic:DIR`` is for testing, the others are for training."""
+"""Every 20th picture of ``synthetic:DIR`` is for testing; the others are for training."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A rainy picture and the same without rain.
+    """A rainy picture and the same picture without rain.
 
     Attributes:
-        name: of the rainy picture.
+        name: name of the rainy picture.
         rainy: uint8 H x W x 3, RGB.
         clean: uint8 H x W x 3, RGB.
     """
@@ -72,12 +72,12 @@ class Pair:
 
 
 class Dataset(ABC):
-    """Pairs of pictures, in an order that is the same on every machine.
+    """Pairs of pictures, in the same order on every machine.
 
     Attributes:
-        spec: what the user wrote.
-        title: what people call it.
-        names: of the pairs, one each.
+        spec: the spec that the user wrote.
+        title: common name of the data set.
+        names: one name per pair.
     """
 
     def __init__(self, spec: str, title: str, names: tuple[str, ...]) -> None:
@@ -89,7 +89,7 @@ class Dataset(ABC):
         return len(self.names)
 
     def read(self, index: int, draw: int = 0) -> Pair:
-        """The pair number ``index``; ``draw`` says which rain falls on it, where rain is synthetic.
+        """Reads pair ``index``; ``draw`` selects its rain if the rain is synthetic.
 
         Raises:
             UserError: if a file cannot be read, or the two pictures differ in size.
@@ -98,20 +98,20 @@ class Dataset(ABC):
 
     @abstractmethod
     def read_cut(self, index: int, draw: int, cut: Cut) -> Pair:
-        """A part of :meth:`read`; synthetic rain is rendered for that part only."""
+        """Reads a part of a pair, as :meth:`read`; synthetic rain is rendered for that part only."""
 
 
 class FilePairs(Dataset):
-    """Pairs of files, or of the halves of one file."""
+    """Pairs of files, or of the two halves of a file."""
 
     def __init__(self, spec: str, title: str, files: list[Files], clean_left: bool = False) -> None:
-        """``clean_left``: which half is clean, where a pair is one file."""
+        """``clean_left``: whether the left half is the clean one, if a pair is one file."""
         super().__init__(spec, title, tuple(pair.name for pair in files))
         self._files = files
         self._clean_left = clean_left
 
     def read_cut(self, index: int, draw: int, cut: Cut) -> Pair:
-        """See :meth:`Dataset.read_cut`; ``draw`` makes no difference."""
+        """See :meth:`Dataset.read_cut`; ``draw`` has no effect."""
         files = self._files[index]
         if files.clean is None:
             rainy, clean = self._halves(files.rainy)
@@ -120,7 +120,7 @@ class FilePairs(Dataset):
             if rainy.shape != clean.shape:
                 raise UserError(
                     f"{files.rainy} has {_size(rainy)} pixels and {files.clean} {_size(clean)}: "
-                    "a rainy picture and its clean one must be of one size"
+                    "the two pictures of a pair must have the same size"
                 )
         rows, columns = cut(*rainy.shape[:2])
         return Pair(files.name, rainy[rows, columns], clean[rows, columns])
@@ -130,23 +130,23 @@ class FilePairs(Dataset):
         width = picture.shape[1]
         if width % 2:
             raise UserError(
-                f"{path}: expected two pictures side by side, and found {width} columns, which is odd"
+                f"{path}: expected two pictures side by side, but the width of {width} pixels is odd"
             )
         left, right = picture[:, : width // 2], picture[:, width // 2 :]
         return (right, left) if self._clean_left else (left, right)
 
 
 RainOn = Callable[[np.random.Generator, int, int], Floats]
-"""From a source of choices, a height and a width in pixels to rain: float32 H x W, grey levels."""
+"""A function from a random generator, height and width in pixels to rain: float32 H x W in grey levels."""
 
 
 class SyntheticRain(Dataset):
-    """Rain on clean pictures: the same for the same index and draw."""
+    """Rain on clean pictures; equal index and draw give equal rain."""
 
     def __init__(
         self, spec: str, title: str, clean: Dataset, chosen: Sequence[int], rain: RainOn, faults: CameraFaults
     ) -> None:
-        """``chosen``: which pictures of ``clean`` take part."""
+        """``chosen``: indices of the pictures of ``clean`` to use."""
         super().__init__(spec, title, tuple(clean.names[index] for index in chosen))
         self._clean, self._chosen = clean, chosen
         self._rain = rain
@@ -162,7 +162,7 @@ class SyntheticRain(Dataset):
 
 
 def _drawn_rain(heaviness: tuple[float, float] | None) -> RainOn:
-    """``heaviness``: its range; ``None`` for light to heavy."""
+    """Synthetic rain; ``heaviness`` is its range, ``None`` for light to heavy."""
 
     def rain(rng: np.random.Generator, height: int, width: int) -> Floats:
         light = rng.random() < LIGHT_SHARE
@@ -173,7 +173,7 @@ def _drawn_rain(heaviness: tuple[float, float] | None) -> RainOn:
 
 
 def _taken_rain(pairs: Dataset) -> RainOn:
-    """The rain of other pairs (:mod:`granet.data.streaks`)."""
+    """Rain taken from other pairs (:mod:`granet.data.streaks`)."""
 
     def read(index: int) -> tuple[Pixels, Pixels]:
         pair = pairs.read(index)
@@ -186,7 +186,7 @@ def _taken_rain(pairs: Dataset) -> RainOn:
 
 
 class DrawnStreets(Dataset):
-    """Rain on streets that are drawn, from light to heavy: the same on every machine, without any file."""
+    """Light to heavy rain on synthetic streets: the same on every machine, without any files."""
 
     def __init__(self, spec: str, count: int) -> None:
         super().__init__(spec, "drawn streets", tuple(f"street-{i}" for i in range(count)))
@@ -200,42 +200,41 @@ class DrawnStreets(Dataset):
 
 
 class CleanPictures(Dataset):
-    """Clean pictures that are input and target at once."""
+    """Clean pictures that are both input and target."""
 
     def __init__(self, spec: str, title: str, paths: list[Path]) -> None:
         super().__init__(spec, title, tuple(path.stem for path in paths))
         self._paths = paths
 
     def read_cut(self, index: int, draw: int, cut: Cut) -> Pair:
-        """See :meth:`Dataset.read_cut`; ``draw`` makes no difference."""
+        """See :meth:`Dataset.read_cut`; ``draw`` has no effect."""
         picture = read_rgb(self._paths[index])
         clean = picture[cut(*picture.shape[:2])]
         return Pair(self.names[index], clean, clean)
 
 
 def open_dataset(spec: str, split: Split) -> Dataset:
-    """The data set that a spec names.
+    """Opens the data set that a spec names.
 
     Args:
         spec: ``KIND:WHERE``, see above.
-        split: the authors' own, where the directory has both; ``ddn`` is split into 9,100 pairs for
-            training and 4,900 for testing (section 4.1): the 14 pairs of pictures 1 to 650, and of the
-            others. ``pairs``, ``drawn`` and
+        split: the split of the authors, if the directory has both. ``ddn`` is split into 9,100 training
+            pairs, those of scenes 1 to 650, and 4,900 test pairs (section 4.1). ``pairs``, ``drawn`` and
             ``clean`` have no split.
 
     Returns:
-        At least one pair.
+        A data set of at least one pair.
 
     Raises:
-        UserError: one line, if the spec or the layout of the directory is not as expected, pictures
-            lack their partners, or the split is empty.
+        UserError: if the spec is not valid, the directory has another layout, a picture has no partner, or
+            the split is empty.
     """
     if split not in get_args(Split):
-        raise UserError(f"no split {split!r}: there are {', '.join(get_args(Split))}")
+        raise UserError(f"unknown split {split!r}: the splits are {', '.join(get_args(Split))}")
     kind, colon, where = spec.partition(":")
     if kind not in _KINDS or not colon or not where:
         kinds = ", ".join(f"{name}:{form}" for name, (form, _) in _KINDS.items())
-        raise UserError(f"{spec!r} is no data set: write one of {kinds}")
+        raise UserError(f"{spec!r} is not a data set: give one of {kinds}")
     return _KINDS[kind][1](spec, where, split)
 
 
@@ -276,11 +275,11 @@ def _synthetic(spec: str, where: str, split: Split) -> Dataset:
     unknown = options.keys() - {"heaviness", "split", "faults", "streaks"}
     if unknown or options.get("split", "all") != "all":
         raise UserError(
-            f"{spec!r}: after the ? come heaviness=LOW-HIGH, faults=SHARE, streaks=SPEC and split=all, "
+            f"{spec!r}: expected heaviness=LOW-HIGH, faults=SHARE, streaks=SPEC or split=all after the ?, "
             "joined by &"
         )
     if "streaks" in options and "heaviness" in options:
-        raise UserError(f"{spec!r}: heaviness is of drawn rain, not of streaks: give one of them")
+        raise UserError(f"{spec!r}: heaviness does not apply to streaks: give one of them")
     rain = _drawn_rain(parse_heaviness(options["heaviness"]) if "heaviness" in options else None)
     if "streaks" in options:
         rain = _taken_rain(open_dataset(options["streaks"], "train"))
@@ -288,8 +287,8 @@ def _synthetic(spec: str, where: str, split: Split) -> Dataset:
     chosen = [i for i in range(len(clean)) if "split" in options or (i % HELD_BACK == 0) == (split == "test")]
     if not chosen:
         raise UserError(
-            f"{source}: one picture, and each {HELD_BACK}th is held back for testing: "
-            f"give more pictures, or write synthetic:{source}?split=all"
+            f"{source}: a single picture, which is held back for testing like every {HELD_BACK}th: "
+            f"add pictures, or write synthetic:{source}?split=all"
         )
     faults = CameraFaults(_parse_share(spec, options.get("faults", "0")))
     title = f"{'transplanted' if 'streaks' in options else 'synthetic'} rain on {Path(source).name}"
@@ -313,10 +312,10 @@ def _parse_share(spec: str, text: str) -> float:
 
 
 def parse_heaviness(text: str) -> tuple[float, float]:
-    """``0.1-0.4`` -> (0.1, 0.4); ``0.2`` is that one heaviness.
+    """Parses ``0.1-0.4`` to (0.1, 0.4), and ``0.2`` to (0.2, 0.2).
 
     Raises:
-        UserError: unless it is a range within 0 and 1.
+        UserError: if ``text`` is not a range within 0 and 1.
     """
     low, dash, high = text.partition("-")
     try:
@@ -324,7 +323,7 @@ def parse_heaviness(text: str) -> tuple[float, float]:
     except ValueError:
         bounds = (1.0, 0.0)
     if not 0 <= bounds[0] <= bounds[1] <= 1:
-        raise UserError(f"heaviness {text!r}: expected LOW-HIGH within 0 (drizzle) and 1, as in 0.1-0.4")
+        raise UserError(f"heaviness {text!r}: expected LOW-HIGH from 0 (drizzle) to 1, as in 0.1-0.4")
     return bounds
 
 

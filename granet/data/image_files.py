@@ -1,4 +1,4 @@
-"""Picture files of data sets: which there are, in which order, and their pixels; numpy and OpenCV only."""
+"""Picture files: lists them in a fixed order and decodes them; numpy and OpenCV only."""
 
 import re
 from pathlib import Path
@@ -17,42 +17,42 @@ PICTURE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".avif", ".jp2"}
     | {".ppm", ".pgm", ".pbm", ".pnm"}
 )
-"""What counts as a picture, by its ending, in any case: in data sets, as input and as output."""
+"""Suffixes of picture files, in any case: in data sets, as input and as output."""
 
 
 def natural_order(name: str) -> list[tuple[int, int, str]]:
-    """A sort key that puts ``rain-2`` before ``rain-10``; the same on every machine."""
+    """A sort key that puts ``rain-2`` before ``rain-10``, independent of the machine."""
     parts = re.findall(r"\d+|\D+", name)
     return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts]
 
 
 def is_picture(path: Path) -> bool:
-    """Whether the ending of ``path`` is a picture's."""
+    """Whether the suffix of ``path`` is that of a picture."""
     return path.suffix.lower() in PICTURE_SUFFIXES
 
 
 def is_picture_file(path: Path) -> bool:
-    """Whether there is a picture of the user's at ``path``."""
-    # Hidden files are nobody's pictures: macOS leaves ._1.jpg beside each on a USB stick.
+    """Whether ``path`` is a visible picture file."""
+    # Hidden files are not pictures: macOS writes a ._1.jpg beside each picture on a USB stick.
     return is_picture(path) and path.is_file() and not path.name.startswith(".")
 
 
 def list_pictures(directory: str | Path, below: bool = False) -> list[Path]:
-    """The pictures of a directory in natural order; hidden and other files are left out.
+    """Lists the pictures of a directory in natural order; skips hidden and other files.
 
     Args:
-        directory: where to look.
-        below: also in the directories below it.
+        directory: the directory.
+        below: whether to search its subdirectories too.
 
     Returns:
         At least one path.
 
     Raises:
-        UserError: if there is no such directory, or no picture in it.
+        UserError: if the directory is missing, unreadable or without pictures.
     """
     root = Path(directory)
     if not root.is_dir():
-        raise UserError(f"{root}: {'is no directory' if root.exists() else 'there is no such directory'}")
+        raise UserError(f"{root}: {'is not a directory' if root.exists() else 'there is no such directory'}")
     try:
         found = [path for path in (root.rglob("*") if below else root.iterdir()) if is_picture_file(path)]
     except OSError as error:
@@ -63,10 +63,10 @@ def list_pictures(directory: str | Path, below: bool = False) -> list[Path]:
 
 
 def read_rgb(path: Path) -> Pixels:
-    """The pixels of a picture, upright: uint8 H x W x 3, RGB; gray becomes three equal channels.
+    """Reads a picture, upright: uint8 H x W x 3, RGB; gray becomes three equal channels.
 
     Raises:
-        UserError: if the file cannot be read, is damaged or cut short, or is no picture.
+        UserError: if the file cannot be read, is damaged or truncated, or is not a picture.
     """
     try:
         data = path.read_bytes()
@@ -77,18 +77,18 @@ def read_rgb(path: Path) -> Pixels:
 
 
 def decode(data: bytes, path: Path, flags: int) -> NDArray[Any]:
-    """A picture from the bytes of a file.
+    """Decodes a picture file.
 
     Args:
         data: the whole file.
         path: its name, for errors.
-        flags: OpenCV's, as ``cv2.IMREAD_COLOR``.
+        flags: flags of OpenCV, such as ``cv2.IMREAD_COLOR``.
 
     Returns:
         H x W or H x W x C in OpenCV's order, BGR(A).
 
     Raises:
-        UserError: if it is empty, cut short, damaged, or no picture.
+        UserError: if the file is empty, truncated, damaged or not a picture.
     """
     if not data:
         raise UserError(f"{path}: is an empty file")
@@ -99,5 +99,5 @@ def decode(data: bytes, path: Path, flags: int) -> NDArray[Any]:
     except cv2.error as error:
         raise UserError(f"{path}: cannot be decoded: {error.err or error}") from error
     if decoded is None:
-        raise UserError(f"{path}: is damaged, or no picture that can be decoded")
+        raise UserError(f"{path}: is damaged, or not a picture that can be decoded")
     return decoded

@@ -1,7 +1,7 @@
-"""The two things that OpenCV does not tell about a picture file: its orientation, and that it is cut short.
+"""Two checks of picture files that OpenCV lacks: the EXIF orientation and truncation.
 
-OpenCV turns a picture upright only when it also throws its transparency away, and it decodes half a
-JPEG into a picture with a gray bottom without an error.
+OpenCV turns a picture upright only if it also drops its transparency, and it decodes a truncated JPEG into a
+picture with a gray bottom without an error.
 """
 
 import struct
@@ -17,7 +17,7 @@ _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
 
 
 def orientation(data: bytes) -> int:
-    """The EXIF orientation of a JPEG, PNG or WebP file: 1 to 8, and 1 if there is none."""
+    """The EXIF orientation of a JPEG, PNG or WebP file: 1 to 8, or 1 if there is none."""
     block = _exif_block(data)
     if block is None:
         return 1
@@ -28,10 +28,10 @@ def orientation(data: bytes) -> int:
 
 
 def is_cut_short(data: bytes) -> bool:
-    """Whether a JPEG or PNG file lacks its end; ``False`` for any other file."""
+    """Whether a JPEG or PNG file is truncated; ``False`` for any other file."""
     if data.startswith(_JPEG):
         scan = next((at for marker, at, _ in _jpeg_segments(data) if marker == _START_OF_SCAN), None)
-        # The thumbnail in the EXIF block has an end of its own: only what follows the scan counts.
+        # The thumbnail in the EXIF block has an end marker too: only one after the scan counts.
         return scan is None or data.find(_END_OF_IMAGE, scan) < 0
     return data.startswith(_PNG) and b"IEND" not in data[8:]
 
@@ -49,14 +49,14 @@ def _exif_block(data: bytes) -> bytes | None:
         at = data.find(key)
         if at < 0:
             return None
-        # PNG has the size before the name of a chunk, WebP after it.
+        # PNG stores the size before the name of a chunk, WebP after it.
         block = data[at + 4 :] if order == ">" else data[at + 8 :]
         return block.removeprefix(b"Exif\0\0")
     return None
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """(marker, start of the payload, its size) up to and with the first scan."""
+    """Yields (marker, start of the payload, its size) up to and including the first scan."""
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]

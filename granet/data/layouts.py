@@ -1,4 +1,4 @@
-"""How data sets lie on disk: which file is rainy, which is its clean partner, which split it is of."""
+"""Layouts of data sets on disk: pairs rainy and clean files and selects a split."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -9,13 +9,13 @@ from granet.data.image_files import list_pictures, natural_order
 from granet.errors import UserError
 
 DDN_TRAINING_SCENES = 650
-"""Scenes 1 to 650 with their 14 rains are the 9,100 pairs of training, as the data set's first release
-and Syn2Real count them; the others are the 4,900 of testing."""
+"""Scenes 1 to 650 with 14 kinds of rain each are the 9,100 training pairs, as in the data set's first release
+and in Syn2Real; the other scenes are the 4,900 test pairs."""
 
 _RAINY = {"rainy", "rain", "input", "x2", "rainy_image", "rainy image"}
 _CLEAN = {"clean", "norain", "target", "gt", "ground_truth", "ground truth"}
 _OTHER = ("rainstreak", "rainregion", "rain_streak", "rain_region")
-"""What the authors of Rain100L and Rain100H put beside the pairs."""
+"""Prefixes of other files in Rain100L and Rain100H."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Files:
     """A pair on disk.
 
     Attributes:
-        name: of the pair.
-        rainy: the rainy picture, or both pictures side by side.
-        clean: the clean picture; ``None`` if it is a half of ``rainy``.
+        name: name of the pair.
+        rainy: file of the rainy picture, or of both pictures side by side.
+        clean: file of the clean picture; ``None`` if it is a half of ``rainy``.
     """
 
     name: str
@@ -34,13 +34,13 @@ class Files:
 
 
 def rain100_pairs(root: Path, split: str, letter: str) -> list[Files]:
-    """The pairs of Rain100L (``letter`` L) or Rain100H (H).
+    """Finds the pairs of Rain100L (``letter`` L) or Rain100H (H).
 
-    The first release has ``rain-1.png`` and ``norain-1.png`` in one directory or the rainy ones in
-    ``rainy`` below it, the second ``rain/X2/norain-1x2.png`` and ``norain/norain-1.png``.
+    The first release has ``rain-1.png`` and ``norain-1.png`` in one directory, or the rainy pictures in its
+    subdirectory ``rainy``. The second has ``rain/X2/norain-1x2.png`` and ``norain/norain-1.png``.
 
     Raises:
-        UserError: if the layout is another.
+        UserError: if the directory has another layout.
     """
     long = {"L": "light", "H": "heavy"}[letter]
     folders = {
@@ -58,12 +58,12 @@ def rain100_pairs(root: Path, split: str, letter: str) -> list[Files]:
 
 
 def ddn_pairs(root: Path, split: str) -> list[Files]:
-    """The pairs of Fu et al.: 14 rainy ones ``rainy_image/7_1.jpg`` to ``7_14.jpg`` a ``ground_truth/7.jpg``.
+    """Finds the pairs of Fu et al.: ``rainy_image/7_1.jpg`` to ``7_14.jpg`` belong to ``ground_truth/7.jpg``.
 
-    Both halves of the present release, ``training`` and ``testing``, are read as one and split anew.
+    Both directories of the current release, ``training`` and ``testing``, are merged and split again.
 
     Raises:
-        UserError: if the layout is another, a clean picture is missing, or the split is empty.
+        UserError: if the directory has another layout, a clean picture is missing, or the split is empty.
     """
     rainy, clean = _sides(root)
     scenes = {path.stem: path for path in clean}
@@ -76,28 +76,28 @@ def ddn_pairs(root: Path, split: str) -> list[Files]:
     for path in rainy:
         scene = path.stem.partition("_")[0]
         if not re.fullmatch(r"\d+_\d+", path.stem):
-            raise UserError(f"{path}: expected a name such as 1_14.jpg, the scene and its rain")
+            raise UserError(f"{path}: expected a name such as 1_14.jpg, with the scene and the kind of rain")
         if scene not in scenes:
             raise UserError(f"{path}: has no clean picture {scene}.jpg in ground_truth")
         if (int(scene) <= DDN_TRAINING_SCENES) == (split == "train"):
             pairs.append(Files(path.stem, path, scenes[scene]))
     if not pairs:
         which = f"1 to {DDN_TRAINING_SCENES}" if split == "train" else f"above {DDN_TRAINING_SCENES}"
-        raise UserError(f"{root}: the {split} split is empty: expected scenes {which}, found none of them")
+        raise UserError(f"{root}: the {split} split is empty: expected scenes {which}, but found none")
     return sorted(pairs, key=lambda pair: natural_order(pair.name))
 
 
 def side_by_side(root: Path, split: str, folders: Mapping[str, Iterable[str]], below: bool) -> list[Files]:
-    """Files that hold a pair each, one half beside the other.
+    """Finds files that hold a pair each, side by side.
 
     Args:
-        root: where they are, or the directories of the splits.
-        split: which of them.
-        folders: the names of those directories.
-        below: also in further directories.
+        root: directory of the files, or of the directories of the splits.
+        split: the split to select.
+        folders: names of the directories of each split.
+        below: whether to search subdirectories too.
 
     Raises:
-        UserError: if there are none.
+        UserError: if there are no pictures.
     """
     root = split_folder(root, split, folders)
     paths = list_pictures(root, below)
@@ -105,13 +105,13 @@ def side_by_side(root: Path, split: str, folders: Mapping[str, Iterable[str]], b
 
 
 def split_folder(root: Path, split: str, folders: Mapping[str, Iterable[str]]) -> Path:
-    """The directory of a split below ``root``, or ``root`` itself if it has none.
+    """The directory of a split below ``root``, or ``root`` itself if it is not split.
 
     Raises:
-        UserError: if there is only that of the other split: training pictures are not for testing.
+        UserError: if ``root`` has only the other split, which must not replace this one.
     """
     if not root.is_dir():
-        raise UserError(f"{root}: {'is no directory' if root.exists() else 'there is no such directory'}")
+        raise UserError(f"{root}: {'is not a directory' if root.exists() else 'there is no such directory'}")
     found = {path.name.lower(): path for path in root.iterdir() if path.is_dir()}
     for name in folders[split]:
         if name in found:
@@ -125,18 +125,18 @@ def split_folder(root: Path, split: str, folders: Mapping[str, Iterable[str]]) -
     ]
     if others:
         wanted = " or ".join(folders[split])
-        raise UserError(f"{root}: the {split} split is empty: expected {wanted}, found only {others[0]}")
+        raise UserError(f"{root}: the {split} split is empty: expected {wanted}, but found only {others[0]}")
     return root
 
 
 def paired(rainy: list[Path], clean: list[Path], where: str) -> list[Files]:
-    """Rainy and clean pictures of the same name, or of the same number if no name agrees.
+    """Pairs rainy and clean pictures by name, or by number if no names are equal.
 
     Raises:
-        UserError: if one has no partner or several.
+        UserError: if a picture has no partner or more than one.
     """
     by_name = {path.stem for path in rainy} & {path.stem for path in clean}
-    # Names of Rain100's second release agree in neither: norain-1x2.png and norain-1.png.
+    # In Rain100's second release no names are equal: norain-1x2.png and norain-1.png.
     key = _name if by_name else _number
     rainy_by, clean_by = _unique(rainy, key), _unique(clean, key)
     alone = sorted(rainy_by.keys() ^ clean_by.keys(), key=natural_order)
@@ -144,9 +144,9 @@ def paired(rainy: list[Path], clean: list[Path], where: str) -> list[Files]:
         first, side = (
             (rainy_by.get(alone[0]), "clean") if alone[0] in rainy_by else (clean_by[alone[0]], "rainy")
         )
-        more = f", and {len(alone) - 1} more have none either" if len(alone) > 1 else ""
+        more = f" (and {len(alone) - 1} more)" if len(alone) > 1 else ""
         counts = f"{len(rainy)} rainy and {len(clean)} clean pictures"
-        raise UserError(f"{where}: {counts} do not pair: {first} has no {side} one{more}")
+        raise UserError(f"{where}: {counts} do not match: {first} has no {side} picture{more}")
     return [Files(rainy_by[k].stem, rainy_by[k], clean_by[k]) for k in sorted(rainy_by, key=natural_order)]
 
 
@@ -155,7 +155,7 @@ def _unique(paths: list[Path], key: Callable[[Path], str]) -> dict[str, Path]:
     for path in paths:
         name = key(path)
         if name in found:
-            raise UserError(f"{found[name]} and {path} have one number: expected one picture each")
+            raise UserError(f"{found[name]} and {path} have the same number: remove or rename one")
         found[name] = path
     return found
 
@@ -165,13 +165,13 @@ def _name(path: Path) -> str:
 
 
 def _number(path: Path) -> str:
-    """``rain-007``, ``norain-7`` and ``norain-7x2`` -> ``7``; a name without a number is its own."""
+    """The number in a name: ``7`` for ``rain-007`` and ``norain-7x2``; the name itself if it has none."""
     match = re.search(r"(\d+)(x2)?$", path.stem)
     return str(int(match[1])) if match else path.stem
 
 
 def _sides(root: Path) -> tuple[list[Path], list[Path]]:
-    """The rainy and the clean pictures below ``root``, told by their directories or, failing that, names."""
+    """The rainy and the clean pictures below ``root``, by directory or else by name."""
     rainy, clean = [], []
     for path in list_pictures(root, below=True):
         if path.stem.lower().startswith(_OTHER):

@@ -1,8 +1,8 @@
-"""Rain taken from training pairs, rainy - clean, to fall on other photographs.
+"""Transplants rain: takes rainy - clean from training pairs and adds it to other photographs.
 
-Rain100L and Rain100H are exactly additive with the same S in all three channels (Yang et al., CVPR 2017),
-so the difference of a pair is its rain wherever no channel is saturated. One that is hides a part of S:
-the largest difference of the three channels is the nearest to it.
+Rain100L and Rain100H are exactly additive with the same S in all three channels (Yang et al., CVPR 2017), so
+the difference of a pair is its rain wherever no channel is saturated. A saturated channel hides a part of S,
+so the largest difference of the three channels is the best estimate.
 """
 
 from collections.abc import Callable
@@ -16,11 +16,11 @@ from granet.data.image_files import Pixels
 Floats = NDArray[np.float32]
 
 STRENGTH = (0.3, 1.2)
-"""Factors of the rain that was taken: a light rain is a heavy one seen through less of it."""
+"""Range of the factor by which the rain is scaled, so that heavy rain also gives light rain."""
 
 
 def rain_of(rainy: Pixels, clean: Pixels) -> Floats:
-    """The rain S of a pair: float32 H x W, grey levels, at least 0.
+    """Estimates the rain S of a pair: float32 H x W in grey levels, at least 0.
 
     Args:
         rainy: uint8 H x W x 3.
@@ -37,17 +37,17 @@ def transplanted(
     height: int,
     width: int,
 ) -> Floats:
-    """Rain of one of ``count`` pairs, cut, turned over and weakened at random.
+    """Takes the rain of a random pair, and crops, mirrors and scales it at random.
 
     Args:
-        read: rainy and clean picture of a pair by its number.
-        count: pairs.
-        rng: source of every choice.
+        read: reads the rainy and the clean picture of a pair by its number.
+        count: number of pairs.
+        rng: source of all random choices.
         height: pixels.
         width: pixels.
 
     Returns:
-        float32 height x width, grey levels; filled up by reflection where the pair is smaller.
+        float32 height x width in grey levels; padded by reflection if the pair is smaller.
     """
     rain = rain_of(*read(int(rng.integers(count))))
     rain = rain * np.float32(rng.uniform(*STRENGTH))

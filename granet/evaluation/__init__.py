@@ -1,1 +1,1 @@
-"""How good results are: metrics, scores of data sets, and the stages of a network."""
+"""Evaluation of results: metrics, scores of data sets, and the stages of a network."""

@@ -1,12 +1,12 @@
-"""Real rain before a camera that stands still: how much of its flicker a network takes away.
+"""Real rain filmed by a fixed camera: measures how much of its flicker a network removes.
 
-Real rain has no ground truth. But rain covers a pixel in few frames only (Garg and Nayar, CVPR 2004), so
-where nothing moves the temporal median of a clip is the scene without rain. Against it the clip is measured
-before and after, on its static pixels alone.
+Real rain has no ground truth. But rain covers a pixel only in few frames (Garg and Nayar, CVPR 2004), so
+where nothing moves, the temporal median of a clip is the scene without rain. The clip is compared with it
+before and after deraining, on its static pixels only.
 
 A pixel is static if its luma stays within :data:`CALM` levels of its median in at least half of the frames,
-and if the medians of the clip's first and second half differ by no more than that: rain passes both tests, an
-object that moves or a light that changes does not.
+and if the medians of the first and the second half of the clip differ by no more than that. Rainy pixels pass
+both tests; moving objects and changing light do not.
 """
 
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ from granet.data.image_files import Pixels
 from granet.errors import UserError
 
 CALM = 4.0
-"""Grey levels; noise and compression of a camera stay below, and so does most rain in most frames."""
+"""Grey levels; camera noise, compression and, in most frames, rain stay below this deviation."""
 
 FEWEST = 10
-"""Frames from which a median over time says anything."""
+"""Fewest frames for a meaningful temporal median."""
 
 STATIC_RULE = (
     f"static pixels: luma is within {CALM:g} grey levels of its median over time in at least half of the "
@@ -35,17 +35,16 @@ Luma = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class FixedCamera:
-    """What became of the flicker of a clip.
+    """The flicker of a clip before and after deraining.
 
     Attributes:
-        frames: how many were measured.
-        static_share: of the pixels, in [0, 1].
-        deviation_before: mean over static pixels of the standard deviation over time, in grey
-            levels of luma.
-        deviation_after: the same of the result.
-        psnr_before_db: mean over the frames of the PSNR of luma, on static pixels, to the temporal median of
-            the clip as it came.
-        psnr_after_db: the same of the result, to the same median.
+        frames: number of measured frames.
+        static_share: share of static pixels, in [0, 1].
+        deviation_before: standard deviation over time, averaged over static pixels, in grey levels of luma.
+        deviation_after: the same for the derained clip.
+        psnr_before_db: PSNR of luma on static pixels against the temporal median of the input, averaged over
+            the frames.
+        psnr_after_db: the same for the derained clip, against the same median.
     """
 
     frames: int
@@ -57,12 +56,12 @@ class FixedCamera:
 
     @property
     def flicker_removed(self) -> float:
-        """Share of the temporal deviation that is gone; negative if there is more of it."""
+        """Share of the temporal deviation that is removed; negative if the deviation grew."""
         return 1 - self.deviation_after / max(self.deviation_before, 1e-9)
 
 
 def luma(frame: Pixels) -> Luma:
-    """Luma of ITU-R BT.601: uint8 H x W x 3, RGB -> uint8 H x W."""
+    """ITU-R BT.601 luma: uint8 H x W x 3, RGB -> uint8 H x W."""
     return np.asarray(np.rint(frame @ np.array([0.299, 0.587, 0.114])), np.uint8)
 
 
@@ -70,33 +69,35 @@ def measure_fixed_camera(before: Sequence[Luma], after: Sequence[Luma]) -> Fixed
     """Measures a clip.
 
     Args:
-        before: luma of its frames, uint8 H x W each.
-        after: luma of the results, as many of the same size.
+        before: luma of the input frames, uint8 H x W each.
+        after: luma of the derained frames, of the same number and size.
 
     Raises:
         UserError: if there are too few frames, or no pixel is static.
     """
     if len(before) < FEWEST:
-        raise UserError(f"a fixed camera needs {FEWEST} frames or more, and there are {len(before)}")
-    came, left = np.stack(before), np.stack(after)  # T x H x W
-    scene = np.median(came, axis=0)
-    static = static_pixels(came, scene)
+        raise UserError(
+            f"the clip has {len(before)} frames, but at least {FEWEST} are needed: use a longer one"
+        )
+    rainy, derained = np.stack(before), np.stack(after)  # T x H x W
+    scene = np.median(rainy, axis=0)
+    static = static_pixels(rainy, scene)
     if not static.any():
-        raise UserError("no pixel of this clip is static: it is for a camera that stands still")
+        raise UserError("no pixel of this clip is static: use a clip from a fixed camera")
     # T x static pixels
-    came_static, left_static, scene_static = came[:, static], left[:, static], scene[static]
+    rainy_static, derained_static, scene_static = rainy[:, static], derained[:, static], scene[static]
     return FixedCamera(
         len(before),
         float(static.mean()),
-        float(came_static.std(axis=0).mean()),
-        float(left_static.std(axis=0).mean()),
-        _psnr(came_static, scene_static),
-        _psnr(left_static, scene_static),
+        float(rainy_static.std(axis=0).mean()),
+        float(derained_static.std(axis=0).mean()),
+        _psnr(rainy_static, scene_static),
+        _psnr(derained_static, scene_static),
     )
 
 
 def static_pixels(clip: NDArray[np.uint8], scene: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Which pixels of T x H x W luma are static, H x W; ``scene`` is the clip's median over time."""
+    """Mask of the static pixels of T x H x W luma, H x W; ``scene`` is its median over time."""
     half = len(clip) // 2
     deviation = np.median(np.abs(clip - scene), axis=0)
     drift = np.abs(np.median(clip[:half], axis=0) - np.median(clip[half:], axis=0))
@@ -104,6 +105,6 @@ def static_pixels(clip: NDArray[np.uint8], scene: NDArray[np.floating]) -> NDArr
 
 
 def _psnr(frames: NDArray[np.uint8], truth: NDArray[np.floating]) -> float:
-    """Mean PSNR in dB of T x n values to n; 100 dB counts as equal."""
+    """Mean PSNR in dB of T x n values against n, each at most 100 dB."""
     errors = ((frames - truth) ** 2).mean(axis=1)
     return float(np.minimum(10 * np.log10(255**2 / np.maximum(errors, 1e-12)), 100.0).mean())

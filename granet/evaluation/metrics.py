@@ -1,9 +1,9 @@
-"""PSNR and SSIM on the luminance Y, in the two ways that the literature of rain removal measures them.
+"""PSNR and SSIM on the luminance Y, in the two variants that the deraining literature uses.
 
-``paper`` is what the table of the paper was measured with (its predecessor NLEDN's evaluation): Y of
-Pillow's full-range YCbCr, a whole number, and scikit-image's default SSIM. ``matlab`` is what most
-others report: Y of Matlab's ``rgb2ycbcr``, and the SSIM of Wang et al.'s ``ssim.m``. On Rain100L they are
-1.3 dB apart, so a figure without the name of its metric says little.
+``paper`` is the metric of the paper's tables (from the evaluation of its predecessor NLEDN): Y of Pillow's
+full-range YCbCr, rounded to integers, and scikit-image's default SSIM. ``matlab`` is what most other papers
+report: Y of Matlab's ``rgb2ycbcr`` and the SSIM of Wang et al.'s ``ssim.m``. On Rain100L they differ by
+1.3 dB, so a number without the name of its metric means little.
 """
 
 from collections.abc import Callable
@@ -23,11 +23,11 @@ Metric = Literal["paper", "matlab"]
 METRICS: tuple[Metric, ...] = ("paper", "matlab")
 
 IDENTICAL_DB = 100.0
-"""PSNR is counted up to here, and equal pictures have it too: a mean stays finite, and JSON valid. One
-pixel of a 481x321 picture that is off by one level is at 100 dB."""
+"""Upper limit of PSNR, and the PSNR of equal pictures: keeps means finite and JSON valid. A single pixel of
+a 481x321 picture that differs by one level gives 100 dB."""
 
 MIN_SIDE = 11
-"""Pixels of the smallest picture: ``matlab``'s window must fit in it."""
+"""Smallest side of a picture in pixels: the window of ``matlab`` must fit in it."""
 
 _PEAK = 255.0
 _C1, _C2 = (0.01 * _PEAK) ** 2, (0.03 * _PEAK) ** 2  # Wang et al. 2004, section III.B
@@ -37,11 +37,11 @@ _GAUSSIAN, _SIGMA = 11, 1.5  # Wang et al. 2004, section III.C
 
 @dataclass(frozen=True)
 class Quality:
-    """How near a picture is to the truth by one metric.
+    """Similarity of a picture to the ground truth by one metric.
 
     Attributes:
-        psnr_db: on Y, in dB, at most :data:`IDENTICAL_DB`.
-        ssim: on Y; 1 if equal.
+        psnr_db: PSNR on Y in dB, at most :data:`IDENTICAL_DB`.
+        ssim: SSIM on Y; 1 for equal pictures.
     """
 
     psnr_db: float
@@ -50,30 +50,30 @@ class Quality:
 
 @dataclass(frozen=True)
 class Scores:
-    """How near a picture is to the truth by both metrics.
+    """Similarity of a picture to the ground truth by both metrics.
 
     Attributes:
-        paper: with which the paper's tables were measured.
-        matlab: which most of the literature reports.
+        paper: the metric of the paper's tables.
+        matlab: the metric of most of the literature.
     """
 
     paper: Quality
     matlab: Quality
 
     def by(self, metric: Metric) -> Quality:
-        """The one that ``metric`` names."""
+        """The similarity by the given metric."""
         return self.paper if metric == "paper" else self.matlab
 
 
 def score(picture: Pixels, truth: Pixels) -> Scores:
-    """Holds ``picture`` against ``truth`` by both metrics.
+    """Compares ``picture`` with ``truth`` by both metrics.
 
     Args:
         picture: uint8 H x W x 3, RGB.
-        truth: the same.
+        truth: the same shape.
 
     Raises:
-        UserError: if they differ in size, or a side is below :data:`MIN_SIDE` pixels.
+        UserError: if the sizes differ, or a side is below :data:`MIN_SIDE` pixels.
     """
     for pixels in (picture, truth):
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
@@ -83,16 +83,16 @@ def score(picture: Pixels, truth: Pixels) -> Scores:
         raise UserError(f"a picture of {width}x{height} pixels cannot be compared with {other[1]}x{other[0]}")
     if min(height, width) < MIN_SIDE:
         raise UserError(
-            f"a picture of {width}x{height} pixels is too small: SSIM needs {MIN_SIDE}x{MIN_SIDE}"
+            f"a picture of {width}x{height} pixels is too small: SSIM needs at least {MIN_SIDE}x{MIN_SIDE}"
         )
     return Scores(paper=_paper(picture, truth), matlab=_matlab(picture, truth))
 
 
 def luma_paper(rgb: Pixels) -> Plane:
-    """Y of ``PIL.Image.convert("YCbCr")``: JFIF's, in [0, 255], whole numbers.
+    """Y of ``PIL.Image.convert("YCbCr")``: JFIF, in [0, 255], integers.
 
-    Pillow adds up tables with six fractional bits and cuts those off, which is up to a level below
-    0.299 R + 0.587 G + 0.114 B rounded (``ConvertYCbCr.c``).
+    Pillow sums tables with six fractional bits and truncates the sum. The result is up to one level below the
+    rounded 0.299 R + 0.587 G + 0.114 B (``ConvertYCbCr.c``).
 
     Args:
         rgb: uint8 H x W x 3.
@@ -105,7 +105,7 @@ def luma_paper(rgb: Pixels) -> Plane:
 
 
 def luma_matlab(rgb: Pixels) -> Plane:
-    """Y of Matlab's ``rgb2ycbcr`` of doubles, BT.601 in [16, 235], not rounded.
+    """Y of Matlab's ``rgb2ycbcr`` for doubles: BT.601 in [16, 235], not rounded.
 
     Args:
         rgb: uint8 H x W x 3.
@@ -122,8 +122,8 @@ _PILLOW_TABLES = [np.rint(64 * weight * np.arange(256)).astype(np.int32) for wei
 def _paper(picture: Pixels, truth: Pixels) -> Quality:
     x, y = luma_paper(picture), luma_paper(truth)
     samples = _UNIFORM**2
-    # skimage.metrics.structural_similarity divides covariances by n - 1 (use_sample_covariance) and takes
-    # the mean over where the window fits.
+    # skimage.metrics.structural_similarity divides covariances by n - 1 (use_sample_covariance) and averages
+    # over the positions where the window fits.
     unbiased = samples / (samples - 1)
     return Quality(_psnr(x, y), _ssim(x, y, _uniform, unbiased))
 
@@ -141,7 +141,7 @@ def _psnr(x: Plane, y: Plane) -> float:
 
 
 def _ssim(x: Plane, y: Plane, window: Callable[[Plane], Plane], unbiased: float) -> float:
-    """Wang et al. 2004, equation 13, and its mean over the picture, equation 17."""
+    """Equation 13 of Wang et al. 2004, and its mean over the picture, equation 17."""
     mean_x, mean_y = window(x), window(y)
     variances = unbiased * (window(x * x) + window(y * y) - mean_x**2 - mean_y**2)
     covariance = unbiased * (window(x * y) - mean_x * mean_y)

@@ -1,10 +1,10 @@
-"""How good results are: every picture of a data set scored, the rainy input always beside the result.
+"""Scores every picture of a data set, the rainy input always beside the results.
 
-Three questions, one way to answer them. What is compared with what is a list of :class:`Entry`:
+Three evaluations share one procedure. Each makes a list of :class:`Entry` per picture:
 
-- the rain-free image of each model with the ground truth (tables 1 and 2, figure 8);
+- the rain-free image of each model against the ground truth (tables 1 and 2, figure 8);
 - mask, coarse and fine result of one network (table 3);
-- what a network makes of a dry picture with that picture.
+- the result for a dry picture against that picture.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,17 +28,15 @@ Stages = tuple[Pixels, Pixels, Pixels]
 RAINY = "rainy input"
 MASK, COARSE, FINE = "mask", "coarse", "fine"
 
-"""Told how many pictures are done and the name of the last."""
-
 
 @dataclass(frozen=True)
 class Entry:
-    """What is compared with what.
+    """A comparison of two pictures.
 
     Attributes:
-        subject: what the picture is of: :data:`RAINY`, a model, a stage.
+        subject: origin of the picture: :data:`RAINY`, a model or a stage.
         picture: uint8 H x W x 3, RGB.
-        truth: the same.
+        truth: its ground truth, the same shape.
     """
 
     subject: str
@@ -48,11 +46,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class Row:
-    """One picture of a data set.
+    """The scores of one picture of a data set.
 
     Attributes:
-        name: of the picture.
-        scores: by subject, in the order in which they are shown.
+        name: name of the picture.
+        scores: scores by subject, in display order.
     """
 
     name: str
@@ -61,13 +59,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All pictures of a data set.
+    """The scores of a data set.
 
     Attributes:
-        spec: how the user named the data set.
-        title: its name for people, ``Rain100L``.
-        of: how many pictures it has; more than ``rows`` if only the first were evaluated.
-        rows: one for each picture, at least one.
+        spec: the spec of the data set.
+        title: its common name, such as ``Rain100L``.
+        of: number of its pictures; larger than that of ``rows`` if only the first were evaluated.
+        rows: one row per evaluated picture, at least one.
     """
 
     spec: str
@@ -77,31 +75,31 @@ class Evaluation:
 
     @property
     def subjects(self) -> tuple[str, ...]:
-        """What was compared with the truth, in order."""
+        """The subjects that were compared with the ground truth, in display order."""
         return tuple(self.rows[0].scores)
 
     @property
     def extent(self) -> str:
-        """How many of its pictures: ``100 pictures``, ``first 10 of 100 pictures``."""
+        """The evaluated part: ``100 pictures`` or ``first 10 of 100 pictures``."""
         part = f"{self.of}" if len(self.rows) == self.of else f"first {len(self.rows)} of {self.of}"
         return f"{part} {'picture' if self.of == 1 else 'pictures'}"
 
     def values(self, subject: str, metric: Metric) -> list[Quality]:
-        """Of every picture, in order."""
+        """The scores of every picture, in order."""
         return [row.scores[subject].by(metric) for row in self.rows]
 
     def mean(self, subject: str, metric: Metric) -> Quality:
-        """The mean over the pictures of PSNR and of SSIM, as every table of the field has it."""
+        """Mean PSNR and mean SSIM over the pictures, as usual in the literature."""
         values = self.values(subject, metric)
         psnr = float(np.mean([value.psnr_db for value in values]))
         return Quality(psnr, float(np.mean([value.ssim for value in values])))
 
     def worst(self, subject: str, metric: Metric) -> Row:
-        """The picture of least PSNR; the first of several."""
+        """The picture with the lowest PSNR, or the first of several."""
         return min(self.rows, key=lambda row: row.scores[subject].by(metric).psnr_db)
 
     def to_json(self) -> dict[str, Any]:
-        """Means, worst pictures and every picture; PSNR in dB, at most 100 (equal pictures)."""
+        """Means, worst pictures and all pictures; PSNR in dB, at most 100 (equal pictures)."""
         return {
             "data": self.spec,
             "title": self.title,
@@ -129,16 +127,16 @@ class Evaluation:
 def evaluate(
     dataset: Dataset, models: Mapping[str, Derain], limit: int | None, progress: Progress
 ) -> Evaluation:
-    """The rainy input and the result of each model against the ground truth.
+    """Compares the rainy input and the result of each model with the ground truth.
 
     Args:
-        dataset: the pairs; the first draw of synthetic rain.
-        models: by the name they are shown under.
-        limit: evaluate only so many pictures, the first ones; ``None`` for all.
+        dataset: the pairs; synthetic rain is its first draw.
+        models: models by display name.
+        limit: number of pictures to evaluate, from the first; ``None`` for all.
         progress: called after each picture.
 
     Raises:
-        UserError: if a picture cannot be read or computed on; it names the picture.
+        UserError: if a picture cannot be read or processed; the message names the picture.
     """
 
     def entries(pair: Pair) -> list[Entry]:
@@ -151,20 +149,20 @@ def evaluate(
 def evaluate_stages(
     dataset: Dataset, stages: Callable[[Pixels], Stages], limit: int | None, progress: Progress
 ) -> Evaluation:
-    """Table 3: mask and coarse result of one network, beside the rainy input and the fine result.
+    """Table 3: scores mask and coarse result of one network, beside the rainy input and the fine result.
 
-    The paper does not say what the mask is held against. Here it is the rain that was added, rainy -
-    clean, and the figures of the table agree with that: mask - (rainy - clean) and clean - coarse are the
-    same difference, and the table's PSNR of the two lie within 0.4 dB on all four data sets.
+    The paper does not state the ground truth of the mask. Here it is the added rain, rainy - clean. The
+    numbers of the table support this choice: mask - (rainy - clean) and clean - coarse are the same
+    difference, and in the table their PSNRs are within 0.4 dB on all four data sets.
 
     Args:
         dataset: the pairs.
-        stages: rainy uint8 H x W x 3, RGB -> its stages.
-        limit: evaluate only so many pictures, the first ones; ``None`` for all.
+        stages: function from a rainy picture, uint8 H x W x 3, RGB, to its stages.
+        limit: number of pictures to evaluate, from the first; ``None`` for all.
         progress: called after each picture.
 
     Raises:
-        UserError: if a picture cannot be read or computed on; it names the picture.
+        UserError: if a picture cannot be read or processed; the message names the picture.
     """
 
     def entries(pair: Pair) -> list[Entry]:
@@ -182,16 +180,16 @@ def evaluate_stages(
 def evaluate_dry(
     dataset: Dataset, models: Mapping[str, Derain], limit: int | None, progress: Progress
 ) -> Evaluation:
-    """What each model makes of dry pictures, against those pictures: 100 dB is to leave them alone.
+    """Compares the results for dry pictures with those pictures; 100 dB means that they are unchanged.
 
     Args:
-        dataset: whose clean pictures are taken.
-        models: by the name they are shown under.
-        limit: evaluate only so many pictures, the first ones; ``None`` for all.
+        dataset: its clean pictures are the input.
+        models: models by display name.
+        limit: number of pictures to evaluate, from the first; ``None`` for all.
         progress: called after each picture.
 
     Raises:
-        UserError: if a picture cannot be read or computed on; it names the picture.
+        UserError: if a picture cannot be read or processed; the message names the picture.
     """
 
     def entries(pair: Pair) -> list[Entry]:
@@ -201,7 +199,7 @@ def evaluate_dry(
 
 
 def rain_of(pair: Pair) -> Pixels:
-    """The rain that was added to a picture, rainy - clean; uint8 H x W x 3, RGB."""
+    """The rain in a picture, rainy - clean; uint8 H x W x 3, RGB."""
     return np.asarray(np.clip(pair.rainy.astype(np.int16) - pair.clean, 0, 255), np.uint8)
 
 
@@ -214,7 +212,7 @@ def _evaluation(
         pair = dataset.read(index)
         try:
             scores = {entry.subject: score(entry.picture, entry.truth) for entry in entries(pair)}
-        except UserError as error:  # an engine and a metric do not know which picture it was
+        except UserError as error:  # engines and metrics do not know the name of the picture
             raise UserError(f"{dataset.spec}: {pair.name}: {error}") from error
         rows.append(Row(pair.name, scores))
         progress(len(rows), count, pair.name)

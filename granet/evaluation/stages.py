@@ -1,4 +1,4 @@
-"""What a network does step by step, as pictures: mask, coarse and fine result (figures 6 and 7)."""
+"""The stages of a network as pictures: mask, coarse and fine result (figures 6 and 7)."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,18 +12,18 @@ from granet.evaluation.scoring import Stages
 
 
 def open_stages(path: Path, device: str = "cpu") -> Callable[[Pixels], Stages]:
-    """The stages of a checkpoint's network.
+    """Loads a checkpoint to compute the stages of its network.
 
     Args:
         path: the checkpoint.
-        device: ``cpu``, ``cuda`` or ``cuda:N``, and there.
+        device: ``cpu``, or an available ``cuda`` or ``cuda:N``.
 
     Returns:
-        A function of a rainy picture, uint8 H x W x 3, RGB, that gives mask, coarse and fine result;
-        levels are rounded half to even and clamped to [0, 255], as those of an engine.
+        A function from a rainy picture, uint8 H x W x 3, RGB, to mask, coarse and fine result. Levels are
+        rounded half to even and clamped to [0, 255], as in an engine.
 
     Raises:
-        UserError: if the file is no checkpoint.
+        UserError: if the file is not a checkpoint of GraNet.
     """
     network = load_checkpoint(path).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 

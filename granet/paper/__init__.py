@@ -1,1 +1,1 @@
-"""The tables and figures of the paper, from our own measurements."""
+"""The tables and figures of the paper, reproduced from measurements."""

@@ -1,6 +1,6 @@
 """Figures 6, 7 and 8 of the paper: the stages of a network side by side, and box plots of its results.
 
-matplotlib is imported when something is drawn; without pyplot, so that no state of a caller changes.
+matplotlib is imported on first use, without pyplot, so that the state of a caller does not change.
 """
 
 import io
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_CELL = 3.2  # inches across a picture
+_CELL = 3.2  # width of a picture in inches
 _DPI = 120
-_LINE = 0.3  # inches for a line of text
-_LABEL = 14  # characters across a label under boxes
+_LINE = 0.3  # height of a line of text in inches
+_LABEL = 14  # width of a label under boxes in characters
 _COLOURS = ("#9ecae1", "#a1d99b", "#fdd0a2", "#dadaeb", "#fcbba1", "#c7e9c0")
 _GRAY = "#d9d9d9"
 
 
 @dataclass(frozen=True)
 class StagesOfPicture:
-    """A row of figure 6 or 7. All pictures are uint8 H x W x 3, RGB, of one size.
+    """A row of figure 6 or 7. All pictures are uint8 H x W x 3, RGB, of the same size.
 
     Attributes:
-        name: of the picture.
+        name: name of the picture.
         rainy: the input.
-        mask: the rain mask of the coarse stage; levels below 0 are cut off.
+        mask: the rain mask of the coarse stage, clamped at 0.
         coarse: input - mask.
-        fine: the result.
+        fine: the final result.
         truth: the dry picture; ``None`` for a photograph of real rain.
     """
 
@@ -53,10 +53,10 @@ class StagesOfPicture:
 
 
 def check_figure(path: Path, *, overwrite: bool) -> None:
-    """Says before the work whether a figure can be drawn and written to ``path``.
+    """Checks before the work that a figure can be drawn and written to ``path``.
 
     Raises:
-        UserError: if it is no ``.png``, its directory is missing, it is there already and may not be
+        UserError: if the suffix is not ``.png``, the directory is missing, the file exists and may not be
             replaced, or matplotlib is not installed.
     """
     require("drawing a figure", "matplotlib")
@@ -67,19 +67,19 @@ def check_figure(path: Path, *, overwrite: bool) -> None:
     if path.is_dir():
         raise UserError(f"{path}: is a directory")
     if path.exists() and not overwrite:
-        raise UserError(f"{path}: there already; --overwrite replaces it")
+        raise UserError(f"{path}: already exists: give --overwrite to replace it")
 
 
 def draw_stages(path: Path, rows: Sequence[StagesOfPicture], title: str) -> None:
-    """Figures 6 and 7: input, mask, coarse and fine result, and the ground truth where there is one.
+    """Draws figures 6 and 7: input, mask, coarse and fine result, and the ground truth if there is one.
 
-    A mask is dark, so each is shown amplified, by the factor that its column says: its 99.9th percentile
-    becomes white. Under what has a ground truth stand PSNR and SSIM by the metric ``paper``.
+    A mask is dark, so it is amplified until its 99.9th percentile is white; the factor is printed below it.
+    PSNR and SSIM by the metric ``paper`` are printed below pictures that have a ground truth.
 
     Args:
-        path: ``.png``; gets its name when it is complete.
-        rows: a row of the figure each, at least one.
-        title: above all of it.
+        path: ``.png``; written atomically.
+        rows: rows of the figure, at least one.
+        title: title of the figure.
 
     Raises:
         UserError: if the file cannot be written.
@@ -100,14 +100,14 @@ def draw_stages(path: Path, rows: Sequence[StagesOfPicture], title: str) -> None
 
 
 def draw_boxes(path: Path, evaluations: Sequence[Evaluation]) -> None:
-    """Figure 8: how PSNR and SSIM are distributed over the pictures of each data set.
+    """Draws figure 8: the distribution of PSNR and SSIM over the pictures of each data set.
 
-    The box is from the lower to the upper quartile, the median red; whiskers reach the last picture within
-    1.5 times the box beyond it, and every picture outside is a circle. A row of the figure each metric.
+    A box reaches from the lower to the upper quartile, with the median in red. Whiskers reach the last
+    picture within 1.5 times the height of the box; pictures beyond are circles. Each metric has its own row.
 
     Args:
-        path: ``.png``; gets its name when it is complete.
-        evaluations: one for each data set, all of the same subjects.
+        path: ``.png``; written atomically.
+        evaluations: one per data set, all with the same subjects.
 
     Raises:
         UserError: if the file cannot be written.
@@ -137,7 +137,7 @@ def _draw_row(row: StagesOfPicture, cells: "list[Axes]") -> None:
     for cell, pixels in zip(cells, shown, strict=False):
         cell.set_xticks([])
         cell.set_yticks([])
-        if pixels is None:  # another row has a truth
+        if pixels is None:  # only other rows have a ground truth
             cell.set_axis_off()
             continue
         cell.imshow(pixels, interpolation="lanczos", interpolation_stage="rgba")
@@ -156,7 +156,7 @@ def _amplified(mask: Pixels) -> tuple[Pixels, float]:
 def _draw_boxes(
     axis: "Axes", groups: Sequence[Sequence[Sequence[float]]], titles: Sequence[str], subjects: Sequence[str]
 ) -> None:
-    """``groups``: data set, subject, picture -> value."""
+    """``groups``: values by data set, subject and picture."""
     step = len(subjects) + 1
     for number, group in enumerate(groups):
         drawn = axis.boxplot(
@@ -180,7 +180,7 @@ def _colour(index: int, subject: str) -> str:
 
 
 def _figure(width: float, height: float) -> "Figure":
-    """``width`` x ``height`` inches, drawn by Agg, which needs no screen."""
+    """A figure of ``width`` x ``height`` inches, drawn by Agg, which needs no display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -193,6 +193,6 @@ def _figure(width: float, height: float) -> "Figure":
 
 def _save(figure: "Figure", path: Path) -> None:
     content = io.BytesIO()
-    options: dict[str, Any] = {"metadata": {"Software": None}}  # the same figure is the same bytes
+    options: dict[str, Any] = {"metadata": {"Software": None}}  # equal figures give equal bytes
     figure.savefig(content, format="png", **options)
     write_atomically(path, content.getvalue())

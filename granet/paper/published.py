@@ -1,6 +1,6 @@
-"""The figures of the paper's tables 1 to 3 for its network, to stand beside what is measured.
+"""The results in the paper's tables 1 to 3, for comparison with measurements.
 
-All are by the metric that is called ``paper`` here (:mod:`granet.evaluation.metrics`). PSNR in dB, and SSIM.
+All are PSNR in dB and SSIM by the metric ``paper`` (:mod:`granet.evaluation.metrics`).
 """
 
 from granet.evaluation.metrics import Quality
@@ -11,7 +11,7 @@ TABLE_1: dict[str, dict[str, Quality]] = {
     "Rain100L": {"NLEDN": Quality(36.57, 0.9747), "GraNet": Quality(37.55, 0.9806)},
     "Rain100H": {"NLEDN": Quality(30.38, 0.8939), "GraNet": Quality(33.16, 0.9290)},
 }
-"""Data set -> method -> result: GraNet, and NLEDN, which was the best before it."""
+"""Data set -> method -> result: GraNet, and NLEDN, the best method before it."""
 
 TABLE_2: dict[str, dict[str, Quality]] = {
     "Rain100L": {

@@ -1,4 +1,4 @@
-"""Evaluations as tables for people: a summary, and tables 1 to 3 of the paper, on stdout."""
+"""Prints evaluations on stdout: a summary, and tables 1 to 3 of the paper."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, repeat
@@ -14,20 +14,20 @@ from granet.evaluation.scoring import RAINY, Evaluation
 from granet.paper.published import TABLE_1, TABLE_2, TABLE_3
 
 _WIDTH = 140
-"""Columns where there is no terminal: a file has no width, and a table in it must not be cut."""
+"""Width in characters if stdout is not a terminal, so that a table in a file is not truncated."""
 
 _NONE = "-"
 
 
 def print_summary(evaluation: Evaluation) -> None:
-    """Means by both metrics and the worst picture: a line for each subject, the rainy input first."""
-    notes = ["PSNR in dB / SSIM, both on Y, in the mean over the pictures"]
+    """Prints means by both metrics and the worst picture: a line per subject, the rainy input first."""
+    notes = ["PSNR in dB / SSIM on Y, averaged over the pictures"]
     _print_subjects(evaluation, f"{evaluation.title}, {evaluation.extent}", notes)
 
 
 def print_dry(evaluation: Evaluation) -> None:
-    """What models make of dry pictures: means by both metrics and the worst picture."""
-    note = f"the result against the dry picture itself; {IDENTICAL_DB:g} dB: left exactly as it was"
+    """Prints the results of models for dry pictures: means by both metrics and the worst picture."""
+    note = f"results compared with the dry pictures themselves; {IDENTICAL_DB:g} dB: unchanged"
     _print_subjects(evaluation, f"dry pictures: {evaluation.title}, {evaluation.extent}", [note])
 
 
@@ -42,7 +42,7 @@ def _print_subjects(evaluation: Evaluation, title: str, notes: Sequence[str]) ->
 
 
 def print_table1(evaluations: Sequence[Evaluation]) -> None:
-    """Table 1: data sets by methods, and what the paper published for those that it has."""
+    """Prints table 1: data sets by methods, beside the published results of the data sets in the paper."""
     subjects = evaluations[0].subjects
     methods = ("NLEDN", "GraNet")
     head = ["data", "metric", *subjects, *(f"{method}\n(published)" for method in methods)]
@@ -61,11 +61,11 @@ def print_table1(evaluations: Sequence[Evaluation]) -> None:
 
 
 def print_table2(evaluations: Sequence[Evaluation], settings: Mapping[str, str]) -> None:
-    """Table 2: the ablations.
+    """Prints table 2: the ablations.
 
     Args:
-        evaluations: one for each data set, of all models.
-        settings: model -> its setting (:func:`ablation_of`); those of another network are left out.
+        evaluations: one per data set, with all models.
+        settings: settings by model (:func:`ablation_of`); models of other networks are left out.
     """
     names = list(GraNetConfig().ablations())
     table = _table(
@@ -89,7 +89,7 @@ def print_table2(evaluations: Sequence[Evaluation], settings: Mapping[str, str])
 
 
 def print_table3(model: str, evaluations: Sequence[Evaluation]) -> None:
-    """Table 3: the coarse stage of one network, beside the rainy input and the fine result."""
+    """Prints table 3: the coarse stage of one network, beside the rainy input and the fine result."""
     table = _table(
         f"table 3: PSNR / SSIM of the stages of {model}", ["data", "", *METRICS, "published\n(metric paper)"]
     )
@@ -103,8 +103,8 @@ def print_table3(model: str, evaluations: Sequence[Evaluation]) -> None:
                 _published(published.get(subject), "paper"),
             )
         table.add_section()
-    mask = "mask: against the rain that was added, rainy - clean; the paper does not say what its mask"
-    _print(table, [f"{mask} was held against", *_notes(evaluations)])
+    mask = "mask: compared with the added rain, rainy - clean; the paper does not state its ground truth"
+    _print(table, [mask, *_notes(evaluations)])
 
 
 def print_fixed_camera(clip: str, results: Mapping[str, FixedCamera]) -> None:
@@ -127,9 +127,9 @@ def print_fixed_camera(clip: str, results: Mapping[str, FixedCamera]) -> None:
 
 
 def ablation_of(config: GraNetConfig) -> str | None:
-    """Which setting of table 2 a network is; ``None`` for one that the table does not have.
+    """The setting of table 2 that a network has; ``None`` if it has none of them.
 
-    ``context`` says nothing of a network without a fine stage, so it does not count there.
+    ``context`` has no effect without a fine stage, so it is ignored there.
     """
 
     def parts(config: GraNetConfig) -> tuple[bool, bool, bool]:
@@ -142,7 +142,7 @@ def ablation_of(config: GraNetConfig) -> str | None:
 def _table(title: str, columns: Sequence[str]) -> Table:
     table = Table(*columns, title=Text(title))
     for column in table.columns:
-        column.overflow = "fold"  # a long name goes on in the next line, whole
+        column.overflow = "fold"  # a long name continues on the next line
         if str(column.header).startswith(METRICS):
             column.no_wrap = True
     return table
@@ -159,12 +159,12 @@ def _print(table: Table, notes: Iterable[str]) -> None:
 
 def _notes(evaluations: Iterable[Evaluation]) -> list[str]:
     partial = any(len(evaluation.rows) < evaluation.of for evaluation in evaluations)
-    notes = ["published: in the paper, by the metric `paper`, not measured here"]
-    return [*notes, "what is published is of whole test sets, this is not"] if partial else notes
+    notes = ["published: results in the paper, by the metric `paper`, not measured here"]
+    return [*notes, "published results are for whole test sets, these are not"] if partial else notes
 
 
 def _where(evaluation: Evaluation) -> Iterator[str]:
-    """What stands beside the rows of a data set: its title, how much of it, and then nothing."""
+    """Row labels of a data set: its title, the evaluated part, then empty ones."""
     return chain([evaluation.title, evaluation.extent], repeat(""))
 
 

@@ -1,1 +1,1 @@
-"""Rain and streets that are drawn, with numpy only."""
+"""Synthetic rain and streets, drawn with numpy only."""

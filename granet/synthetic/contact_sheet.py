@@ -1,7 +1,7 @@
 """``python -m granet.synthetic.contact_sheet FILE.png``: a contact sheet of the synthetic rain.
 
-Columns are heaviness, rows are two rains, and the first of them a moment later, fallen further. The
-street is drawn (:mod:`granet.synthetic.street`); the same version makes the same sheet on every machine.
+A column shows one heaviness. The first two rows show one rain at two times, the third another rain. The
+street is synthetic (:mod:`granet.synthetic.street`), so a version makes the same sheet on every machine.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ from granet.synthetic.street import street
 
 HEAVINESS = (0.05, 0.2, 0.5, 0.85)
 ROWS = ((0, 0.0), (0, 0.04), (5, 0.0))
-"""(seed, seconds): one frame of 25 a second lies between the first two."""
+"""(seed, seconds): the first two are one frame apart at 25 fps."""
 
 HEIGHT, WIDTH = 160, 240
 _CAPTION, _GAP = 24, 4
@@ -32,14 +32,14 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 @app.command()
 def make(
     destination: Annotated[Path, typer.Argument(help="PNG file to write.")],
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
     debug: DebugOption = False,
 ) -> None:
-    """Writes the contact sheet."""
+    """Write a contact sheet of the synthetic rain."""
     if destination.suffix.lower() != ".png":
         raise UserError(f"{destination}: the sheet is a PNG: give a name that ends in .png")
     if destination.exists() and not overwrite:
-        raise UserError(f"{destination}: exists already: give --overwrite to replace it")
+        raise UserError(f"{destination}: already exists: give --overwrite to replace it")
     sheet = contact_sheet()
     content = cv2.imencode(".png", sheet[..., ::-1])[1].tobytes()
     write_atomically(destination, content)
@@ -47,7 +47,7 @@ def make(
 
 
 def contact_sheet() -> NDArray[np.uint8]:
-    """The sheet: uint8 H x W x 3, RGB."""
+    """Draws the sheet: uint8 H x W x 3, RGB."""
     return np.concatenate([_row(seed, time) for seed, time in ROWS])
 
 
@@ -56,7 +56,7 @@ def _row(seed: int, time: float) -> NDArray[np.uint8]:
 
 
 def _cell(heaviness: float, seed: int, time: float) -> NDArray[np.uint8]:
-    """One rainy street with its caption above it."""
+    """A rainy street with a caption above it."""
     rain = sample_rain(np.random.default_rng(seed), heaviness)
     cell = np.full((HEIGHT + _CAPTION, WIDTH + _GAP, 3), _PAPER, np.uint8)
     cell[_CAPTION:, :WIDTH] = add_rain(

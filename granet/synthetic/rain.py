@@ -1,9 +1,9 @@
-"""Synthetic rain, numpy only: streaks at several depths, mist, and drops out of focus.
+"""Synthetic rain with numpy only: streaks at several depths, mist, and out-of-focus drops.
 
-A rainy picture is min(255, clean + S) with S >= 0 equal in the three channels, as Rain100L and
-Rain100H are made (Yang et al., CVPR 2017). S is a sum of layers, one a depth. Each layer is a field of
-impulses convolved with one motion-blurred streak; the impulses fall on a torus with a velocity of
-their own, so the same rain at another time is the same rain, fallen further.
+A rainy picture is min(255, clean + S), where S >= 0 is equal in the three channels, as in Rain100L and
+Rain100H (Yang et al., CVPR 2017). S is a sum of layers, one per depth. A layer is a field of impulses
+convolved with one motion-blurred streak. The impulses of a layer fall on a torus at a common velocity, so
+the same rain at a later time has fallen further.
 """
 
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ class StreakLayer:
     """Streaks at one depth.
 
     Attributes:
-        length: pixels from end to end of a streak.
-        width: pixels, standard deviation of its Gaussian cross-section.
-        angle: degrees from the vertical, positive leaning to the right on the way down.
+        length: length of a streak in pixels.
+        width: standard deviation of its Gaussian cross-section in pixels.
+        angle: degrees from the vertical; positive if streaks fall to the right.
         density: streaks per 10,000 pixels.
         brightness: mean peak of a streak, in grey levels (0 to 255).
-        evenness: shape of the gamma distribution of the peaks; 1 is exponential, few bright streaks
-            among many faint ones, as on Rain100L.
+        evenness: shape of the gamma distribution of the peaks; 1 is exponential: few bright streaks among
+            many faint ones, as in Rain100L.
         speed: pixels per second.
     """
 
@@ -43,10 +43,10 @@ class Rain:
     """Rain over a whole picture.
 
     Attributes:
-        layers: streaks, one entry a depth.
+        layers: streaks, one layer per depth.
         mist: mean of a smooth veil, in grey levels.
         drops: out-of-focus drops on the lens per 100,000 pixels.
-        seed: positions and brightness of everything.
+        seed: random seed for positions and brightness.
     """
 
     layers: tuple[StreakLayer, ...]
@@ -56,23 +56,23 @@ class Rain:
 
 
 def sample_rain(rng: np.random.Generator, heaviness: float) -> Rain:
-    """Rain of the given heaviness, drawn at random.
+    """Draws random rain of a given heaviness.
 
     Args:
-        rng: source of every choice.
-        heaviness: 0 drizzle, 0.2 about Rain100L, 0.85 about Rain100H, 1 a cloudburst.
+        rng: source of all random choices.
+        heaviness: 0 is drizzle, 0.2 about Rain100L, 0.85 about Rain100H, and 1 a cloudburst.
 
     Returns:
-        One to five layers (three to six in heavy rain) that share a wind direction, give or take; now
-        and then mist or drops.
+        One to five layers (three to six in heavy rain) with roughly the same wind direction, sometimes
+        with mist or drops.
     """
     heaviness = float(np.clip(heaviness, 0.0, 1.0))
     wind = rng.normal(0.0, 16.0)
-    # Light rain may be of one kind only, as on Rain100L; heavy rain never is, as on Rain100H.
+    # Light rain may have a single layer, as in Rain100L; heavy rain never does, as in Rain100H.
     count = int(rng.integers(1, 6)) if heaviness < 0.6 else int(rng.integers(3, 7))
     layers = []
     for _ in range(count):
-        depth = rng.uniform(0.0, 1.0)  # 0 far: short, thin, faint and slow; 1 near
+        depth = rng.uniform(0.0, 1.0)  # 0 is far (short, thin, faint and slow), 1 is near
         length = rng.uniform(8, 24) + depth * rng.uniform(10, 60 + 30 * heaviness)
         width = 0.45 + 0.7 * depth * rng.uniform(0.3, 1.0) + 0.4 * heaviness * rng.uniform(0, 1)
         cover = (0.09 + 1.6 * heaviness**1.6) * rng.uniform(0.4, 1.6) / count
@@ -93,16 +93,16 @@ def sample_rain(rng: np.random.Generator, heaviness: float) -> Rain:
 
 
 def render_rain(rain: Rain, height: int, width: int, time: float = 0.0) -> Floats:
-    """The rain S that is added to a picture.
+    """Renders the rain S that is added to a picture.
 
     Args:
-        rain: what falls.
+        rain: the rain.
         height: pixels.
         width: pixels.
-        time: seconds; the streaks of one ``rain`` fall with it, its lens drops and mist stay.
+        time: seconds; streaks fall over time, while lens drops and mist stay.
 
     Returns:
-        float32 H x W, grey levels, at least 0, unbounded above (clip after adding).
+        float32 H x W in grey levels, at least 0 and without an upper bound (clip after adding).
     """
     rng = np.random.default_rng(rain.seed)
     spectrum = np.zeros((height, width // 2 + 1), np.complex128)
@@ -114,13 +114,13 @@ def render_rain(rain: Rain, height: int, width: int, time: float = 0.0) -> Float
         total += rain.mist * _veil(height, width, rng)
     if rain.drops:
         total += _lens_drops(rain.drops, height, width, rng)
-    # The transform leaves rounding noise of either sign where nothing falls.
+    # The transform leaves rounding noise of either sign where there is no rain.
     total[total < 0.5] = 0.0
     return total.astype(np.float32)
 
 
 def add_rain(clean: NDArray[np.uint8], rain: Floats) -> NDArray[np.uint8]:
-    """min(255, clean + S), rounded.
+    """Adds rain to a picture: min(255, clean + S), rounded.
 
     Args:
         clean: uint8 H x W x 3, any colour order.
@@ -135,7 +135,7 @@ def add_rain(clean: NDArray[np.uint8], rain: Floats) -> NDArray[np.uint8]:
 def _impulses(
     layer: StreakLayer, height: int, width: int, time: float, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Peaks of the streaks at their places, spread over the four pixels around each; H x W."""
+    """One impulse per streak, split over the four nearest pixels; H x W."""
     count = int(rng.poisson(layer.density * height * width / 1e4))
     peaks = rng.gamma(layer.evenness, layer.brightness / layer.evenness, count)
     angle = np.deg2rad(layer.angle)
@@ -163,7 +163,7 @@ def _streak(layer: StreakLayer, height: int, width: int) -> NDArray[np.float64]:
 
 
 def _veil(height: int, width: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """A smooth positive field of mean about 1, H x W: a few long waves."""
+    """A smooth field of mean about 1, at least 0, H x W: a sum of a few long waves."""
     row = np.arange(height)[:, None] / max(height, width)
     column = np.arange(width)[None, :] / max(height, width)
     field = np.ones((height, width))
@@ -174,12 +174,12 @@ def _veil(height: int, width: int, rng: np.random.Generator) -> NDArray[np.float
 
 
 def _lens_drops(per_100k: float, height: int, width: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Soft bright discs, H x W: drops too near to be in focus."""
+    """Soft bright discs, H x W: drops on the lens, out of focus."""
     field = np.zeros((height, width))
     row, column = np.arange(height)[:, None], np.arange(width)[None, :]
     for _ in range(int(rng.poisson(per_100k * height * width / 1e5))):
         radius = rng.uniform(2, 9)
         distance = np.hypot(row - rng.uniform(0, height), column - rng.uniform(0, width))
-        # A logistic edge, as a tanh: exp would overflow far from the drop.
+        # A logistic edge written with tanh, because exp would overflow far from the drop.
         field += rng.uniform(10, 60) * 0.5 * (1 - np.tanh((distance - radius) / (0.3 * radius)))
     return field

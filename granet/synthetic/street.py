@@ -1,8 +1,8 @@
-"""A street that nobody filmed: clean video for the demo and for parity checks, numpy only.
+"""A synthetic street: clean video for the demo and for parity checks, drawn with numpy only.
 
-It has what makes de-raining hard: thin upright structures that look like streaks (railings, lamp
-posts, window frames), wires, texture on many scales, bright and dark areas, and motion. Lengths are
-fractions of the frame's height (:mod:`granet.synthetic.canvas`).
+It contains what makes deraining hard: thin upright structures that look like streaks (railings, lamp posts,
+window frames), wires, texture on many scales, bright and dark areas, and motion. Lengths are fractions of
+the frame's height (:mod:`granet.synthetic.canvas`).
 """
 
 from functools import lru_cache
@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from granet.errors import UserError
 from granet.synthetic.canvas import Box, Canvas, Colour, rectangle
 
-_PAN_SPAN = 0.3  # of the width: how far the camera turns to the side
-_PAN_PERIOD = 24.0  # seconds there and back
-_GROUND = 0.72  # where the houses stand; below it are the pavement and the road
+_PAN_SPAN = 0.3  # range of the camera's pan, as a fraction of the width
+_PAN_PERIOD = 24.0  # seconds for a full pan there and back
+_GROUND = 0.72  # base of the houses; the pavement and the road are below
 _KERB = 0.765
 
 _FACADES = [(158, 96, 78), (186, 170, 146), (120, 124, 130), (204, 190, 160), (140, 110, 96), (168, 174, 176)]
@@ -24,16 +24,16 @@ _PAINTS = [(178, 36, 38), (36, 78, 140), (206, 206, 204), (42, 46, 52), (214, 16
 
 
 def street(height: int, width: int, time: float = 0.0, seed: int = 0) -> NDArray[np.uint8]:
-    """One clean frame of a street with cars, seen by a camera that turns slowly.
+    """Draws one clean frame of a street with cars, seen by a slowly panning camera.
 
     Args:
         height: pixels, at least 16.
         width: pixels, at least 16.
-        time: seconds; frames of one seed and size at rising times are a video.
-        seed: which street.
+        time: seconds; frames with the same seed and size at increasing times form a video.
+        seed: selects the street.
 
     Returns:
-        uint8 H x W x 3, RGB; the same bytes for the same arguments.
+        uint8 H x W x 3, RGB; equal arguments give equal bytes.
 
     Raises:
         UserError: if a side is below 16 pixels.
@@ -47,7 +47,7 @@ def street(height: int, width: int, time: float = 0.0, seed: int = 0) -> NDArray
     view = world[:, left : left + width + 1].astype(np.float32)
     canvas = Canvas(view[:, :-1] * (1 - between) + view[:, 1:] * between, seed, offset=turn)
     _drive(canvas, world.shape[1] / height, time, seed)
-    # Photon and read noise of a small sensor, new in every frame.
+    # Shot and read noise of a small sensor, new in every frame.
     rng = np.random.default_rng([seed, round(time * 1e6) % 2**63])
     grain = rng.standard_normal((height, width, 1), np.float32) * (
         0.6 + 0.11 * np.sqrt(np.maximum(canvas.pixels, 0))
@@ -57,7 +57,7 @@ def street(height: int, width: int, time: float = 0.0, seed: int = 0) -> NDArray
 
 @lru_cache(maxsize=2)
 def _world(height: int, width: int, seed: int) -> NDArray[np.uint8]:
-    """All that stands still, as far as the camera turns; uint8 H x W' x 3, read-only."""
+    """The static scene over the whole pan; uint8 H x W' x 3, read-only."""
     rng = np.random.default_rng(seed)
     columns = width + int(_PAN_SPAN * width) + 2
     canvas = Canvas(np.empty((height, columns, 3), np.float32), seed)
@@ -95,7 +95,7 @@ def _house(canvas: Canvas, box: Box, rng: np.random.Generator) -> None:
     wall = np.array(_FACADES[rng.integers(len(_FACADES))], np.float32) * np.float32(rng.uniform(0.8, 1.1))
     y, x, part = canvas.area(box)
     rough = canvas.texture(part, 0.05, 0.05)
-    stains = canvas.texture(part, 0.5, 0.02)  # long and upright, as rain is
+    stains = canvas.texture(part, 0.5, 0.02)  # long and upright, like rain
     courses = 0.05 * (np.sin(2 * np.pi * y / 0.013) > 0.8)
     light = 1.04 - 0.3 * (y - top) + 0.24 * rough + 0.14 * stains - courses - 0.12 * (x > right - 0.012)
     canvas.paint(part, rectangle(y, x, box), light[..., None] * wall)
@@ -146,7 +146,7 @@ def _shop(canvas: Canvas, house: Box, rng: np.random.Generator) -> None:
 
 
 def _railing(canvas: Canvas, box: Box, pitch: float, colour: Colour) -> None:
-    """A handrail, a foot rail, and thin bars ``pitch`` apart."""
+    """A handrail, a foot rail, and thin bars at a distance of ``pitch``."""
     left, top, right, bottom = box
     y, x, part = canvas.area(box)
     bars = 0.0018 - np.abs((x - left) % pitch - pitch / 2)
@@ -156,7 +156,7 @@ def _railing(canvas: Canvas, box: Box, pitch: float, colour: Colour) -> None:
 
 
 def _road(canvas: Canvas) -> None:
-    """Pavement, kerb, asphalt that is coarser the nearer it is, and lane marks."""
+    """Pavement, kerb, lane marks, and asphalt that gets coarser towards the camera."""
     far = canvas.pixels.shape[1] / canvas.unit
     y, x, part = canvas.area((0, _GROUND, far, 1))
     slabs = 14 * ((x + 0.4 * y) % 0.07 < 0.003) + 14 * ((y - _GROUND) % 0.016 < 0.0025)
@@ -173,7 +173,7 @@ def _road(canvas: Canvas) -> None:
 
 
 def _tree(canvas: Canvas, place: float, size: float) -> None:
-    """A trunk, branches, and a crown whose edge and leaves are one fractal."""
+    """A trunk, branches, and a crown whose edge and leaves come from one fractal."""
     middle = _GROUND - 0.1 - 1.3 * size
     for lean in (-0.5, -0.2, 0.15, 0.45):
         y, x, part = canvas.area((place - size, middle - 0.4 * size, place + size, _GROUND + 0.02))
@@ -189,7 +189,7 @@ def _tree(canvas: Canvas, place: float, size: float) -> None:
 
 
 def _lamps(canvas: Canvas, first: float, right: float) -> None:
-    """Street lamps, and the wires that hang between them."""
+    """Street lamps and the wires between them."""
     steel, pitch = (70, 74, 78), 0.85
     for post in np.arange(first - pitch, right + pitch, pitch):
         canvas.box((post - 0.004, 0.3, post + 0.004, _KERB - 0.01), steel)
@@ -205,9 +205,9 @@ def _lamps(canvas: Canvas, first: float, right: float) -> None:
 
 
 def _drive(canvas: Canvas, right: float, time: float, seed: int) -> None:
-    """Three cars: one to the left on the far lane, two to the right on the near one."""
+    """Three cars: one drives left on the far lane, two drive right on the near one."""
     rng = np.random.default_rng([seed, 1])
-    loop = right + 1.0  # heights; a car that has left comes again
+    loop = right + 1.0  # in heights; a car that leaves the scene enters it again
     paints = rng.permutation(len(_PAINTS))
     far, near = rng.uniform(0.4, 0.9) * loop, rng.uniform(0.2, 0.5) * loop
     cars = ((far, 0.855, 0.34, -0.32), (near, 0.975, 0.44, 0.4), (near + loop / 2, 0.975, 0.44, 0.4))
@@ -217,7 +217,7 @@ def _drive(canvas: Canvas, right: float, time: float, seed: int) -> None:
 
 
 def _car(canvas: Canvas, place: float, lane: float, size: float, paint: Colour) -> None:
-    """A car of length ``|size|`` on the line ``lane``; it looks to the right if ``size`` is positive."""
+    """A car of length ``|size|`` on the line ``lane``; it faces right if ``size`` is positive."""
     reach = abs(size)
     around = (place - 0.6 * reach, lane - 0.4 * reach, place + 0.6 * reach, lane + 0.05 * reach)
     y, x, part = canvas.area(around)

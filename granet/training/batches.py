@@ -1,4 +1,4 @@
-"""Batches of training pictures as tensors, prepared beside the training where that is worth it."""
+"""Batches of training pictures as tensors, prepared in threads where that helps."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -14,23 +14,23 @@ Batch = tuple[Tensor, Tensor]
 """Rainy and clean, uint8 N x H x W x 3, RGB, on the CPU."""
 
 AHEAD = 2
-"""Batches that are ready or being made, for each worker."""
+"""Batches per worker that are ready or in preparation."""
 
 
 def batches_from(
     data: TrainingData, first: int, size: int, stride: int, workers: int, device: torch.device
 ) -> Iterator[Batch]:
-    """Batches without end.
+    """An endless sequence of batches.
 
     Args:
-        data: what gives a sample its number.
+        data: samples by number.
         first: number of the first sample of the first batch.
-        size: samples of a batch.
-        stride: samples from one batch to the next; those of all processes together.
-        workers: threads that prepare them; the batches are the same with any number, or with 0. Threads
-            and not processes: NumPy and OpenCV compute without Python's lock, and a process that is
-            forked while OpenCV's own threads run can hang.
-        device: where they will go; for a GPU their memory is pinned.
+        size: samples per batch.
+        stride: samples from the start of one batch to the next: those of one step of all processes.
+        workers: threads that prepare batches; the batches do not depend on their number, which may be 0.
+            They are not processes: NumPy and OpenCV release the GIL, and a process that is forked while
+            OpenCV's own threads run can hang.
+        device: device of the training; for a GPU the memory is pinned.
 
     Raises:
         UserError: if a picture cannot be read.

@@ -1,17 +1,16 @@
-"""``granet-train``: data sets to ``best.pt``, by the paper's recipe unless options say otherwise."""
+"""``granet-train``: trains a network and writes ``best.pt``; the defaults are the paper's recipe."""
 
 import os
 import sys
 from enum import StrEnum
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from granet.app.console import DebugOption, UsageError, run_app
-from granet.errors import UserError
-from granet.training.recipe_file import packaged_recipes, read_recipe
+from granet.app.extras import require
+from granet.training.recipe_file import packaged_recipes, use_recipe
 
 app = typer.Typer(
     help="Train GraNet.",
@@ -23,7 +22,7 @@ app = typer.Typer(
 
 
 class PresetChoice(StrEnum):
-    """How wide the network is."""
+    """Presets of :class:`granet.config.GraNetConfig`."""
 
     paper = "paper"
     base = "base"
@@ -31,7 +30,7 @@ class PresetChoice(StrEnum):
 
 
 class DeviceChoice(StrEnum):
-    """Where it is trained."""
+    """Training devices."""
 
     auto = "auto"
     cpu = "cpu"
@@ -47,7 +46,7 @@ class PrecisionChoice(StrEnum):
 
 
 class LossChoice(StrEnum):
-    """What is minimised (:func:`granet.training.losses.restoration_loss`)."""
+    """Losses (:func:`granet.training.losses.restoration_loss`)."""
 
     l1 = "l1"
     ssim = "ssim"
@@ -58,29 +57,8 @@ SPECS = (
     "rain100l:DIR, rain100h:DIR, ddn:DIR, did:DIR, rain800:DIR, pairs:RAINY,CLEAN, synthetic:CLEAN_DIR "
     "or drawn:COUNT"
 )
-_NEEDED = ("torch", "safetensors", "matplotlib")
-
-
-def _options_of(context: typer.Context, name: str | None) -> str | None:
-    """Makes the options of a recipe the defaults of the command line."""
-    if name is not None and not context.resilient_parsing:
-        known = {option.lstrip("-"): p for p in context.command.params for option in p.opts}
-        values = read_recipe(name, known.keys() - {"recipe", "help", "debug"})
-        context.default_map = {
-            str(known[option].name): _as_typed(f"--recipe {name}: {option}", known[option], value)
-            for option, value in values.items()
-        }
-    return name
-
-
-def _as_typed(what: str, option: Any, value: Any) -> Any:
-    """A value of TOML as the command line would have it."""
-    if isinstance(value, bool) != option.is_flag:
-        wanted = "true or false" if option.is_flag else "a value, as on the command line"
-        raise UserError(f"{what}: expected {wanted}, not {str(value).lower()}")
-    if option.multiple:
-        return value if isinstance(value, list) else [value]
-    return ",".join(map(str, value)) if isinstance(value, list) else value
+PACKAGES = ("torch", "safetensors", "matplotlib")
+"""Packages that training needs beyond the base install."""
 
 
 def _sizes(text: str | None) -> tuple[int, ...] | None:
@@ -100,11 +78,14 @@ def train(
     train: Annotated[
         list[str],
         typer.Option(
-            "--train", metavar="SPEC", help=f"Learn from {SPECS}. Repeat to mix, with SPEC@0.3 for a share."
+            "--train",
+            metavar="SPEC",
+            help=f"Train on this data: {SPECS}. Repeat to mix data sets; SPEC@0.3 sets a share.",
         ),
     ],
     val: Annotated[
-        list[str], typer.Option("--val", metavar="SPEC", help="Measure on this data. Repeat for more.")
+        list[str],
+        typer.Option("--val", metavar="SPEC", help="Validate on this data. Repeat for more data sets."),
     ],
     recipe: Annotated[
         str | None,
@@ -112,112 +93,133 @@ def train(
             "--recipe",
             metavar="NAME|FILE",
             is_eager=True,
-            callback=_options_of,
-            help=f"Take options from a TOML file or a packaged recipe: {', '.join(packaged_recipes())}.",
+            callback=use_recipe,
+            help="Read options from a TOML file or a packaged recipe "
+            f"({', '.join(packaged_recipes())}); options on the command line win.",
         ),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Put this directory in place of {data} in the specs.")
+        Path | None, typer.Option(help="Replace {data} in the specs with this directory.")
     ] = None,
     preset: Annotated[
-        PresetChoice | None, typer.Option(help="Network to train (default: paper, or that of --init).")
+        PresetChoice | None, typer.Option(help="Network to train (default: that of --init, else paper).")
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Change a value of the network's configuration."),
+        typer.Option("--set", metavar="NAME=VALUE", help="Change a setting of the network. Repeat for more."),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Write into this directory (default: runs/PRESET).")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the training in --out.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Write to this directory (default: runs/PRESET).")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the training in --out.")] = False,
     go_on_from: Annotated[
         Path | None,
-        typer.Option("--continue", metavar="CKPT", help="Go on from the weights of this recipe alone."),
+        typer.Option(
+            "--continue",
+            metavar="CKPT",
+            help="Continue a training of this recipe from its checkpoint, without its state file.",
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the training in --out.")] = False,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Stop after N epochs (default: on convergence).")
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option(min=0.01, help="Stop after N minutes, resumed parts included.")
+        float | None, typer.Option(min=0.01, help="Stop after N minutes, including earlier parts.")
     ] = None,
     init: Annotated[
-        Path | None, typer.Option("--init", help="Start from the weights of a checkpoint.")
+        Path | None,
+        typer.Option(
+            "--init", metavar="CKPT", help="Start from the weights of a checkpoint (default: random weights)."
+        ),
     ] = None,
     teacher: Annotated[
         Path | None,
-        typer.Option(metavar="CKPT", help="Learn from this network's results too (distillation)."),
+        typer.Option(metavar="CKPT", help="Also learn from the results of this network (distillation)."),
     ] = None,
     device: Annotated[
-        DeviceChoice, typer.Option(help="Train here; auto takes a GPU if there is one.")
+        DeviceChoice, typer.Option(help="Device to train on; auto uses a GPU if there is one.")
     ] = DeviceChoice.auto,
     seed: Annotated[int, typer.Option(min=0, help="Random seed for weights, sampling, crops and rain.")] = 0,
     crop: Annotated[
         str | None,
         typer.Option(
             metavar="N[,N...]",
-            help="Cut random squares of N pixels (default: whole pictures). Several sizes share the epochs.",
+            help="Train on random squares of N pixels (default: whole pictures). Several sizes divide the "
+            "epochs in their order.",
         ),
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Crops per step and process.")] = 1,
     long_side: Annotated[
-        int | None, typer.Option(min=16, help="Shrink whole pictures to this side (default: 512).")
+        int | None,
+        typer.Option(min=16, help="Shrink whole pictures to this longest side in pixels (default: 512)."),
     ] = None,
     epoch_size: Annotated[
-        int | None, typer.Option(min=1, help="Samples per epoch (default: every picture once).")
+        int | None, typer.Option(min=1, help="Samples per epoch (default: the number of pictures).")
     ] = None,
     dry: Annotated[float, typer.Option(min=0, max=1, help="Share of samples without rain.")] = 0.0,
     heaviness: Annotated[
         str | None,
         typer.Option(
-            metavar="LOW-HIGH", help="Heaviness of synthetic rain, 0 to 1 (default: light to heavy)."
+            metavar="LOW-HIGH",
+            help="Heaviness of synthetic rain, from 0 (drizzle) to 1 (default: light to heavy).",
         ),
     ] = None,
     loss: Annotated[
         LossChoice, typer.Option(help="Loss: mean absolute error, 1 - SSIM, or both.")
     ] = LossChoice.l1,
-    lr: Annotated[float, typer.Option(min=1e-9, help="Learning rate of Adam.")] = 5e-4,
+    lr: Annotated[float, typer.Option(min=1e-9, help="Initial learning rate of Adam.")] = 5e-4,
     patience: Annotated[
         int | None,
-        typer.Option(min=0, help="Epochs without progress before the rate falls (default: 3; Rain100L: 10)."),
+        typer.Option(
+            min=0,
+            help="Lower the learning rate after this many epochs without improvement "
+            "(default: 3; Rain100L: 10).",
+        ),
     ] = None,
     cosine: Annotated[
-        bool, typer.Option("--cosine", help="Lower the rate along a cosine instead of on a plateau.")
+        bool, typer.Option("--cosine", help="Use a cosine schedule instead of the plateau schedule.")
     ] = False,
     stable: Annotated[
         float | None,
-        typer.Option(min=0, max=0.99, help="Share of the training before the cosine begins (default: 0)."),
+        typer.Option(min=0, max=0.99, help="Begin the cosine after this share of the training (default: 0)."),
     ] = None,
     ema: Annotated[
-        float | None, typer.Option(min=0, max=0.999999, help="Average the weights with this decay.")
+        float | None,
+        typer.Option(
+            min=0,
+            max=0.999999,
+            help="Keep an exponential moving average of the weights with this decay (default: none).",
+        ),
     ] = None,
     clip_gradient: Annotated[
-        float | None, typer.Option(min=1e-9, help="Clip the norm of the gradient to this.")
+        float | None, typer.Option(min=1e-9, help="Clip the gradient to this norm (default: no clipping).")
     ] = None,
     precision: Annotated[
-        PrecisionChoice, typer.Option(help="Number format; auto measures which is faster here.")
+        PrecisionChoice, typer.Option(help="Number format; auto measures which is faster.")
     ] = PrecisionChoice.auto,
     channels_last: Annotated[
         bool | None,
-        typer.Option("--channels-last/--contiguous", help="Memory layout (default: the faster one)."),
+        typer.Option("--channels-last/--contiguous", help="Memory layout (default: whichever is faster)."),
     ] = None,
     compiled: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False,
     processes: Annotated[
-        int | None, typer.Option(min=1, help="Start N processes, one CPU core each (default: 1).")
+        int | None, typer.Option(min=1, help="Train with N processes, one thread each (default: 1).")
     ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads (default: all).")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads per process (default: all, with --processes 1).")
+    ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=0, help="Threads that prepare batches (default: what helps).")
+        int | None,
+        typer.Option(min=0, help="Threads that prepare batches (default: chosen by the idle cores)."),
     ] = None,
     debug: DebugOption = False,
 ) -> None:
-    """Train GraNet by the paper's recipe (section 4.3) or by the options below.
+    """Train GraNet with the paper's recipe (section 4.3), unless options change it.
 
-    Ctrl-C ends after the step and the training can be resumed. Several GPUs: torchrun --nproc-per-node N
-    --no-python granet-train and the same options.
+    Ctrl-C stops after the current step; --resume then resumes the training. For several GPUs, run
+    torchrun --nproc-per-node N --no-python granet-train with the same options.
     """
-    _require_train_extra()
-    if processes is not None and _is_to_start(processes):
+    require("training", *PACKAGES)
+    if processes is not None and _is_launcher(processes):
         raise typer.Exit(_run_all(processes, threads))
     from granet.training.options import TrainOptions
     from granet.training.processes import FailedElsewhere
@@ -264,11 +266,13 @@ def train(
         raise typer.Exit(1) from None
 
 
-def _is_to_start(processes: int) -> bool:
-    """Whether this command starts the others; the ones that it, or torchrun, has started do not."""
+def _is_launcher(processes: int) -> bool:
+    """Whether this process must start the others, which neither it nor torchrun has started yet."""
     started = os.environ.get("WORLD_SIZE")
     if started is not None and int(started) != processes:
-        raise UsageError(f"--processes {processes} starts them, and torchrun has started {started}: use one")
+        raise UsageError(
+            f"--processes {processes} starts processes, but torchrun has already started {started}: use one"
+        )
     return started is None and processes > 1
 
 
@@ -279,19 +283,10 @@ def _run_all(processes: int, threads: int | None) -> int:
     return run_processes(processes, command, own_threads=threads is not None)
 
 
-def _require_train_extra() -> None:
-    """Raises one line where only the base install is."""
-    missing = [name for name in _NEEDED if find_spec(name) is None]
-    if missing:
-        raise UserError(
-            f'{", ".join(missing)} not installed, and training needs it: pip install "granet-deploy[train]"'
-        )
-
-
 def main() -> None:
     """The entry point of ``granet-train``."""
     raise SystemExit(run_app(app))
 
 
-if __name__ == "__main__":  # python -m granet.training.cli, which torchrun can start as well
+if __name__ == "__main__":  # how --processes starts this command
     main()

@@ -1,7 +1,7 @@
-"""How a training computes: the number format and the memory layout that this machine is fastest with.
+"""Number format and memory layout of a training, chosen by measurement.
 
-bfloat16 halves a step where a processor multiplies it (AMX, AVX512-BF16, any recent GPU) and lengthens it
-where it is emulated; channels-last helps most processors and not all. So both are measured, once.
+bfloat16 halves the time of a step on processors that support it (AMX, AVX512-BF16, any recent GPU) and
+lengthens it where it is emulated. channels-last helps most processors, but not all.
 """
 
 import copy
@@ -16,43 +16,44 @@ from torch import Tensor, nn
 Precision = Literal["fp32", "bf16"]
 
 GAIN = 0.9
-"""Time of a step, relative to the plainest way, from which another way is worth its rounding."""
+"""Another way must need at most this share of the plain way's time."""
 
 _REPEATS = 3
 
 
 @dataclass(frozen=True)
 class Compute:
-    """How steps are computed.
+    """A way to compute steps.
 
     Attributes:
-        precision: of convolutions and matrix products; ``bf16`` is autocast, weights stay float32.
-        channels_last: memory layout of network and pictures.
+        precision: number format of convolutions and matrix products; ``bf16`` is autocast, and the weights
+            stay float32.
+        channels_last: whether network and pictures have the channels-last memory layout.
     """
 
     precision: Precision = "fp32"
     channels_last: bool = False
 
     def __str__(self) -> str:
-        """As a person reads it."""
+        """The way in words, for messages."""
         layout = "channels-last" if self.channels_last else "contiguous"
         return f"{'bfloat16' if self.precision == 'bf16' else 'float32'}, {layout}"
 
     def place(self, network: nn.Module, device: torch.device) -> nn.Module:
-        """``network`` on ``device`` in this layout."""
+        """Moves ``network`` to ``device`` and to this layout."""
         network = network.to(device)
         if not self.channels_last:
             return network
         return cast(nn.Module, network.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
 
     def image(self, pixels: Tensor, device: torch.device) -> Tensor:
-        """uint8 N x H x W x 3 -> float N x 3 x H x W in [0, 1] on ``device`` in this layout."""
+        """Converts uint8 N x H x W x 3 to float N x 3 x H x W in [0, 1] on ``device``, in this layout."""
         image = pixels.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
-        # Frames are channels-last as they come.
+        # The permuted view is channels-last already.
         return image if self.channels_last else image.contiguous()
 
     def autocast(self, device: torch.device) -> torch.autocast:
-        """The context in which networks run."""
+        """The context to run networks in."""
         return torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
 
@@ -69,19 +70,19 @@ def fastest(
     total: Callable[[Sequence[float]], list[float]] = list,
     clock: Callable[[], float] | None = None,
 ) -> tuple[Compute, str]:
-    """Measures a step, forward and backward, in each way.
+    """Measures a step, forward and backward, in each way and chooses one.
 
     Args:
-        network: what is trained; not changed.
+        network: the network to train; it is not changed.
         pixels: a batch, uint8 N x H x W x 3.
-        device: where it is trained.
-        candidates: the ways; the first is the plainest, and wins unless another is faster by a tenth.
-        preferred: the way in which the training began; it wins unless the plainest is faster.
-        total: sums over all processes of a training, so that all choose the same.
-        clock: seconds; by default CPU time where a CPU computes, which other programs disturb less.
+        device: device of the training.
+        candidates: the ways; the first is the plain one and wins unless another is faster by a tenth.
+        preferred: the way in which the training began; it wins unless the plain one is faster.
+        total: sums times over all processes of the training, so that all choose alike.
+        clock: time in seconds (default: CPU time on a CPU, where other programs disturb it less).
 
     Returns:
-        The way, and a line that says what was measured.
+        The chosen way, and a line with the measurements.
     """
     clock = clock or (time.process_time if device.type == "cpu" else time.perf_counter)
     times = total([_seconds(network, pixels, device, way, clock) for way in candidates])
@@ -98,7 +99,7 @@ def fastest(
 def _seconds(
     network: nn.Module, pixels: Tensor, device: torch.device, way: Compute, clock: Callable[[], float]
 ) -> float:
-    """The shortest of a few steps, after one that is not counted."""
+    """Time of the fastest of a few steps, after a warm-up step."""
     model = way.place(copy.deepcopy(network), device).train()
     image = way.image(pixels, device)
     times = []

@@ -1,4 +1,4 @@
-"""``python -m granet.training.convert``: a checkpoint in another file format."""
+"""``python -m granet.training.convert``: converts a checkpoint to another file format."""
 
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +18,7 @@ def convert(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
     debug: DebugOption = False,
 ) -> None:
-    """Write a checkpoint in the format that the name of TARGET says."""
+    """Convert a checkpoint to the file format that the suffix of TARGET names."""
     from granet.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint
 
     if target.exists() and not overwrite:

@@ -1,6 +1,6 @@
-"""``granet-train --processes N``: the same command N times on this machine, as one program.
+"""``granet-train --processes N``: starts the command N times on this machine and waits for all.
 
-``torchrun`` could start them too, but it answers a user's mistake with a page of its own, and Ctrl-C with a
+``torchrun`` could start them too, but it reports a user's mistake with a page of text and Ctrl-C with a
 traceback.
 """
 
@@ -17,23 +17,23 @@ from granet.app.console import FAULT, INTERRUPTED, Interrupted, say
 from granet.app.signals import on_interrupt
 
 _GRACE_SECONDS = 20.0
-"""What the others have for ending by themselves after one has failed."""
+"""Time for the other processes to end after one has failed, before they are killed."""
 
 
 def run_processes(count: int, command: Sequence[str], own_threads: bool) -> int:
-    """Runs ``command`` ``count`` times, with the environment that ``torchrun`` would give each.
+    """Runs ``command`` ``count`` times, each with the environment variables that ``torchrun`` would set.
 
     Args:
-        count: processes.
+        count: number of processes.
         command: the program and its arguments.
-        own_threads: the command sets its threads itself; else each process computes in one.
+        own_threads: whether the command sets its number of threads; otherwise each process uses one.
 
     Returns:
-        The exit status of the first process, or of the one that failed alone. The first speaks for all;
-        what the others have to say is shown only if they alone failed.
+        The exit status of the first process, or of the one that failed alone. The messages of the other
+        processes are printed only if the first has not failed.
 
     Raises:
-        Interrupted: after Ctrl-C or SIGTERM, which all of them get.
+        Interrupted: after Ctrl-C or SIGTERM, which is passed on to all processes.
     """
     port = _free_port()
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as others:
@@ -46,25 +46,25 @@ def run_processes(count: int, command: Sequence[str], own_threads: bool) -> int:
         with on_interrupt(stop) as interruption:
             for rank in range(count):
                 environment = _environment(rank, count, port, own_threads)
-                heard: IO[str] | None = others if rank else None
-                children.append(subprocess.Popen(command, env=environment, stderr=heard))
+                errors: IO[str] | None = others if rank else None
+                children.append(subprocess.Popen(command, env=environment, stderr=errors))
             if interruption.happened:
-                stop()  # it may have come before the last was started
+                stop()  # the signal may have arrived before the last process started
             failed = _wait(children)
         others.seek(0)
         return _outcome([child.returncode for child in children], failed, others.read())
 
 
 def _environment(rank: int, count: int, port: int, own_threads: bool) -> dict[str, str]:
-    place = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count)}
-    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    return os.environ | place | meeting | ({} if own_threads else {"OMP_NUM_THREADS": "1"})
+    process = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count)}
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    return os.environ | process | address | ({} if own_threads else {"OMP_NUM_THREADS": "1"})
 
 
 def _wait(children: list[subprocess.Popen[bytes]]) -> int | None:
-    """Until all have ended; which failed first.
+    """Waits until all have ended; returns the rank that failed first, or ``None``.
 
-    After a failure the others, which may wait for the dead, are ended.
+    After a failure the others are killed in time, because they may wait for the dead one forever.
     """
     failed: int | None = None
     failed_at = 0.0
@@ -88,7 +88,7 @@ def _outcome(statuses: list[int], failed: int | None, others: str) -> int:
     if failed is None:
         return 0
     if statuses[failed] < 0:
-        say(f"error: process {failed + 1} of {len(statuses)} was ended by signal {-statuses[failed]}")
+        say(f"error: process {failed + 1} of {len(statuses)} was killed by signal {-statuses[failed]}")
     elif statuses[0] <= 0:
         sys.stderr.write(others)
     return next(status for status in (statuses[0], statuses[failed], FAULT) if status > 0)

@@ -1,4 +1,4 @@
-"""What a training minimises: the mean absolute error of the paper, the SSIM of PReNet, a teacher's result."""
+"""Training losses: the mean absolute error of the paper and the negative SSIM of PReNet."""
 
 from typing import Literal, get_args
 
@@ -10,20 +10,20 @@ LossName = Literal["l1", "ssim", "l1+ssim"]
 LOSSES: tuple[str, ...] = get_args(LossName)
 
 TEACHER_SHARE = 0.5
-"""Weight of the distance to the teacher's result beside that to the truth."""
+"""Weight of the loss against the teacher's result, relative to the loss against the ground truth."""
 
 _WINDOW, _SIGMA = 11, 1.5  # Wang et al., IEEE TIP 2004, section III-C
 _C1, _C2 = 0.01**2, 0.03**2
 
 
 def restoration_loss(derained: Tensor, target: Tensor, name: LossName) -> Tensor:
-    """The distance of a result to a picture.
+    """The loss of a derained picture against a target.
 
     Args:
         derained: N x 3 x H x W, float32; unclamped.
         target: the same shape, in [0, 1].
-        name: ``l1`` is the mean absolute error (equation 9's L); ``ssim`` is 1 - SSIM (Ren et al., PReNet,
-            CVPR 2019, section 3.3, up to the constant); ``l1+ssim`` their sum.
+        name: ``l1`` is the mean absolute error (equation 9's L), ``ssim`` is 1 - SSIM (Ren et al., PReNet,
+            CVPR 2019, section 3.3, up to the constant), and ``l1+ssim`` is their sum.
 
     Returns:
         A scalar.
@@ -40,11 +40,11 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
     """Mean structural similarity (Wang et al., IEEE TIP 2004) with its Gaussian window of 11 x 11, sigma 1.5.
 
     Args:
-        a: N x C x H x W, range 1; sides from 11 up.
+        a: N x C x H x W, in [0, 1]; H and W at least 11.
         b: the same shape.
 
     Returns:
-        A scalar, 1 for equal pictures; the windows lie within the pictures.
+        A scalar, 1 for equal pictures. Windows that would cross the border are left out.
     """
     channels = a.shape[1]
     blurred = _blur(torch.cat([a, b, a * a, b * b, a * b], dim=1))
@@ -56,7 +56,7 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _blur(x: Tensor) -> Tensor:
-    """The Gaussian window as two passes; N x C x H x W -> N x C x H-10 x W-10."""
+    """Applies the Gaussian window in two passes; N x C x H x W -> N x C x H-10 x W-10."""
     kernel = _kernel().to(x.device)
     channels = x.shape[1]
     x = F.conv2d(x, kernel.view(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels)

@@ -1,4 +1,4 @@
-"""What a user asks of a training: the options of ``granet-train``, checked, and the recipe they make."""
+"""The options of ``granet-train``: their checks, and the recipe they make."""
 
 import json
 import re
@@ -14,12 +14,12 @@ from granet.training.recipe import Limits, Recipe
 PATIENCE, PATIENCE_RAIN100L = 3, 10  # section 4.3
 LONG_SIDE = 512  # section 4.3
 DATA = "{data}"
-"""What stands in a spec for the directory of ``--data``."""
+"""Placeholder in a spec for the directory of ``--data``."""
 
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """The options by their names, ``None`` where one was not given.
+    """The options by name; ``None`` for one that is not given.
 
     Attributes:
         settings: ``--set``.
@@ -28,7 +28,7 @@ class TrainOptions:
         compiled: ``--compile``.
 
     Raises:
-        UsageError: if two make no sense together, or one would not be used.
+        UsageError: if two options contradict each other, or one would be ignored.
     """
 
     train: tuple[str, ...]
@@ -75,34 +75,39 @@ class TrainOptions:
         specs = (*self.train, *self.val)
         drawn = any(map(_takes_heaviness, specs))
         start = self.resume + self.overwrite + (self.go_on_from is not None)
+        limited = self.epochs is not None or self.minutes is not None
         return [
             (self.epochs is not None and self.minutes is not None,
-             "--epochs and --minutes both say when to end: give one of them"),
-            (self.cosine and self.epochs is None and self.minutes is None,
-             "--cosine runs to an end: give --epochs or --minutes"),
+             "--epochs and --minutes both limit the training: give one of them"),
+            (self.cosine and not limited,
+             "--cosine needs to know when the training ends: give --epochs or --minutes"),
             (self.stable is not None and not self.cosine, "--stable delays the cosine: give --cosine too"),
             (self.patience is not None and self.cosine,
-             "--patience is of the plateau schedule, which --cosine replaces: give one of them"),
+             "--patience belongs to the plateau schedule, which --cosine replaces: give one of them"),
+            (self.patience is not None and limited and self.lr <= Recipe.min_lr,
+             f"--patience has no effect with --lr {self.lr:g}: the plateau schedule lowers the rate only "
+             f"to {Recipe.min_lr:g}; leave --patience out"),
             (self.batch > 1 and self.crop is None, "--batch needs --crop: whole pictures differ in size"),
             (self.long_side is not None and self.crop is not None,
-             "--long-side shrinks whole pictures, and --crop cuts them: give one of them"),
-            (several and self.epochs is None, "--crop with several sizes shares the epochs: give --epochs"),
+             "--long-side shrinks whole pictures, but --crop cuts squares: give one of them"),
+            (several and self.epochs is None,
+             "--crop with several sizes divides the epochs among them: give --epochs"),
             (several and self.epochs is not None and len(self.crop or ()) > self.epochs,
-             f"--crop with {len(self.crop or ())} sizes needs as many epochs: --epochs {self.epochs} leaves "
-             "some out"),
+             f"--crop with {len(self.crop or ())} sizes needs at least as many epochs: raise --epochs "
+             f"{self.epochs}"),
             (self.heaviness is not None and not drawn,
-             "--heaviness is of synthetic rain that does not say for itself: add --train synthetic:DIR"),
-            (start > 1, "--resume, --continue and --overwrite each say what to do with a training that is "
-             "there: give one of them"),
-            (self.init is not None and self.go_on_from is not None,
-             "--init starts a training and --continue goes on with one: give one of them"),
+             "--heaviness applies to synthetic rain without a heaviness of its own: add "
+             "--train synthetic:DIR"),
+            (self.dry > 0 and all(spec.startswith("clean:") for spec in self.train),
+             "--dry has no effect with --train clean:DIR, whose pictures are all dry: leave --dry out"),
+            (start > 1, "--resume, --continue and --overwrite exclude each other: give one of them"),
             (self.data is not None and not any(DATA in spec for spec in specs),
-             f"--data replaces {DATA} in --train and --val, and none of them has it"),
+             f"--data replaces {DATA} in --train and --val, but none of them contains it: leave --data out"),
         ]  # fmt: skip
 
     @property
     def out(self) -> Path:
-        """Directory of the result."""
+        """The output directory."""
         name = self.preset or ("paper" if self.init is None else self.init.stem)
         return self.directory or Path("runs") / name
 
@@ -112,20 +117,20 @@ class TrainOptions:
         return Limits(self.epochs, self.minutes)
 
     def with_data(self, spec: str) -> str:
-        """``spec`` with the directory of ``--data``.
+        """``spec`` with the directory of ``--data`` in place of the placeholder.
 
         Raises:
-            UsageError: if it needs one and none was given.
+            UsageError: if it has the placeholder and ``--data`` is not given.
         """
         if DATA in spec and self.data is None:
             raise UsageError(f"{spec}: give the directory of the data with --data")
         return spec.replace(DATA, str(self.data))
 
     def recipe(self) -> Recipe:
-        """All of this that decides the result.
+        """The options that decide the result.
 
         Raises:
-            UserError: if the checkpoint to start from cannot be read, or a value is out of range.
+            UserError: if the initial checkpoint cannot be read, or a value is out of range.
         """
         specs, weights = _shares(list(self.train))
         return Recipe(
@@ -155,7 +160,7 @@ class TrainOptions:
         if self.init is not None and self.preset is None and not self.settings:
             from granet.checkpoint import read_checkpoint
 
-            return read_checkpoint(self.init).config
+            return read_checkpoint(self._source() or self.init).config
         changes = {}
         for text in self.settings:
             key, _, value = text.partition("=")
@@ -168,9 +173,14 @@ class TrainOptions:
         known = asdict(GraNetConfig.preset(self.preset or "paper"))
         return GraNetConfig.from_dict(known | changes)
 
+    def _source(self) -> Path | None:
+        """The checkpoint of a training that goes on: its first weights, those of --init, may be gone."""
+        source = self.out / "last.pt" if self.resume else self.go_on_from
+        return source if source is not None and source.exists() else None
+
 
 def _shares(specs: list[str]) -> tuple[list[str], tuple[float, ...] | None]:
-    """``SPEC@0.3`` ... -> the specs, and their shares unless none has one."""
+    """``SPEC@0.3`` ... -> the specs and their shares; ``None`` if no spec has a share."""
     parts = [re.fullmatch(r"(.+?)(?:@(\d+(?:\.\d*)?|\.\d+))?", spec) for spec in specs]
     names = [part[1] if part else spec for part, spec in zip(parts, specs, strict=True)]
     shares = [part[2] if part else None for part in parts]
@@ -178,7 +188,7 @@ def _shares(specs: list[str]) -> tuple[list[str], tuple[float, ...] | None]:
         return names, None
     if None in shares:
         raise UsageError(
-            f"{specs[shares.index(None)]} has no share: give each --train one, as in SPEC@0.3, or none"
+            f"{specs[shares.index(None)]} has no share: give each --train a share, as in SPEC@0.3, or none"
         )
     weights = tuple(float(share) for share in shares if share is not None)
     if min(weights) <= 0:
@@ -187,7 +197,7 @@ def _shares(specs: list[str]) -> tuple[list[str], tuple[float, ...] | None]:
 
 
 def _with_heaviness(spec: str, heaviness: str | None) -> str:
-    """``spec`` with ``--heaviness``, if it is of synthetic rain and does not say for itself."""
+    """``spec`` with ``--heaviness`` if it is synthetic rain without a heaviness of its own."""
     if heaviness is None:
         return spec
     parse_heaviness(heaviness)
@@ -197,7 +207,7 @@ def _with_heaviness(spec: str, heaviness: str | None) -> str:
 
 
 def _takes_heaviness(spec: str) -> bool:
-    """Whether rain is drawn for ``spec``, and it does not say how heavy itself."""
+    """Whether ``spec`` is synthetic rain that neither gives its heaviness nor takes real streaks."""
     return spec.startswith("synthetic:") and "heaviness=" not in spec and "streaks=" not in spec
 
 

@@ -1,4 +1,4 @@
-"""One process, or several that ``torchrun`` started: what each is, and what they agree on."""
+"""The processes of a training: one, or several that ``torchrun`` or ``--processes`` has started."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -13,17 +13,17 @@ from granet.app.progress import progress_line
 from granet.errors import UserError
 
 
-class FailedElsewhere(Exception):  # noqa: N818 - it is the echo of an error
-    """The main process has failed, and says why."""
+class FailedElsewhere(Exception):  # noqa: N818 - the error itself is raised in the main process
+    """The main process has failed and reports the error."""
 
 
 class Processes:
     """The processes of a training, seen from one of them.
 
     Attributes:
-        rank: 0 is the one that writes and speaks.
-        count: how many there are.
-        device: where this one computes.
+        rank: number of this process; 0 is the main process.
+        count: number of processes.
+        device: device of this process.
     """
 
     def __init__(self, rank: int, count: int, device: torch.device) -> None:
@@ -33,7 +33,7 @@ class Processes:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process writes and speaks."""
+        """Whether this process writes files and prints messages."""
         return self.rank == 0
 
     def total(self, values: Sequence[float]) -> list[float]:
@@ -46,11 +46,11 @@ class Processes:
         return [float(value) for value in sums.tolist()]
 
     def on_main(self, action: Callable[[], None]) -> None:
-        """Runs ``action`` in the main process; if it fails there, all stop.
+        """Runs ``action`` in the main process; if it fails, all processes stop.
 
         Raises:
-            UserError: what ``action`` raised.
-            FailedElsewhere: in the other processes.
+            UserError: the error of ``action``, in the main process.
+            FailedElsewhere: in the other processes, if ``action`` failed.
         """
         failure: UserError | None = None
         if self.is_main:
@@ -65,26 +65,26 @@ class Processes:
             raise FailedElsewhere("the main process has failed")
 
     def parallel(self, model: nn.Module) -> nn.Module:
-        """``model`` with gradients averaged over the processes in its backward pass."""
+        """Wraps ``model`` so that its backward pass averages gradients over the processes."""
         if self.count == 1:
             return model
         devices = [self.device] if self.device.type == "cuda" else None
         return DistributedDataParallel(model, device_ids=devices)
 
     def bar(self, title: str, total: float) -> AbstractContextManager[Callable[[float, str], None]]:
-        """:func:`granet.app.progress.progress_line` in the main process, nothing in the others."""
+        """:func:`granet.app.progress.progress_line` in the main process; no output in the others."""
         return progress_line(title, total) if self.is_main else nullcontext(lambda done, last: None)
 
 
 @contextmanager
 def joined(device: str) -> Iterator[Processes]:
-    """Joins the other processes of ``torchrun``, if it started this one.
+    """Joins the other processes of this training, if there are any.
 
     Args:
         device: ``auto`` (a GPU if there is one), ``cpu`` or ``cuda``.
 
     Raises:
-        UserError: if the device is not there; another is never used.
+        UserError: if the device is not available; there is no fallback.
     """
     rank, count = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     place = find_device(device, int(os.environ.get("LOCAL_RANK", "0")))
@@ -103,12 +103,14 @@ def joined(device: str) -> Iterator[Processes]:
 
 
 def find_device(name: str, local_rank: int = 0) -> torch.device:
-    """The device of a process, number ``local_rank`` of its machine; see :func:`joined`."""
+    """The device of process ``local_rank`` of this machine; see :func:`joined`."""
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "cpu" or (name == "auto" and not gpus):
         return torch.device("cpu")
     if not gpus:
-        raise UserError("--device cuda: PyTorch finds no GPU here; --device cpu trains without one")
+        raise UserError("--device cuda: PyTorch finds no GPU; give --device cpu to train without one")
     if local_rank >= gpus:
-        raise UserError(f"process {local_rank + 1} of this machine has no GPU: there are {gpus} of them")
+        raise UserError(
+            f"no GPU for process {local_rank + 1} of this machine, which has {gpus}: start {gpus} processes"
+        )
     return torch.device("cuda", local_rank)

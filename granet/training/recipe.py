@@ -1,4 +1,4 @@
-"""How a network is trained: all that decides the result, and what a resumed training must have in common."""
+"""The recipe of a training: everything that decides its result and must not change when it is resumed."""
 
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Limits:
-    """When a training ends; without either when it has converged (section 4.3).
+    """When a training ends; without a limit it ends when it has converged (section 4.3).
 
     Attributes:
         epochs: complete epochs.
-        minutes: of training, over all of its parts.
+        minutes: training time over all parts of the training.
     """
 
     epochs: int | None = None
@@ -25,30 +25,30 @@ class Limits:
 
 @dataclass(frozen=True)
 class Recipe:
-    """The defaults are the paper's (section 4.3).
+    """A recipe; the defaults are the paper's (section 4.3).
 
     Attributes:
-        config: of the network, as :func:`dataclasses.asdict` of a GraNetConfig.
+        config: configuration of the network, as :func:`dataclasses.asdict` of a GraNetConfig.
         train: specs of the training data (:mod:`granet.data.datasets`).
-        weights: their shares of the samples; by size if ``None``.
+        weights: shares of the data sets in the samples; proportional to their sizes if ``None``.
         val: specs of the validation data.
-        init: checkpoint that the weights start from.
-        seed: of the first weights and of the order, cuts, flips and rain.
-        epoch_size: samples between validations; every picture once if ``None``.
-        batch: samples of one step of one process.
-        crop: sides of random squares, in pixels; whole pictures if ``None``. Several share the epochs
-            equally, in their order.
-        long_side: to which whole pictures are shrunk, in pixels.
-        dry: share of the samples that are clean pictures as their own input.
-        lr: learning rate of Adam at the start.
-        min_lr: where the plateau schedule ends.
-        lr_factor: of each step of the plateau schedule.
-        patience: epochs without a better PSNR before such a step.
-        cosine: a cosine from ``lr`` to nearly 0 over the whole training, after a short rise, instead.
-        stable: share of the training at ``lr`` before that cosine begins.
-        loss: name of :func:`granet.training.losses.restoration_loss`.
-        teacher: checkpoint whose results are learned from beside the truth.
-        ema: decay of an exponential moving average of the weights, which is what is validated and saved.
+        init: checkpoint with the initial weights; random weights if ``None``.
+        seed: random seed for weights, sampling, crops, flips and rain.
+        epoch_size: samples between validations; the number of pictures if ``None``.
+        batch: samples per step and process.
+        crop: sides of random squares, in pixels; whole pictures if ``None``. Several sizes divide the
+            epochs equally, in their order.
+        long_side: longest side, in pixels, that whole pictures are shrunk to.
+        dry: share of samples without rain, whose input is the clean picture.
+        lr: initial learning rate of Adam.
+        min_lr: final learning rate of the plateau schedule.
+        lr_factor: factor of each reduction by the plateau schedule.
+        patience: epochs without a better PSNR before a reduction.
+        cosine: whether a cosine from ``lr`` to nearly 0, after a warm-up, replaces the plateau schedule.
+        stable: share of the training at ``lr`` before the cosine begins.
+        loss: name of the loss (:func:`granet.training.losses.restoration_loss`).
+        teacher: checkpoint of a network whose results are further targets.
+        ema: decay of an exponential moving average of the weights; the average is validated and saved.
         clip_gradient: largest norm of the gradient.
     """
 
@@ -75,21 +75,21 @@ class Recipe:
     clip_gradient: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values by name."""
+        """The recipe as JSON values by name."""
         return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
 
     def require_same(
         self, other: dict[str, Any], option: str = "--resume", instead: str = "another --out"
     ) -> None:
-        """Holds the recipe against :meth:`to_json` of the training that goes on.
+        """Requires that the recipe equals the one of the training to continue.
 
         Args:
-            other: what an earlier training wrote, perhaps of an older version.
-            option: that asked for it.
-            instead: what else the user can do.
+            other: :meth:`to_json` of that training, perhaps written by an older version.
+            option: the option that continues the training.
+            instead: the user's alternative to the same options.
 
         Raises:
-            UserError: one line with all that differs.
+            UserError: one line with all differences.
         """
         mine, older = _as_now(self.to_json()), _as_now(other)
         # A setting that is missing had its default, which is the behaviour from before it existed.
@@ -99,13 +99,13 @@ class Recipe:
         ]
         if differing:
             raise UserError(
-                f"{option} goes on with the same training, and this differs: {'; '.join(differing)}; "
-                f"give it the same options, or {instead}"
+                f"{option} needs the options of the training it continues, but {'; '.join(differing)}; "
+                f"give the same options, or {instead}"
             )
 
 
 def _as_now(recipe: dict[str, Any]) -> dict[str, Any]:
-    """A recipe that an older version wrote in today's form: one crop, and a network of fewer settings."""
+    """Converts a recipe of an older version, with a single crop size or fewer settings of the network."""
     crop, config = recipe.get("crop"), recipe.get("config")
     return recipe | {
         "crop": [crop] if isinstance(crop, int) else crop,
@@ -114,8 +114,8 @@ def _as_now(recipe: dict[str, Any]) -> dict[str, Any]:
 
 
 def _differs(new: Any, old: Any) -> str:
-    """What was given and what the run has; of tables only the entries that differ."""
+    """The given value and that of the training; only the entries that differ if they are tables."""
     if isinstance(new, dict) and isinstance(old, dict):
         keys = [key for key in new if new[key] != old.get(key)]
         new, old = {key: new[key] for key in keys}, {key: old.get(key) for key in keys}
-    return f"is {new}, and the run has {old}"
+    return f"is {new} instead of {old}"

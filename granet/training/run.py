@@ -1,11 +1,11 @@
-"""A training from its options: everything that takes part is opened and made, then trained."""
+"""Runs a training from its options: opens the data, makes the trainer, trains."""
 
 import os
 import re
 import shlex
 import sys
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
 
 import cv2
 import torch
@@ -14,29 +14,29 @@ from granet.app.console import Interrupted, UsageError, say
 from granet.app.signals import on_interrupt
 from granet.data.datasets import Dataset, open_dataset
 from granet.errors import UserError
+from granet.model import GraNet
 from granet.training.compute import CANDIDATES, Compute, fastest
+from granet.training.files import TrainingFiles
 from granet.training.options import TrainOptions
 from granet.training.processes import Processes, joined
 from granet.training.recipe import Recipe
 from granet.training.samples import Cutting, TrainingData
-from granet.training.state import load_state, weights_and_progress
+from granet.training.start import first_network, weights_and_progress
+from granet.training.state import load_state
 from granet.training.teacher import load_teacher
-from granet.training.trainer import Trainer, first_network
+from granet.training.trainer import Trainer
 from granet.training.validation import Validation
-
-OURS = ("best.pt", "last.pt", "state.pt", "log.jsonl", "log.png")
-"""What a training writes into its directory."""
 
 
 def run_training(options: TrainOptions) -> None:
-    """Trains as ``options`` say.
+    """Trains with the given options.
 
     Raises:
-        UserError: one line, if something is missing or wrong; what was there before is left.
-        Interrupted: after Ctrl-C; it can be resumed.
-        FailedElsewhere: in a process beside the main one, if that one has failed.
+        UserError: if something is missing or wrong; files of an earlier training then stay.
+        Interrupted: after Ctrl-C or SIGTERM; the training can be resumed.
+        FailedElsewhere: in the other processes, if the main process has failed.
     """
-    recipe = options.recipe()
+    recipe, files = options.recipe(), TrainingFiles(options.out)
     data = [open_dataset(options.with_data(spec), "train") for spec in recipe.train]
     validation = [open_dataset(options.with_data(spec), "test") for spec in recipe.val]
     if options.threads is not None:
@@ -44,23 +44,25 @@ def run_training(options: TrainOptions) -> None:
         cv2.setNumThreads(options.threads)
     with joined(options.device) as processes:
         if not (options.resume or options.overwrite):
-            processes.on_main(lambda: _refuse_existing(options.out))
-        tell: Callable[[str], None] = say if processes.is_main else lambda message: None
+            processes.on_main(files.refuse_existing)
+        announce: Callable[[str], None] = say if processes.is_main else lambda message: None
         samples = _training_data(recipe, options, data, processes)
-        begun = _begun(options, recipe, samples.epoch_size)
+        earlier = _check_start(options, recipe, samples.epoch_size)
+        network = _network(options, recipe)
         measured = Validation(validation, processes)
-        compute = _compute(options, recipe, begun, samples, processes, tell)
+        compute = _compute(options, network, earlier, samples, processes, announce)
         trainer = Trainer(
-            recipe, samples, measured, options.out, options.limits, processes, tell,
+            recipe, samples, measured, options.out, options.limits, processes, announce,
             workers=_workers(options.workers, processes), compiled=options.compiled, compute=compute,
+            network=network,
         )  # fmt: skip
         if options.resume:
             trainer.resume()
         if options.go_on_from is not None:
             trainer.go_on_from(options.go_on_from)
-        processes.on_main(lambda: _prepare(options.out, options.resume))
-        tell(_headline(trainer, data, validation, samples.epoch_size, processes))
-        _train(trainer, options.out, tell)
+        processes.on_main(lambda: files.prepare(options.resume))
+        announce(_headline(trainer, data, validation, samples.epoch_size, processes))
+        _train(trainer, announce)
 
 
 def _training_data(
@@ -80,7 +82,7 @@ def _training_data(
 
 
 def _check_crop(side: int, datasets: list[Dataset]) -> None:
-    """A crop larger than every picture of a set is a mistake; where some are smaller, they are filled up."""
+    """Refuses crops larger than every picture of a data set; single smaller pictures are padded."""
     for dataset in datasets:
         sides = (max(dataset.read(index).clean.shape[:2]) for index in range(len(dataset)))
         longest = 0
@@ -89,12 +91,12 @@ def _check_crop(side: int, datasets: list[Dataset]) -> None:
         if longest < side:
             raise UserError(
                 f"--crop {side} is larger than the pictures of {dataset.title}, whose longest side has "
-                f"{longest} pixels: give a smaller one"
+                f"{longest} pixels: use a smaller crop"
             )
 
 
-def _begun(options: TrainOptions, recipe: Recipe, epoch_size: int) -> Compute | None:
-    """Reads what the training starts from, before time goes into measuring; how a resumed one computed."""
+def _check_start(options: TrainOptions, recipe: Recipe, epoch_size: int) -> Compute | None:
+    """Checks the files that the training starts from; returns the compute of a training to resume."""
     if recipe.teacher is not None:
         load_teacher(recipe.teacher)
     if options.go_on_from is not None:
@@ -106,15 +108,21 @@ def _begun(options: TrainOptions, recipe: Recipe, epoch_size: int) -> Compute | 
     return state.compute
 
 
+def _network(options: TrainOptions, recipe: Recipe) -> GraNet:
+    """The network before the first step; a training that goes on needs no --init: it has its own weights."""
+    goes_on = options.resume or options.go_on_from is not None
+    return first_network(replace(recipe, init=None) if goes_on else recipe)
+
+
 def _compute(
     options: TrainOptions,
-    recipe: Recipe,
-    begun: Compute | None,
+    network: GraNet,
+    earlier: Compute | None,
     data: TrainingData,
     processes: Processes,
-    tell: Callable[[str], None],
+    announce: Callable[[str], None],
 ) -> Compute:
-    """What was asked for; what is left open is measured, and the choice said."""
+    """The number format and memory layout: as requested, else the fastest, which is announced."""
     asked = [
         way
         for way in CANDIDATES
@@ -122,58 +130,37 @@ def _compute(
     ]
     if len(asked) == 1:
         return asked[0]
-    pixels = torch.from_numpy(data.batch(0, recipe.batch)[0])
-    preferred = begun if begun in asked else None
-    found, line = fastest(first_network(recipe), pixels, processes.device, asked, preferred, processes.total)
-    tell(line)
-    if begun is not None and found != begun:
+    pixels = torch.from_numpy(data.batch(0, options.batch)[0])
+    preferred = earlier if earlier in asked else None
+    found, line = fastest(network, pixels, processes.device, asked, preferred, processes.total)
+    announce(line)
+    if earlier is not None and found != earlier:
         why = "which is slower on this machine" if preferred else "which the options exclude"
-        tell(f"note: the training began in {begun}, {why}: it goes on in {found}")
+        announce(f"note: the training began in {earlier}, {why}: it continues in {found}")
     return found
 
 
-def _train(trainer: Trainer, out: Path, tell: Callable[[str], None]) -> None:
-    wanted = False
+def _train(trainer: Trainer, announce: Callable[[str], None]) -> None:
+    interrupted = False
 
     def stop() -> None:
-        nonlocal wanted
-        wanted = True
+        nonlocal interrupted
+        interrupted = True
 
     with on_interrupt(stop):
-        complete = trainer.run(lambda: wanted)
-    progress = trainer.progress
+        complete = trainer.run(lambda: interrupted)
+    progress, out = trainer.progress, trainer.files.out
     best = "not validated yet" if progress.best_db is None else f"best {progress.best_db:.2f} dB paper"
     done = f"{progress.steps} steps, {progress.samples} samples, {progress.seconds / 60:.1f} min; {best}"
     if complete:
-        tell(f"{out}: complete after {done}")
+        announce(f"{out}: complete after {done}")
     else:
-        tell(f"{out}: interrupted after {done}; go on with: {_resume_command()}")
+        announce(f"{out}: interrupted after {done}; resume with: {_resume_command()}")
         raise Interrupted
 
 
-def _refuse_existing(out: Path) -> None:
-    there = [name for name in OURS if (out / name).exists()]
-    if there:
-        raise UserError(
-            f"{out} has a training ({there[0]}): --resume goes on with it, --overwrite replaces it"
-        )
-
-
-def _prepare(out: Path, resume: bool) -> None:
-    """Makes the directory; what is replaced goes, and what a killed training left half-written."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name in () if resume else OURS:
-            (out / name).unlink(missing_ok=True)
-        for left in out.glob(".*"):
-            if re.fullmatch(r"\.(best|last|state|log)\.[0-9a-f]{8}\.(pt|png|jsonl)", left.name):
-                left.unlink()
-    except OSError as error:
-        raise UserError(f"{out}: cannot be written: {error.strerror}") from error
-
-
 def _workers(wanted: int | None, processes: Processes) -> int:
-    """A GPU would wait for batches; on a CPU a thread beside the training helps where a core is free."""
+    """Default threads: enough to keep a GPU busy; on a CPU one, if a core is idle."""
     if wanted is not None:
         return wanted
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -191,12 +178,12 @@ def _headline(
     def titles(sets: list[Dataset]) -> str:
         return ", ".join(f"{dataset.title} ({len(dataset)})" for dataset in sets)
 
-    parameters = sum(parameter.numel() for parameter in trainer.result.parameters())
+    parameters = sum(parameter.numel() for parameter in trainer.learner.result.parameters())
     several = f", {processes.count} processes" if processes.count > 1 else ""
-    begun = f"; goes on after step {trainer.progress.steps}" if trainer.progress.steps else ""
+    resumed = f"; continues after step {trainer.progress.steps}" if trainer.progress.steps else ""
     return (
         f"training {parameters:,} parameters on {processes.device}{several}: {titles(data)}; "
-        f"{epoch_size} samples an epoch; validation {titles(validation)}{begun}"
+        f"{epoch_size} samples per epoch; validation on {titles(validation)}{resumed}"
     )
 
 

@@ -1,7 +1,7 @@
-"""Training pictures: which comes when, cut, flipped, now and then dry. A pure function of seed and number.
+"""Training samples: order, crops, flips and dry pictures, as a pure function of the seed and a number.
 
-Sample number n is the same whatever process, batch or worker asks for it, so a training resumes without
-any iterator's state, with any number of processes.
+Sample n does not depend on the process, batch or worker that asks for it. So a training resumes without the
+state of an iterator, with any number of processes.
 """
 
 from collections.abc import Sequence
@@ -16,19 +16,19 @@ from granet.data.datasets import Dataset, Pair
 from granet.data.image_files import Pixels
 
 FLIP_SHARE = 0.5
-"""Of the pictures that are mirrored left to right (section 4.3)."""
+"""Share of the pictures that are mirrored left to right (section 4.3)."""
 
 
 @dataclass(frozen=True)
 class Cutting:
-    """What is made of a pair of pictures.
+    """How pairs of pictures become samples.
 
     Attributes:
-        crop: sides of the random squares, in pixels; ``None`` for whole pictures. Several share the
+        crop: sides of the random squares, in pixels; ``None`` for whole pictures. Several sizes divide the
             epochs equally, in their order.
-        epochs: of the whole training, which several sides share.
-        long_side: whole pictures are shrunk to it, in pixels (section 4.3).
-        dry: share of the samples that are clean pictures as their own input.
+        epochs: epochs of the whole training, which several sizes divide among them.
+        long_side: longest side, in pixels, that whole pictures are shrunk to (section 4.3).
+        dry: share of samples without rain, whose input is the clean picture.
     """
 
     crop: tuple[int, ...] | None = None
@@ -46,15 +46,15 @@ class Cutting:
 class TrainingData:
     """All data sets of a training as one endless sequence of samples, in epochs.
 
-    Of each epoch a data set has the same share, its pictures taken in turn: none comes again before all
-    others of its set have come. With shares by size and the default length an epoch is every picture once.
+    A data set has the same share of every epoch. Its pictures take turns: none repeats before all others of
+    its set have been used. With shares by size and the default length, an epoch is every picture once.
 
     Args:
-        datasets: at least one, of the training split.
-        weights: their shares of the samples, to any sum; by size if ``None``.
-        seed: of order, cuts, flips and rain.
-        cutting: what is made of a pair.
-        epoch_size: samples; as many as there are pictures if ``None``.
+        datasets: at least one data set, of the training split.
+        weights: shares of the data sets, with any sum; proportional to their sizes if ``None``.
+        seed: random seed for order, crops, flips and rain.
+        cutting: how pairs become samples.
+        epoch_size: samples per epoch; the number of pictures if ``None``.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class TrainingData:
         self._order = lru_cache(maxsize=2)(self._make_order)
 
     def batch(self, first: int, count: int) -> tuple[Pixels, Pixels]:
-        """Samples ``first`` to ``first + count - 1``: rainy and clean, uint8 N x H x W x 3, RGB.
+        """Reads samples ``first`` to ``first + count - 1``: rainy and clean, uint8 N x H x W x 3, RGB.
 
         Raises:
             UserError: if a picture cannot be read.
@@ -83,7 +83,7 @@ class TrainingData:
         return np.stack([pair.rainy for pair in pairs]), np.stack([pair.clean for pair in pairs])
 
     def sample(self, number: int) -> Pair:
-        """Sample ``number``, counted from the start of the training.
+        """Reads sample ``number``, counted from the start of the training.
 
         Raises:
             UserError: if its picture cannot be read.
@@ -110,7 +110,7 @@ class TrainingData:
         return Pair(pair.name, np.ascontiguousarray(rainy), np.ascontiguousarray(clean))
 
     def _fitted(self, pixels: Pixels, side: int | None) -> Pixels:
-        """Crops filled up by reflection where the picture was too small; whole pictures shrunk."""
+        """Pads crops of small pictures by reflection and shrinks whole pictures."""
         height, width = pixels.shape[:2]
         if side is not None:
             down, right = side - height, side - width
@@ -131,7 +131,7 @@ class TrainingData:
         return np.random.default_rng((self._seed, _ORDER, epoch)).permutation(order)
 
     def _turns(self, which: int, epoch: int) -> NDArray[np.int64]:
-        """What an epoch takes of the endless sequence of one data set's permutations: count x 2."""
+        """The part of an epoch in the endless sequence of one data set's permutations: count x 2."""
         count, length = self._counts[which], len(self._datasets[which])
         start, end = epoch * count, (epoch + 1) * count
         turns = [
@@ -143,18 +143,18 @@ class TrainingData:
 
 
 def _span(length: int, where: float, crop: int | None) -> slice:
-    """A part of ``crop`` pixels, or all, of ``length``; ``where`` from 0 to 1."""
+    """A part of ``crop`` pixels of ``length``, or all of it; ``where`` is its position from 0 to 1."""
     size = min(crop or length, length)
     start = int(where * (length - size + 1))
     return slice(start, start + size)
 
 
 _SAMPLE, _ORDER, _TURN = 0, 1, 2
-"""What a random number is for: equal seeds give each of them numbers of its own."""
+"""Purposes of random numbers: each gets a sequence of its own from the same seed."""
 
 
 def _apportion(total: int, weights: Sequence[float]) -> list[int]:
-    """``total`` split in proportion to ``weights``, by largest remainders."""
+    """Splits ``total`` in proportion to ``weights``, by largest remainders."""
     exact = [total * weight / sum(weights) for weight in weights]
     counts = [int(share) for share in exact]
     by_remainder = sorted(range(len(exact)), key=lambda i: counts[i] - exact[i])

@@ -1,4 +1,4 @@
-"""All that a training needs to go on: one file, written whole or not at all, read without running it."""
+"""The state file of a training: everything needed to resume it. Reading it executes no code."""
 
 import io
 from collections.abc import Mapping
@@ -8,29 +8,27 @@ from typing import Any
 
 import torch
 
-from granet.checkpoint import read_checkpoint, read_pickle
+from granet.app.files import write_atomically
+from granet.checkpoint import read_pickle
 from granet.errors import UserError
-from granet.foreign_checkpoint import State
 from granet.training.compute import Compute
-from granet.training.log import write_file
-from granet.training.recipe import Recipe
 
 FORMAT = "granet-training/1"
 
 
 @dataclass
 class Progress:
-    """How far a training has come.
+    """The progress of a training.
 
     Attributes:
-        samples: seen by all processes together; it alone decides which come next.
-        steps: of the optimiser.
+        samples: samples that all processes together have seen; they alone decide which come next.
+        steps: steps of the optimiser.
         epoch: complete epochs.
-        seconds: of training, validation included, over all of its parts.
-        loss_sum: of the losses of the steps of this epoch.
-        loss_steps: how many those are.
+        seconds: training time including validation, over all parts of the training.
+        loss_sum: sum of the losses of this epoch's steps.
+        loss_steps: number of those steps.
         best_db: PSNR of ``best.pt``, dB; ``None`` before the first validation.
-        stale: epochs at the present learning rate since one was better.
+        stale: epochs without improvement at the current learning rate.
     """
 
     samples: int = 0
@@ -49,14 +47,14 @@ def save_state(
     """Writes the state of a training.
 
     Args:
-        path: of the file.
-        recipe: of :meth:`granet.training.recipe.Recipe.to_json`.
-        progress: how far it has come.
-        compute: how it computed; another machine may have to choose anew.
-        states: state dictionaries by name: of the network, the optimiser, ...
+        path: the file.
+        recipe: from :meth:`granet.training.recipe.Recipe.to_json`.
+        progress: progress of the training.
+        compute: number format and memory layout; another machine may have to choose others.
+        states: state dictionaries by name: network, optimiser, ...
 
     Raises:
-        UserError: if it cannot be written; what was there before is left.
+        UserError: if the file cannot be written; the old file then stays.
     """
     content = {
         "format": FORMAT,
@@ -67,17 +65,17 @@ def save_state(
     }
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    write_file(path, buffer.getvalue())
+    write_atomically(path, buffer.getvalue())
 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """What :func:`save_state` wrote, on the CPU.
+    """The contents of a state file, on the CPU.
 
     Attributes:
-        recipe: of :meth:`granet.training.recipe.Recipe.to_json`.
-        progress: how far the training had come.
-        compute: how it computed.
+        recipe: from :meth:`granet.training.recipe.Recipe.to_json`.
+        progress: progress of the training.
+        compute: number format and memory layout.
         states: state dictionaries by name.
     """
 
@@ -88,58 +86,29 @@ class TrainingState:
 
 
 def load_state(path: Path) -> TrainingState:
-    """What :func:`save_state` wrote.
+    """Reads the file that :func:`save_state` wrote.
 
     Raises:
-        UserError: if there is no such file, or it is damaged or something else.
+        UserError: if the file is missing, damaged or not a state file.
     """
     if not path.is_file():
-        raise UserError(f"{path}: there is no training to resume; start it without --resume")
+        raise UserError(f"{path}: there is no training to resume; start one without --resume")
     try:
         content, _ = read_pickle(path)
         if content.get("format") != FORMAT:
-            raise UserError(f"it is no state of a training ({FORMAT})")
+            raise UserError(f"the file is not the state of a training ({FORMAT})")
         compute = _compute_of(content)
         return TrainingState(content["recipe"], Progress(**content["progress"]), compute, content["states"])
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: it is damaged: {error}") from error
+        raise UserError(f"{path}: the file is damaged: {error}") from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def weights_and_progress(checkpoint: Path, recipe: Recipe, epoch_size: int) -> tuple[State, Progress]:
-    """What is left of a training of which only a checkpoint is.
-
-    Args:
-        checkpoint: ``best.pt`` or ``last.pt`` of a training, or a copy.
-        recipe: that it must have been trained with.
-        epoch_size: samples.
-
-    Raises:
-        UserError: if it is no checkpoint, of another network or recipe, or does not say how far it had come.
-    """
-    found = read_checkpoint(checkpoint)
-    trained, samples, steps = (found.facts.get(name) for name in ("recipe", "samples", "steps"))
-    minutes = found.facts.get("minutes", 0.0)
-    if not (
-        isinstance(trained, dict)
-        and isinstance(samples, int)
-        and isinstance(steps, int)
-        and isinstance(minutes, int | float)
-    ):
-        raise UserError(
-            f"--continue {checkpoint}: it does not say how far its training had come: "
-            "--init starts a training from its weights"
-        )
-    recipe.require_same(trained, f"--continue {checkpoint}", "start from its weights with --init")
-    epoch = samples // epoch_size
-    return found.state, Progress(samples=samples, steps=steps, epoch=epoch, seconds=60.0 * minutes)
-
-
 def _compute_of(content: Mapping[str, Any]) -> Compute:
-    """How it computed; before it was measured it was a part of the recipe."""
+    """Number format and memory layout; in older versions they were part of the recipe."""
     if "compute" in content:
         return Compute(**content["compute"])
     recipe = content["recipe"]

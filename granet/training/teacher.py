@@ -8,13 +8,13 @@ from granet.model import GraNet
 
 
 def load_teacher(path: str | Path) -> GraNet:
-    """A network that is not trained, of RGB pictures as training is.
+    """Loads a teacher and freezes its weights.
 
     Args:
-        path: its checkpoint; ``colour`` among its facts says which order its pictures have (RGB without it).
+        path: its checkpoint; the fact ``colour`` states its colour order (default: RGB).
 
     Raises:
-        UserError: if it is no GraNet, or of another colour order.
+        UserError: if the file is not a checkpoint of GraNet, or the colour order is not RGB.
     """
     try:
         colour = read_checkpoint(path).facts.get("colour", "rgb")
@@ -23,7 +23,7 @@ def load_teacher(path: str | Path) -> GraNet:
         raise UserError(f"--teacher {error}") from error
     if colour != "rgb":
         raise UserError(
-            f"--teacher {path}: its pictures are {str(colour)[:20]!r}, and training is in RGB: "
+            f"--teacher {path}: its colour order is {str(colour)[:20]!r}, but training uses RGB: "
             "give a teacher that was trained in RGB"
         )
     return teacher.requires_grad_(False)

@@ -1,4 +1,4 @@
-"""How good a network is in between: mean PSNR on the validation data, by both metrics."""
+"""Validation during training: mean PSNR on the validation data, by both metrics."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,18 +8,18 @@ from granet.evaluation.metrics import METRICS, Scores, score
 from granet.training.processes import Processes
 
 Derain = Callable[[Pixels], Pixels]
-"""uint8 H x W x 3, RGB -> the same."""
+"""A function from a picture, uint8 H x W x 3, RGB, to its rain-free image of the same shape."""
 
 
 class Validation:
-    """All pictures of some data sets, each in its own size (section 4.3), shared out among the processes.
+    """All pictures of the validation data in their own sizes (section 4.3), divided among the processes.
 
-    Making one reads every picture, so that one that cannot be read is known before the training, not
+    The constructor reads every picture, so that an unreadable one is reported before the training and not
     after its first epoch.
 
     Args:
-        datasets: at least one, of the test split.
-        processes: who takes part; each measures its share, and all know the whole.
+        datasets: at least one data set, of the test split.
+        processes: the processes of the training; each measures its share and gets the mean over all.
 
     Raises:
         UserError: if a picture cannot be read.
@@ -33,7 +33,7 @@ class Validation:
         self._rainy = self._means("validation data", lambda rainy: rainy)
 
     def measure(self, derain: Derain) -> dict[str, float]:
-        """``psnr_paper_db`` and ``psnr_matlab_db`` of the results; ``rainy_...`` of the input."""
+        """Mean PSNR in dB: ``psnr_paper_db`` and ``psnr_matlab_db`` of results, ``rainy_...`` of inputs."""
         means = self._means("validation", derain)
         found = {f"psnr_{metric}_db": mean for metric, mean in zip(METRICS, means, strict=True)}
         return found | {f"rainy_{metric}_db": mean for metric, mean in zip(METRICS, self._rainy, strict=True)}

@@ -86,7 +86,7 @@ def test_a_safetensors_file_whose_header_lies(header: bytes, tmp_path: Path) -> 
 def test_a_zip_archive_of_something_else(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "best.pt", "w") as archive:
         archive.writestr("notes/rain.txt", "it rains")
-    assert "no PyTorch checkpoint" in refused(tmp_path / "best.pt")
+    assert "not a PyTorch checkpoint" in refused(tmp_path / "best.pt")
 
 
 def test_a_torchscript_program(tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_tensors_that_are_no_weights(kind: str, model: GraNet, tmp_path: Path) -
         "integer": weight.to(torch.int8),
         "complex": weight.to(torch.complex64),
     }[kind]
-    assert "coarse.head.weight is not made of plain" in refused(saved(state, tmp_path / "best.pt"))
+    assert "coarse.head.weight does not consist of plain" in refused(saved(state, tmp_path / "best.pt"))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

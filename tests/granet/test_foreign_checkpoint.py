@@ -111,7 +111,7 @@ def test_two_sets_of_weights_are_not_guessed_between(tmp_path: Path) -> None:
 
 
 def test_a_network_that_grew_a_layer_is_named_by_it(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"discriminator\.weight, which that network has not"):
+    with pytest.raises(UserError, match=r"discriminator\.weight, which that network lacks"):
         loaded({**weights(), "discriminator.weight": torch.zeros(2)}, tmp_path)
     state = weights()
     del state["coarse.mask.bias"]

@@ -95,7 +95,10 @@ def test_pictures_without_a_partner_are_named(tmp_path: Path) -> None:
     write(tmp_path / "norain-1.png", picture(1))
     write(tmp_path / "rain-2.png", picture(2))
     message = refused(f"rain100l:{tmp_path}")
-    assert "2 rainy and 1 clean pictures do not pair" in message and "rain-2.png has no clean one" in message
+    assert (
+        "2 rainy and 1 clean pictures do not match" in message
+        and "rain-2.png has no clean picture" in message
+    )
 
 
 @pytest.mark.parametrize("kind", ["rain100l", "rain100h", "ddn"])
@@ -173,7 +176,7 @@ def test_rain800_as_it_is_shared() -> None:
 
 def test_one_picture_is_not_two(tmp_path: Path) -> None:
     write(tmp_path / "1.png", picture(1, width=57))
-    assert "expected two pictures side by side, and found 57 columns" in refused(f"rain800:{tmp_path}")
+    assert "but the width of 57 pixels is odd" in refused(f"rain800:{tmp_path}")
 
 
 # --- pairs -----------------------------------------------------------------------------------------
@@ -195,7 +198,7 @@ def test_pictures_of_different_sizes_are_named_with_both_sizes(tmp_path: Path) -
     spec = pairs_directory(tmp_path, count=2)
     write(tmp_path / "clean" / "1.png", picture(1, 41, 56))
     message = refused(spec)
-    assert "1.png has 56x40 pixels" in message and "56x41" in message and "of one size" in message
+    assert "1.png has 56x40 pixels" in message and "56x41" in message and "same size" in message
 
 
 def truncated(path: Path) -> None:
@@ -204,7 +207,7 @@ def truncated(path: Path) -> None:
 
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty": (lambda path: path.write_bytes(b""), "is an empty file"),
-    "no picture": (lambda path: path.write_bytes(b"no picture at all"), "is damaged, or no picture"),
+    "no picture": (lambda path: path.write_bytes(b"no picture at all"), "is damaged, or not a picture"),
     "cut short": (truncated, "is cut short"),
 }
 
@@ -295,7 +298,7 @@ def test_a_directory_that_is_missing_or_empty_or_a_file(kind: str, tmp_path: Pat
     (tmp_path / "empty").mkdir()
     assert "no pictures in this directory" in refused(f"{kind}:{tmp_path / 'empty'}")
     (tmp_path / "file").touch()
-    assert "is no directory" in refused(f"{kind}:{tmp_path / 'file'}")
+    assert "is not a directory" in refused(f"{kind}:{tmp_path / 'file'}")
 
 
 @pytest.mark.parametrize("spec", ["rain100", "rain100x:a", "rain100l:", "", ":", "pairs"])
@@ -308,11 +311,11 @@ def test_a_spec_that_is_none_lists_those_there_are(spec: str) -> None:
     ("spec", "reason"),
     [
         ("pairs:a", "expected two directories"),
-        ("synthetic:a?wind=3", "heaviness=LOW-HIGH, faults=SHARE, streaks=SPEC and split=all"),
-        ("synthetic:a?split=most", "heaviness=LOW-HIGH, faults=SHARE, streaks=SPEC and split=all"),
-        ("synthetic:a?heaviness=2", "within 0 (drizzle) and 1"),
-        ("synthetic:a?heaviness=0.4-0.1", "within 0 (drizzle) and 1"),
-        ("synthetic:a?heaviness=nan", "within 0 (drizzle) and 1"),
+        ("synthetic:a?wind=3", "heaviness=LOW-HIGH, faults=SHARE, streaks=SPEC or split=all"),
+        ("synthetic:a?split=most", "heaviness=LOW-HIGH, faults=SHARE, streaks=SPEC or split=all"),
+        ("synthetic:a?heaviness=2", "from 0 (drizzle) to 1"),
+        ("synthetic:a?heaviness=0.4-0.1", "from 0 (drizzle) to 1"),
+        ("synthetic:a?heaviness=nan", "from 0 (drizzle) to 1"),
     ],
 )
 def test_what_a_spec_may_say(spec: str, reason: str) -> None:

@@ -92,7 +92,7 @@ def test_what_makes_no_sense_of_streaks(tmp_path: Path) -> None:
     clean = clean_directory(tmp_path / "clean")
     for query, reason in (
         ("streaks=rain100h:nowhere", "nowhere: there is no such directory"),
-        ("streaks=nothing", "is no data set"),
+        ("streaks=nothing", "is not a data set"),
         ("streaks=drawn:2&heaviness=0.2", "give one of them"),
     ):
         with pytest.raises(UserError, match=reason) as caught:

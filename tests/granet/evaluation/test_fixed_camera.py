@@ -56,10 +56,10 @@ def test_what_moves_or_fades_is_left_out() -> None:
 
 
 def test_too_few_frames_and_a_camera_that_moves_are_refused() -> None:
-    with pytest.raises(UserError, match="needs 10 frames or more, and there are 9"):
+    with pytest.raises(UserError, match="has 9 frames, but at least 10 are needed"):
         measure_fixed_camera(clip(80)[:9], clip(40)[:9])
     moving = list(np.random.default_rng(4).integers(0, 255, (FRAMES, HEIGHT, WIDTH)).astype(np.uint8))
-    with pytest.raises(UserError, match="camera that stands still"):
+    with pytest.raises(UserError, match="use a clip from a fixed camera"):
         measure_fixed_camera(moving, moving)
 
 

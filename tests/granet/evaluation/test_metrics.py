@@ -110,7 +110,7 @@ def test_the_rainy_input_of_rain100l_has_its_known_figures() -> None:
     ("picture", "truth", "message"),
     [
         (noise(20, 21), noise(20, 22), "21x20 pixels cannot be compared with 22x20"),
-        (noise(10, 40), noise(10, 40), "40x10 pixels is too small: SSIM needs 11x11"),
+        (noise(10, 40), noise(10, 40), "40x10 pixels is too small: SSIM needs at least 11x11"),
     ],
 )
 def test_pictures_that_cannot_be_compared(picture: Pixels, truth: Pixels, message: str) -> None:

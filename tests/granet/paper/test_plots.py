@@ -134,7 +134,7 @@ def test_what_cannot_be_written_is_said_before_the_work(
         (tmp_path / "a.pdf", "figures are PNG"),
         (tmp_path / "no" / "a.png", "no directory"),
         (tmp_path / "folder.png", "is a directory"),
-        (there, "--overwrite replaces it"),
+        (there, "already exists: give --overwrite to replace it"),
     ):
         with pytest.raises(UserError, match=message):
             check_figure(path, overwrite=False)

@@ -102,7 +102,7 @@ def test_table_1_puts_the_published_row_beside_the_metric_it_has(capsys: pytest.
     assert f"Rain100L paper {own} 36.57 / 0.9747 37.55 / 0.9806" in printed
     assert "4 pictures matlab 31.00 / 0.9134 32.00 / 0.9134 33.00 / 0.9134 - -" in printed
     assert f"mine paper {own} - -" in printed
-    assert any("published: in the paper" in line for line in printed)
+    assert any("published: results in the paper" in line for line in printed)
     assert not any("whole test sets" in line for line in printed)
 
 
@@ -110,7 +110,7 @@ def test_a_part_of_a_test_set_is_no_match_for_published_figures(capsys: pytest.C
     print_table1([evaluation("Rain100L", "rainy input", of=100)])
     printed = lines(capsys)
     assert any(line.startswith("first 4 of 100 pictures matlab") for line in printed)
-    assert "what is published is of whole test sets, this is not" in printed
+    assert "published results are for whole test sets, these are not" in printed
 
 
 def test_table_2_says_which_settings_are_missing(capsys: pytest.CaptureFixture[str]) -> None:

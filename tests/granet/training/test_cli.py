@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ import pytest
 import torch
 
 from granet import GraNet, GraNetConfig, load_checkpoint, save_checkpoint
-from granet.app.console import run_app
-from granet.training.cli import app
+from granet.app.console import UsageError, run_app
+from granet.training.cli import PACKAGES, app
 from granet.training.compute import CANDIDATES, PLAIN, Compute
+from granet.training.options import TrainOptions
 from granet.training.state import load_state
 from tests.granet.rain_sets import clean_directory, pairs_directory, picture, write
 
@@ -26,7 +28,7 @@ CONFIG = GraNetConfig(channels=4, growth=2, dense_layers=1, nonlocal_channels=2,
 @pytest.fixture(autouse=True)
 def in_a_directory_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("granet.training.trainer.draw_training", lambda lines, path: None)
+    monkeypatch.setattr("granet.training.files.draw_training", lambda lines, path: None)
     torch.manual_seed(0)
     save_checkpoint("tiny.pt", GraNet(CONFIG))
 
@@ -60,11 +62,11 @@ def test_a_training_its_files_and_its_resumption(spec: str, capsys: pytest.Captu
     assert {path.name for path in Path("run").iterdir()} == {"best.pt", "last.pt", "state.pt", "log.jsonl"}
     assert load_checkpoint("run/best.pt").config == CONFIG
 
-    assert "run has a training (best.pt): --resume goes on with it" in refused(
+    assert "run holds a training (best.pt): give --resume to resume it" in refused(
         capsys, *basic, "--epochs", "2"
     )
     status, err = ended(capsys, *basic, "--epochs", "2", "--resume")
-    assert status == 0 and "goes on after step 2" in err and "complete after 4 steps" in err
+    assert status == 0 and "continues after step 2" in err and "complete after 4 steps" in err
 
     other = "config is {'channels': 32, 'growth': 16, 'dense_layers': 4, 'nonlocal_channels': 16"
     lite = ["--train", spec, "--val", spec, "--preset", "lite", "--out", "run", "--epoch-size", "2"]
@@ -121,32 +123,33 @@ def test_without_options_the_recipe_is_the_papers(
     ("options", "status", "reason"),
     [
         ("--epochs 1 --minutes 1", 2, "give one of them"),
-        ("--cosine", 2, "--cosine runs to an end: give --epochs or --minutes"),
+        ("--cosine", 2, "--cosine needs to know when the training ends: give --epochs or --minutes"),
         ("--batch 2", 2, "--batch needs --crop"),
         ("--resume --overwrite", 2, "give one of them"),
-        ("--train pairs:a,b@0.5", 2, "has no share: give each --train one"),
-        ("--train nothing:here", 1, "'nothing:here' is no data set"),
+        ("--train pairs:a,b@0.5", 2, "has no share: give each --train a share"),
+        ("--train nothing:here", 1, "'nothing:here' is not a data set"),
         ("--val rain100l:nowhere", 1, "nowhere: there is no such directory"),
-        ("--heaviness 3 --train synthetic:data/clean", 1, "expected LOW-HIGH within 0"),
+        ("--heaviness 3 --train synthetic:data/clean", 1, "expected LOW-HIGH from 0"),
         ("--set width=3", 1, "unknown settings: width"),
         ("--set channels=many", 2, "expected NAME=VALUE"),
         ("--init nowhere.pt", 1, "nowhere.pt: there is no such file"),
-        ("--preset lite --init tiny.pt", 1, "tiny.pt is of another network"),
+        ("--preset lite --init tiny.pt", 1, "--init tiny.pt: its network differs from the one to train"),
         ("--resume", 1, "there is no training to resume"),
         ("--crop 64 --batch 4 --stable 0.5", 2, "give --cosine too"),
-        ("--cosine --epochs 2 --patience 1", 2, "--patience is of the plateau schedule"),
+        ("--cosine --epochs 2 --patience 1", 2, "--patience belongs to the plateau schedule, which --cosine"),
+        ("--lr 1e-4 --epochs 2 --patience 1", 2, "--patience has no effect with --lr 0.0001"),
         ("--crop 24 --long-side 64", 2, "give one of them"),
-        ("--crop 24,32", 2, "shares the epochs: give --epochs"),
-        ("--crop 24,32 --epochs 1", 2, "--crop with 2 sizes needs as many epochs"),
+        ("--crop 24,32", 2, "--crop with several sizes divides the epochs among them: give --epochs"),
+        ("--crop 24,32 --epochs 1", 2, "--crop with 2 sizes needs at least as many epochs: raise --epochs 1"),
         ("--crop 24,32 --epochs 2 --batch 3", 2, "--epoch-size 4 is not a multiple of 3"),
         ("--crop 57", 1, "--crop 57 is larger than the pictures of pairs of rainy"),
         ("--crop 24,8", 2, "expected sizes of at least 16 pixels, as in 128 or 96,128,192"),
         ("--crop wide", 2, "expected sizes of at least 16 pixels"),
-        ("--heaviness 0.1-0.2", 2, "--heaviness is of synthetic rain"),
+        ("--heaviness 0.1-0.2", 2, "--heaviness applies to synthetic rain"),
         ("--overwrite --continue tiny.pt", 2, "give one of them"),
         ("--resume --continue tiny.pt", 2, "give one of them"),
-        ("--continue tiny.pt", 2, "--init starts a training and --continue goes on with one"),
-        ("--data .", 2, "--data replaces {data} in --train and --val, and none of them has it"),
+        ("--continue tiny.pt", 1, "--continue tiny.pt: the checkpoint does not record the progress"),
+        ("--data .", 2, "--data replaces {data} in --train and --val, but none of them contains it"),
         ("--train pairs:{data}/a,{data}/b", 2, "give the directory of the data with --data"),
         ("--teacher nowhere.pt", 1, "--teacher nowhere.pt: there is no such file"),
         ("--recipe nowhere.toml", 1, "the packaged recipes are base"),
@@ -165,16 +168,33 @@ def test_what_makes_no_sense_is_refused_with_a_line_and_nothing_is_written(
     assert set(Path().rglob("*")) == before
 
 
+def test_only_options_without_effect_are_refused() -> None:
+    specs: dict[str, Any] = {"train": ("drawn:1",), "val": ("drawn:1",)}
+    TrainOptions(**specs, lr=1e-4, patience=1)  # without a limit, patience ends the training
+    TrainOptions(**specs, lr=2e-4, patience=1, epochs=2)
+    with pytest.raises(UsageError, match=r"--patience has no effect with --lr 0\.0001"):
+        TrainOptions(**specs, lr=1e-4, patience=1, epochs=2)
+    TrainOptions(train=("clean:a", "drawn:1"), val=("drawn:1",), dry=0.1)
+    with pytest.raises(UsageError, match="--dry has no effect with --train clean:DIR"):
+        TrainOptions(train=("clean:a",), val=("drawn:1",), dry=0.1)
+
+
 @pytest.mark.parametrize("missing", ["torch", "matplotlib"])
-def test_the_base_install_is_told_what_to_install(
+def test_the_base_install_names_the_packages_to_install(
     missing: str, spec: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "granet.training.cli.find_spec",
+        "granet.app.extras.find_spec",
         lambda name: None if name == missing else importlib.util.find_spec(name),
     )
     message = refused(capsys, "--train", spec, "--val", spec)
-    assert f'{missing} not installed, and training needs it: pip install "granet-deploy[train]"' in message
+    assert f"training needs {missing}, which is not installed: pip install {missing}" in message
+
+
+def test_training_needs_what_the_project_declares_for_it() -> None:
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    declared = project["optional-dependencies"]["train"]
+    assert {requirement.partition(">=")[0] for requirement in declared} == set(PACKAGES)
 
 
 def test_help_needs_no_torch() -> None:
@@ -189,11 +209,11 @@ def test_pictures_of_different_sizes_end_a_training_with_a_line(
     message = refused(
         capsys, "--train", spec, "--val", spec, "--init", "tiny.pt", "--epochs", "1", "--out", "run"
     )
-    assert "2.png has 56x40 pixels" in message and "of one size" in message
+    assert "2.png has 56x40 pixels" in message and "same size" in message
 
 
 class Measured:
-    """Stands in for the measuring of number formats: finds what it is told, and hears what it was asked."""
+    """Stands in for the measurement of number formats: returns a given one and records its arguments."""
 
     def __init__(self, found: Compute) -> None:
         self.found = found
@@ -225,7 +245,7 @@ def test_a_resumed_training_keeps_its_number_format_or_says_why_not(
     assert status == 0
     assert (
         "note: the training began in bfloat16, channels-last, which is slower on this machine: "
-        "it goes on in float32, contiguous\n"
+        "it continues in float32, contiguous\n"
     ) in err
     assert load_state(Path("run/state.pt")).compute == PLAIN
 
@@ -255,12 +275,22 @@ def test_a_training_goes_on_from_its_weights_alone(
     monkeypatch.setattr("granet.training.run.fastest", Measured(PLAIN))
     assert ended(capsys, *basic, "--out", "first")[0] == 0
     Path("kept.pt").write_bytes(Path("first/last.pt").read_bytes())
-    message = refused(capsys, *basic, "--out", "second", "--continue", "kept.pt", status=2)
-    assert "--init starts a training and --continue goes on with one" in message
     scratch = ["--train", spec, "--val", spec, "--set", "channels=4", "--out", "second", "--epoch-size", "2"]
     message = refused(capsys, *scratch, "--epochs", "2", "--continue", "kept.pt")
-    assert message.startswith("error: --continue kept.pt goes on with the same training, and this differs")
+    assert message.startswith("error: --continue kept.pt needs the options of the training it continues")
+    other = ["--train", spec, "--val", spec, "--init", "other.pt", "--out", "second", "--epoch-size", "2"]
+    message = refused(capsys, *other, "--epochs", "2", "--continue", "kept.pt")
+    assert "init is other.pt instead of tiny.pt" in message
     assert not Path("second").exists()
+
+    # The recipe names the initial weights, but a training that goes on does not read them.
+    Path("tiny.pt").unlink()
+    longer = [*basic[:-1], "4"]
+    status, err = ended(capsys, *longer, "--out", "second", "--continue", "kept.pt")
+    assert status == 0, err
+    assert "continues after step 4" in err and "complete after 8 steps" in err
+    status, err = ended(capsys, *longer[:-1], "5", "--out", "second", "--resume")
+    assert status == 0 and "continues after step 8" in err and "complete after 10 steps" in err
 
 
 def endless(spec: str) -> list[str]:
@@ -290,12 +320,12 @@ def test_an_interrupted_training_says_how_to_go_on_and_can(
     assert process.returncode == 130
     last = err.splitlines()[-1]
     assert last.startswith("run: interrupted after ") and "Traceback" not in err
-    command = last.partition("go on with: ")[2]
+    command = last.partition("resume with: ")[2]
     assert command == shlex.join(["granet-train", *endless(spec), "--resume"])
     steps = load_state(Path("run/state.pt")).progress.steps
     assert steps >= 6 and f"after {steps} steps" in last
     status, err = ended(capsys, *endless(spec), "--resume", "--epochs", str(steps // 3 + 1))
-    assert status == 0 and f"goes on after step {steps}" in err
+    assert status == 0 and f"continues after step {steps}" in err
 
 
 def test_a_killed_training_leaves_checkpoints_that_can_be_read(

@@ -43,7 +43,7 @@ def test_two_processes_take_the_steps_of_one_with_twice_the_batch(tmp_path: Path
     process = start([*options(spec, tmp_path / "two", "--epochs", "3"), "--processes", "2"])
     _, error = process.communicate(timeout=300)
     assert process.returncode == 1 and error.count("\n") == 1, error
-    assert error.startswith("error: ") and "has a training" in error
+    assert error.startswith("error: ") and "holds a training" in error
 
 
 def test_an_interrupted_one_says_how_all_go_on(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_one_that_is_killed_ends_all_with_a_line(
 ) -> None:
     monkeypatch.setattr("granet.training.launch._GRACE_SECONDS", 0.2)
     status, error = ended("if rank: os.kill(os.getpid(), 9)\ntime.sleep(600)", capfd)
-    assert (status, error) == (1, "error: process 2 of 2 was ended by signal 9\n")
+    assert (status, error) == (1, "error: process 2 of 2 was killed by signal 9\n")
 
 
 def test_an_interruption_is_passed_on_once() -> None:
@@ -117,4 +117,4 @@ def test_processes_of_torchrun_are_not_doubled(
     monkeypatch.setenv("WORLD_SIZE", "3")
     assert run_app(app, ["--train", "drawn:1", "--val", "drawn:1", "--processes", "2"]) == 2
     err = capsys.readouterr().err
-    assert err == "error: --processes 2 starts them, and torchrun has started 3: use one\n"
+    assert err == "error: --processes 2 starts processes, but torchrun has already started 3: use one\n"

@@ -108,4 +108,4 @@ def test_an_error_of_the_main_process_ends_all_and_is_told_once(
     root, spec, _ = runs
     (first, second) = train(2, options(spec, root / "one", "--batch", "1", "--epochs", "2"))
     assert (first[0], second[0]) == (1, 1)
-    assert first[1].count("\n") == 1 and "has a training" in first[1] and second[1] == ""
+    assert first[1].count("\n") == 1 and "holds a training" in first[1] and second[1] == ""

@@ -84,17 +84,17 @@ def test_values_may_be_lists_or_not(asked: list[TrainOptions]) -> None:
 @pytest.mark.parametrize(
     ("text", "status", "reason"),
     [
-        (BASIC + "epoch = 3\n", 1, "no option 'epoch'; the options are batch, "),
-        (BASIC + 'recipe = "base"\n', 1, "no option 'recipe'"),
-        (BASIC + "[network]\nwidth = 3\n", 1, "no option 'network'"),
+        (BASIC + "epoch = 3\n", 1, "unknown option 'epoch'; the options are batch, "),
+        (BASIC + 'recipe = "base"\n', 1, "unknown option 'recipe'"),
+        (BASIC + "[network]\nwidth = 3\n", 1, "unknown option 'network'"),
         ("train = [", 1, "r.toml: not valid TOML"),
         ("\x00", 1, "r.toml: not valid TOML"),
-        (BASIC + "epochs = true\n", 1, "r.toml: epochs: expected a value, as on the command line, not true"),
+        (BASIC + "epochs = true\n", 1, "r.toml: epochs: expected a number, a string or a list, not true"),
         (BASIC + "cosine = 1\n", 1, "r.toml: cosine: expected true or false, not 1"),
         (BASIC + 'epochs = "soon"\n', 2, "Invalid value for '--epochs'"),
         (BASIC + "epochs = 0\n", 2, "Invalid value for '--epochs'"),
         (BASIC + "epochs = [1, 2]\n", 2, "Invalid value for '--epochs'"),
-        (BASIC + "cosine = true\n", 2, "--cosine runs to an end"),
+        (BASIC + "cosine = true\n", 2, "--cosine needs to know when the training ends"),
         ('train = ["drawn:2"]\n', 2, "--val"),
     ],
 )

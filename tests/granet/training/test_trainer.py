@@ -20,10 +20,11 @@ from granet.data.image_files import read_rgb
 from granet.errors import UserError
 from granet.training.compute import PLAIN, Compute
 from granet.training.processes import Processes, find_device
-from granet.training.recipe import Recipe
+from granet.training.recipe import Limits, Recipe
 from granet.training.samples import Cutting, TrainingData
+from granet.training.start import first_network
 from granet.training.state import load_state
-from granet.training.trainer import Limits, Trainer, first_network
+from granet.training.trainer import Trainer
 from granet.training.validation import Validation
 from tests.granet.rain_sets import clean_directory, pairs_directory
 
@@ -43,7 +44,7 @@ def one_thread() -> Iterator[None]:
 def no_plot(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A plot takes longer than these trainings; those that look at it have ``plot`` in their names."""
     if "plot" not in request.node.name:
-        monkeypatch.setattr("granet.training.trainer.draw_training", lambda lines, path: None)
+        monkeypatch.setattr("granet.training.files.draw_training", lambda lines, path: None)
 
 
 @pytest.fixture
@@ -172,7 +173,7 @@ def test_the_cosine_rises_and_ends_near_zero(recipe: Recipe, tmp_path: Path) -> 
     rates = []
     for step in range(0, 501, 50):
         run.progress.steps = run.progress.samples = step
-        rates.append(run.cosine_rate())
+        rates.append(run.schedule.cosine_rate(run.progress))
     assert rates[0] == pytest.approx(1e-3 / 200)
     assert max(rates) == rates[4] == pytest.approx(2e-6 + 998e-6 * 0.6545, rel=1e-3)  # cos(0.4 pi) = 0.309
     assert rates[-1] == pytest.approx(2e-6)
@@ -188,7 +189,7 @@ def test_the_moving_average_is_what_is_saved(recipe: Recipe, tmp_path: Path) -> 
         run = trainer(recipe, raw)
         run.run(after(step + 1))
         decay = min(0.9, (1 + step) / (10 + step))
-        now = run.result.state_dict()
+        now = run.learner.result.state_dict()
         expected = {name: decay * expected[name] + (1 - decay) * now[name] for name in now}
     saved = weights(tmp_path / "run" / "last.pt")
     for name in expected:
@@ -199,7 +200,7 @@ def test_the_moving_average_is_what_is_saved(recipe: Recipe, tmp_path: Path) -> 
 def test_the_gradient_is_clipped(recipe: Recipe, tmp_path: Path) -> None:
     run = trainer(replace(recipe, clip_gradient=1e-3), tmp_path / "run")
     run.run(after(1))
-    norm = torch.stack([p.grad.norm() for p in run.result.parameters() if p.grad is not None]).norm()
+    norm = torch.stack([p.grad.norm() for p in run.learner.result.parameters() if p.grad is not None]).norm()
     assert float(norm) == pytest.approx(1e-3, rel=1e-3)
 
 
@@ -260,7 +261,7 @@ def test_starting_from_a_checkpoint(recipe: Recipe, tmp_path: Path) -> None:
     trainer(recipe, tmp_path / "run").run()
     init = tmp_path / "run" / "best.pt"
     assert_equal(dict(first_network(replace(recipe, init=str(init))).state_dict()), weights(init))
-    with pytest.raises(UserError, match=r"best\.pt is of another network.*channels is 4, not 8"):
+    with pytest.raises(UserError, match=r"best\.pt: its network differs.*channels is 4, not 8"):
         first_network(replace(recipe, init=str(init), config=asdict(replace(TINY, channels=8))))
 
 
@@ -275,9 +276,9 @@ def test_a_training_of_another_network_or_seed_is_not_resumed(recipe: Recipe, tm
     with pytest.raises(UserError) as caught:
         run.resume()
     message = str(caught.value)
-    assert "config is {'channels': 6}, and the run has {'channels': 4}" in message
-    assert "seed is 7, and the run has 5" in message and "crop is [16], and the run has None" in message
-    assert "train" not in message.split("differs:")[1].split(";")[0] and "\n" not in message
+    assert "config is {'channels': 6} instead of {'channels': 4}" in message
+    assert "seed is 7 instead of 5" in message and "crop is [16] instead of None" in message
+    assert "train" not in message.split(", but ")[1] and "\n" not in message
     assert {path: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
 
 
@@ -290,7 +291,7 @@ def test_a_state_that_is_missing_or_damaged(
 ) -> None:
     run = trainer(recipe, tmp_path / "run")
     if content is not None:
-        run.state_path.write_bytes(content)
+        run.files.state_path.write_bytes(content)
     with pytest.raises(UserError, match=reason):
         run.resume()
 
@@ -298,8 +299,8 @@ def test_a_state_that_is_missing_or_damaged(
 def test_a_checkpoint_is_no_state(recipe: Recipe, tmp_path: Path) -> None:
     run = trainer(recipe, tmp_path / "run")
     run.run()
-    (tmp_path / "run" / "last.pt").replace(run.state_path)
-    with pytest.raises(UserError, match="no state of a training"):
+    (tmp_path / "run" / "last.pt").replace(run.files.state_path)
+    with pytest.raises(UserError, match="not the state of a training"):
         run.resume()
 
 
@@ -321,7 +322,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(
         nonlocal steps
         steps += 1
         if steps == step:  # in the second epoch of four, or with its last step
-            poison(run.result)
+            poison(run.learner.result)
         return False
 
     with pytest.raises(UserError, match=rf"{what} no longer finite.*last\.pt is from before"):
@@ -380,7 +381,7 @@ def test_a_picture_that_cannot_be_read_is_named_whoever_reads_it(
 ) -> None:
     run = trainer(recipe, tmp_path / "run", workers=workers)
     (tmp_path / "data" / "rainy" / "2.png").write_bytes(b"no picture")
-    with pytest.raises(UserError, match=r"2\.png: is damaged, or no picture") as caught:
+    with pytest.raises(UserError, match=r"2\.png: is damaged, or not a picture") as caught:
         run.run()
     assert "\n" not in str(caught.value)
 
@@ -396,10 +397,10 @@ def test_time_is_up_within_an_epoch_and_what_was_learnt_is_measured(recipe: Reci
 def test_a_gpu_that_is_not_there_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert find_device("auto") == torch.device("cpu")
-    with pytest.raises(UserError, match="PyTorch finds no GPU here"):
+    with pytest.raises(UserError, match="PyTorch finds no GPU"):
         find_device("cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert find_device("auto", 1) == torch.device("cuda", 1) and find_device("cpu") == torch.device("cpu")
-    with pytest.raises(UserError, match="process 3 of this machine has no GPU: there are 2"):
+    with pytest.raises(UserError, match="no GPU for process 3 of this machine, which has 2"):
         find_device("cuda", 2)

@@ -16,8 +16,9 @@ from granet.errors import UserError
 from granet.training.compute import PLAIN, Compute
 from granet.training.recipe import Limits, Recipe
 from granet.training.samples import Cutting, TrainingData
+from granet.training.schedule import COSINE_FLOOR
+from granet.training.start import first_network
 from granet.training.state import load_state
-from granet.training.trainer import COSINE_FLOOR, first_network
 from tests.granet.rain_sets import pairs_directory
 from tests.granet.training.test_trainer import TINY, after, log, no_plot, one_thread, trainer, weights
 
@@ -82,8 +83,8 @@ def test_a_teacher_stays_as_it_is(recipe: Recipe, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("facts", "reason"),
     [
-        ({"colour": "bgr"}, "its pictures are 'bgr', and training is in RGB"),
-        ({"colour": ["\n"]}, "training is"),
+        ({"colour": "bgr"}, "its colour order is 'bgr', but training uses RGB"),
+        ({"colour": ["\n"]}, "training uses"),
     ],
 )
 def test_a_teacher_of_another_colour_order_is_refused(
@@ -100,7 +101,7 @@ def test_a_teacher_that_is_no_granet_is_refused(recipe: Recipe, tmp_path: Path) 
     (tmp_path / "net.onnx").write_bytes(b"")
     for name, reason in (
         ("other.pt", "of another network"),
-        ("net.onnx", "ends in .pt"),
+        ("net.onnx", "must end in .pt"),
         ("no.pt", "no such"),
     ):
         with pytest.raises(UserError) as caught:
@@ -119,7 +120,7 @@ def test_a_stable_share_comes_before_the_cosine(recipe: Recipe, tmp_path: Path) 
     rates = {}
     for done in (0.1, 0.3, 0.599, 0.7, 0.8, 0.9, 1.0):
         run.progress.steps = run.progress.samples = round(10_000 * done)
-        rates[done] = run.cosine_rate()
+        rates[done] = run.schedule.cosine_rate(run.progress)
     assert rates[0.1] == rates[0.3] == rates[0.599] == pytest.approx(1e-3)
     for done in (0.7, 0.8, 0.9, 1.0):  # what is left, from 0.6 on, is a half turn
         angle = math.pi * (done - 0.6) / 0.4
@@ -164,13 +165,13 @@ def test_continuing_takes_the_samples_that_come_next(recipe: Recipe, tmp_path: P
     run = trainer(long, tmp_path / "second", Limits(epochs=3))
     run.go_on_from(ckpt)
     assert (run.progress.samples, run.progress.steps, run.progress.epoch) == (6, 6, 1)
-    for network in (run.result, run._model):
+    for network in (run.learner.result, run.learner.model):
         for name, value in network.state_dict().items():
             assert torch.equal(value, weights(ckpt)[name])
     asked: list[int] = []
     real = run._data.batch
     run._data.batch = lambda first, count: asked.append(first) or real(first, count)  # type: ignore[method-assign, func-returns-value]
-    assert run.cosine_rate() < 1.1 * recipe.lr / 200  # a short rise
+    assert run.schedule.cosine_rate(run.progress) < 1.1 * recipe.lr / 200  # a short rise
     assert run.run()
     assert asked == list(range(6, 12))
     assert [line["epoch"] for line in log(tmp_path / "second")] == [2, 3]
@@ -185,12 +186,12 @@ def test_weights_of_another_recipe_or_without_facts_are_not_continued(recipe: Re
     other = trainer(replace(recipe, seed=6), tmp_path / "other")
     with pytest.raises(UserError) as caught:
         other.go_on_from(ckpt)
-    assert message_of(caught).startswith(f"--continue {ckpt} goes on with the same training")
-    assert "seed is 6, and the run has 5" in message_of(caught) and "--init" in message_of(caught)
+    assert message_of(caught).startswith(f"--continue {ckpt} needs the options of the training it continues")
+    assert "seed is 6 instead of 5" in message_of(caught) and "--init" in message_of(caught)
     facts = read_checkpoint(ckpt).facts
     for bad in ({}, facts | {"samples": "many"}, facts | {"recipe": None}, facts | {"minutes": "long"}):
         save_checkpoint(tmp_path / "bare.pt", GraNet(TINY), **bad)
-        with pytest.raises(UserError, match="does not say how far its training had come: --init"):
+        with pytest.raises(UserError, match="does not record the progress of its training: use --init"):
             trainer(recipe, tmp_path / "other").go_on_from(tmp_path / "bare.pt")
     with pytest.raises(UserError, match="there is no such file"):
         trainer(recipe, tmp_path / "other").go_on_from(tmp_path / "none.pt")
@@ -227,5 +228,5 @@ def test_a_training_of_an_older_version_goes_on(
     assert run.progress.steps == 4 and run.run()
     folded = replace(cropped, config=asdict(replace(TINY, fold=2)))
     older(state, cropped, crop=24)
-    with pytest.raises(UserError, match=r"config is {'fold': 2}, and the run has {'fold': 1}"):
+    with pytest.raises(UserError, match=r"config is {'fold': 2} instead of {'fold': 1}"):
         trainer(folded, tmp_path / "run").resume()

@@ -30,10 +30,10 @@ MISTAKES: list[tuple[str | bytes, str]] = [
     ("model = 3\n" + STREAM, "model: expected a string, got an integer"),
     (
         "nonsense = 1\n" + STREAM,
-        "there is no setting nonsense (there are stream, model, device, backend, metrics, overwrite)",
+        "unknown setting nonsense (the settings are stream, model, device, backend, metrics, overwrite)",
     ),
-    (STREAM + "speed = 3", f"stream 1: there is no setting speed (there are {SETTINGS})"),
-    (STREAM + '"a\\nb" = 3', f"stream 1: there is no setting a b (there are {SETTINGS})"),
+    (STREAM + "speed = 3", f"stream 1: unknown setting speed (the settings are {SETTINGS})"),
+    (STREAM + '"a\\nb" = 3', f"stream 1: unknown setting a b (the settings are {SETTINGS})"),
     ("[[stream]]\ninput = 'x'\noutput = 'y.mkv'", "stream 1: name is missing"),
     (STREAM.replace("'a'", "''"), "stream 1: name: expected a non-empty string"),
     (STREAM + STREAM, "two streams have the same name"),

@@ -1,0 +1,66 @@
+"""The weights that a training starts from: random ones, those of ``--init``, or those of ``--continue``."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from granet.checkpoint import load_checkpoint, read_checkpoint
+from granet.config import GraNetConfig
+from granet.errors import UserError
+from granet.foreign_checkpoint import State
+from granet.model import GraNet
+from granet.training.recipe import Recipe
+from granet.training.state import Progress
+
+
+def first_network(recipe: Recipe) -> GraNet:
+    """The network before the first step: initialised from the seed, or loaded from a checkpoint.
+
+    Raises:
+        UserError: if the checkpoint cannot be read or has another configuration.
+    """
+    config = GraNetConfig.from_dict(recipe.config)
+    if recipe.init is None:
+        torch.manual_seed(recipe.seed)
+        return GraNet(config)
+    network = load_checkpoint(recipe.init)
+    if network.config != config:
+        wanted, found = asdict(config), asdict(network.config)
+        other = [
+            f"{name} is {found[name]}, not {wanted[name]}" for name in wanted if wanted[name] != found[name]
+        ]
+        raise UserError(
+            f"--init {recipe.init}: its network differs from the one to train: {', '.join(other)}"
+        )
+    return network.requires_grad_(True)
+
+
+def weights_and_progress(checkpoint: Path, recipe: Recipe, epoch_size: int) -> tuple[State, Progress]:
+    """Reads from a checkpoint what is needed to continue its training without a state file.
+
+    Args:
+        checkpoint: ``best.pt`` or ``last.pt`` of a training, or a copy.
+        recipe: the recipe it must have been trained with.
+        epoch_size: samples per epoch.
+
+    Raises:
+        UserError: if the file is not a checkpoint, has another network or recipe, or does not record
+            its progress.
+    """
+    found = read_checkpoint(checkpoint)
+    trained, samples, steps = (found.facts.get(name) for name in ("recipe", "samples", "steps"))
+    minutes = found.facts.get("minutes", 0.0)
+    if not (
+        isinstance(trained, dict)
+        and isinstance(samples, int)
+        and isinstance(steps, int)
+        and isinstance(minutes, int | float)
+    ):
+        raise UserError(
+            f"--continue {checkpoint}: the checkpoint does not record the progress of its training: "
+            "use --init to start a training from its weights"
+        )
+    recipe.require_same(trained, f"--continue {checkpoint}", "start from its weights with --init")
+    epoch = samples // epoch_size
+    return found.state, Progress(samples=samples, steps=steps, epoch=epoch, seconds=60.0 * minutes)

@@ -1,4 +1,4 @@
-"""A bounded queue between two threads, which knows both policies: keep every item, or the newest."""
+"""A bounded queue between two threads that loses nothing: who puts an item waits until there is room."""
 
 from collections import deque
 from collections.abc import Callable
@@ -22,26 +22,18 @@ class FrameQueue(Generic[T]):
 
     Args:
         size: most items that wait; see :meth:`resize`.
-        newest: if full, an item is dropped for a new one instead of making it wait.
-        dropping: called for each item that is dropped.
     """
 
-    def __init__(
-        self, size: int, *, newest: bool = False, dropping: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, size: int) -> None:
         self._items: deque[T] = deque()
         self._size = size
-        self._newest = newest
-        self._dropping = dropping
         self._changed = Condition()
         self._state = _State.OPEN
         self._coming = 0  # items that a put or a lease has promised
         self._wanted = 0  # calls of get that wait
-        self.dropped = 0
-        """Items that gave way to newer ones, or to the end; only counted if the newest are kept."""
 
     def put(self, item: T) -> bool:
-        """Appends ``item``; waits while the queue is full, or drops the oldest.
+        """Appends ``item``; waits while the queue is full.
 
         An item that was waiting when the queue was closed is still taken.
 
@@ -51,9 +43,6 @@ class FrameQueue(Generic[T]):
         with self._changed:
             if self._state is not _State.OPEN:
                 return False
-            while self._newest and len(self._items) >= self._size:
-                self._items.popleft()
-                self._drop(1)
             self._coming += 1
             return self._take(item)
 
@@ -61,15 +50,12 @@ class FrameQueue(Generic[T]):
         """Waits until an item would be taken at once, and reserves that room.
 
         Returns:
-            The room; ``None`` once the queue is closed. Where the newest items are kept there is always room,
-            and none is reserved.
+            The room; ``None`` once the queue is closed.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._newest or self._has_room() or self._state is not _State.OPEN)
+            self._changed.wait_for(lambda: self._has_room() or self._state is not _State.OPEN)
             if self._state is not _State.OPEN:
                 return None
-            if self._newest:
-                return Lease(self.put, lambda: None)
             self._coming += 1
             return Lease(self._take, self._withdraw)
 
@@ -113,8 +99,6 @@ class FrameQueue(Generic[T]):
         with self._changed:
             if discard:
                 self._state = _State.DISCARDED
-                if self._newest:
-                    self._drop(len(self._items))
                 self._items.clear()
             elif self._state is _State.OPEN:
                 self._state = _State.CLOSED
@@ -138,11 +122,6 @@ class FrameQueue(Generic[T]):
             self._coming -= 1
             self._changed.notify_all()
 
-    def _drop(self, count: int) -> None:
-        self.dropped += count
-        for _ in range(count):
-            self._dropping()
-
     def _has_room(self) -> bool:
         return len(self._items) + self._coming < (self._size or min(1, self._wanted))
 
@@ -160,7 +139,7 @@ class Lease(Generic[T]):
         withdraw: gives the room back.
     """
 
-    def __init__(self, put: Callable[[T], bool], withdraw: Callable[[], None]) -> None:
+    def __init__(self, put: Callable[[T], bool], withdraw: Callable[[], None] = lambda: None) -> None:
         self._put, self._withdraw = put, withdraw
         self._is_used = False
 

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from runtime.media.frame import Colour, Frame, Pixels
+from runtime.media.newest import Newest
 from runtime.views.banner import draw_banner
 from runtime.views.comparison import SideBySide
 from runtime.views.rain_overlay import paint_rain, removed_rain
@@ -34,30 +35,22 @@ class PagePictures:
 
     def __init__(self, colour: Colour, banner: Callable[[], str | None]) -> None:
         self._colour, self._banner = colour, banner
-        self._changed = threading.Condition()
-        self._newest: tuple[Frame, Frame | None] | None = None
-        self._serial = 0
+        self._newest: Newest[tuple[Frame, Frame | None]] = Newest()
         self._encoding = threading.Lock()
         self._encoded: dict[View, tuple[tuple[int, str | None], bytes]] = {}
         self._side_by_side = SideBySide()
 
     def offer(self, frame: Frame, before: Frame | None) -> None:
         """Replaces the newest frame."""
-        with self._changed:
-            self._newest = (frame, before)
-            self._serial += 1
-            self._changed.notify_all()
+        self._newest.put((frame, before))
 
     def wait_newer(self, seen: int, seconds: float) -> int:
         """The number of the newest frame, from 1; waits ``seconds`` at most for another than ``seen``."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._serial != seen, seconds)
-            return self._serial
+        return self._newest.wait_newer(seen, seconds)
 
     def jpeg(self, view: View) -> bytes:
         """The newest picture as a JPEG file, with the banner if it stands still."""
-        with self._changed:
-            newest, serial = self._newest, self._serial
+        newest, serial = self._newest.peek()
         key = (serial, self._banner())
         with self._encoding:
             cached = self._encoded.get(view)

@@ -138,6 +138,7 @@ class SupervisedSource(Source):
     def close(self) -> None:
         """Leaves the connection; a read that hangs is left to the end of the process."""
         self._inbox.close()
+        self._inbox.clear()
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.leave()
@@ -146,22 +147,22 @@ class SupervisedSource(Source):
 
     def _wait_for_first(self) -> None:
         try:
-            while not self._inbox.wait(self._patience()):
+            seen = 0
+            while (first := self._inbox.peek()[0]) is None:
                 self._options.waiting()
                 if self._cancelled.is_set():
                     raise UserError(f"{self._name}: was not waited for any longer")
                 if not self._supervise():
                     raise UserError(f"{self._name}: ended before its first frame")
+                seen = self._inbox.wait_newer(seen, self._patience())
         except BaseException:
             self.close()
             raise
-        connection = self._connection
-        assert connection is not None and connection.info is not None
-        self._first_info = connection.info
+        self._first_info = first.info
         self._sound = LiveSound(
-            connection.info.sound, lambda what: self._options.announce(f"{self._name}: {what}")
+            first.info.sound, lambda what: self._options.announce(f"{self._name}: {what}")
         )
-        self.info = _live_info(connection.info, self._name)
+        self.info = _live_info(first.info, self._name)
 
     def _patience(self) -> float:
         """Seconds until the connection is worth a look although nothing happened."""
@@ -213,7 +214,7 @@ class SupervisedSource(Source):
         if self._attempts:
             self.health.count("reconnect")
         self._attempts += 1
-        self._inbox.forget()
+        self._inbox.clear()
         self._clock.restart()
         self._connection = Connection(self._open_once, self._colour, self._inbox)
 

@@ -1,4 +1,4 @@
-"""The queue between two threads: what it keeps, what it drops, and what it still takes at the end."""
+"""The queue between two threads: whom it makes wait, and what it still takes at the end."""
 
 import threading
 import time
@@ -7,26 +7,6 @@ from contextlib import suppress
 import pytest
 
 from runtime.media.frame_queue import FrameQueue
-
-
-def test_a_queue_keeps_the_newest_if_asked_to() -> None:
-    queue: FrameQueue[int] = FrameQueue(2, newest=True)
-    for i in range(5):
-        assert queue.put(i)
-    assert (queue.get(), queue.get(), queue.dropped) == (3, 4, 3)
-    with pytest.raises(TimeoutError):
-        queue.get(0.01)
-    queue.close()
-    assert queue.get() is None and not queue.put(9)
-
-
-def test_what_waits_in_a_queue_of_the_newest_is_counted_when_it_is_discarded() -> None:
-    dropped: list[int] = []
-    queue: FrameQueue[int] = FrameQueue(2, newest=True, dropping=lambda: dropped.append(0))
-    for i in range(3):
-        queue.put(i)
-    queue.close(discard=True)
-    assert queue.dropped == len(dropped) == 3 and queue.lease() is None
 
 
 def test_without_room_an_item_is_made_when_it_is_asked_for() -> None:
@@ -64,22 +44,15 @@ def test_an_item_that_is_being_made_when_the_queue_is_closed_is_waited_for() -> 
 
 def test_room_that_is_given_back_is_not_waited_for() -> None:
     queue: FrameQueue[int] = FrameQueue(1)
-    with suppress(StopIteration), queue.lease() as room:
-        assert room is not None
+    room = queue.lease()
+    assert room is not None
+    with suppress(StopIteration), room:
         raise StopIteration
-    with queue.lease() as room:  # the queue has one place
-        assert room is not None
+    room = queue.lease()  # the queue has one place
+    assert room is not None
+    with room:
         queue.close()
     assert queue.get() is None
-
-
-def test_what_is_being_made_for_a_queue_of_the_newest_is_not_waited_for() -> None:
-    queue: FrameQueue[int] = FrameQueue(1, newest=True)
-    assert queue.put(1)
-    room = queue.lease()  # there is always room
-    assert room is not None
-    queue.close()
-    assert queue.get() == 1 and queue.get() is None and not room.put(2)
 
 
 @pytest.mark.parametrize("discard", [False, True])

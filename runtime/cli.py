@@ -28,13 +28,12 @@ from runtime.open import open_engine
 from runtime.rebuild import open_or_rebuild
 from runtime.sinks.several import SeveralSinks
 from runtime.sinks.video.sink import STDOUT
-from runtime.sources.address_variables import expanded
 from runtime.sources.base import Source, StreamInfo
-from runtime.sources.camera.options import parse_camera_options
-from runtime.sources.camera.source import CameraOptions, device_path
+from runtime.sources.camera.source import CameraOptions, device_path, parse_camera_options
 from runtime.sources.camera.v4l2 import list_cameras
 from runtime.sources.live.supervised import LiveOptions
 from runtime.sources.open import may_be_waited_for, open_camera, open_raw, open_source
+from runtime.sources.url import expanded
 from runtime.telemetry.health import Health
 from runtime.telemetry.listen import parse_listen
 from runtime.telemetry.terminal import status_line

@@ -8,8 +8,9 @@ that, for each engine in a process of its own (:mod:`runtime.checks.isolated_run
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,14 +18,13 @@ from granet.app.console import Say
 from granet.app.progress import Progress, no_progress
 from granet.errors import UserError
 from granet.size_rule import Size
-from runtime.checks.bench_report import BenchReport, BenchResult
 from runtime.checks.isolated_run import AloneRun, run_alone
-from runtime.checks.machine import this_machine
+from runtime.checks.machine import Machine, this_machine
 from runtime.checks.parity_cases import synthetic_rain
 from runtime.engines.base import Engine
 from runtime.media.frame import Pixels
 from runtime.open import BACKENDS, CHECKPOINTS, ENGINES, open_engine
-from runtime.telemetry.summary import Times
+from runtime.telemetry.summary import Percentiles, Times
 
 BENCH_SIZE: Size = (320, 480)
 """(height, width) in pixels, where no model has a size of its own."""
@@ -46,6 +46,63 @@ class Subject:
     model: Path
     backend: str = "auto"
     device: str = "auto"
+
+
+@dataclass(frozen=True)
+class BenchResult:
+    """One engine.
+
+    Attributes:
+        model: file name.
+        backend: that ran it.
+        device: that it ran on.
+        description: all of that and the versions, in one line.
+        fitting: how the frames were brought to the graph, see :class:`FittingPlan`.
+        ms: wall time of a frame, milliseconds.
+        cpu_ms: processor time of a frame over all threads, core-milliseconds; the mean.
+        fps: frames a second, of the total time.
+        wall_ratio: wall time over the first engine's; the median over the rounds.
+        cpu_ratio: processor time over the first engine's, in all.
+        peak_bytes: most memory resident, of a process with that engine alone; host memory, and
+            ``None`` where the system does not tell (Windows).
+        baseline_bytes: of that, Python, numpy, OpenCV and a frame, before the backend is loaded.
+    """
+
+    model: str
+    backend: str
+    device: str
+    description: str
+    fitting: str
+    ms: Percentiles
+    cpu_ms: float
+    fps: float
+    wall_ratio: float
+    cpu_ratio: float
+    peak_bytes: int | None
+    baseline_bytes: int | None
+
+
+@dataclass(frozen=True)
+class BenchReport:
+    """All engines of a run.
+
+    Attributes:
+        machine: where.
+        size: (height, width) of the frames, in pixels.
+        frames: timed, of each engine.
+        warm_up: frames of each engine before those.
+        results: in the order asked for; ratios are to the first.
+    """
+
+    machine: Machine
+    size: Size
+    frames: int
+    warm_up: int
+    results: tuple[BenchResult, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as JSON values; ``size`` is [height, width]."""
+        return asdict(self)
 
 
 def pair(

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 from granet.app.console import Say, UsageError
 from granet.app.credentials import mask
 from granet.data.image_files import PICTURE_SUFFIXES, is_picture
+from runtime.media.frame import Frame
 from runtime.sinks.base import Sink
-from runtime.sinks.null import NullSink
 from runtime.sinks.pictures.directory import DirectorySink
 from runtime.sinks.pictures.single import PictureSink
 from runtime.sinks.push.sink import PushSink, is_push
@@ -24,6 +24,15 @@ from runtime.telemetry.health import Health
 
 WINDOW, NULL = "window", "null"
 """Destinations that are no files; a directory of that name is ``./window``."""
+
+
+class NullSink(Sink):
+    """Drops every frame."""
+
+    name = "nowhere (measuring only)"
+
+    def write(self, frame: Frame, before: Frame | None = None) -> None:
+        """Does nothing."""
 
 
 def open_sink(

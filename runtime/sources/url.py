@@ -1,10 +1,13 @@
 """Which addresses are opened, how long they may keep us waiting, and how they are shown."""
 
+import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
+from granet.app.console import Say, UsageError
 from granet.app.credentials import mask
 from granet.errors import UserError
 
@@ -14,6 +17,7 @@ TIMEOUT = 10.0
 SILENCE = 5.0
 """Seconds without a packet after which a live stream is worth opening again."""
 
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
 _SPACE = re.compile(r"[\s\x00-\x1f]")
 
 _HTTP = "http,https,tcp,tls,crypto,data,httpproxy"
@@ -100,6 +104,37 @@ def parse_url(text: str) -> Address:
         # Of a live playlist: begins with its newest segment, not with the third from the end.
         options["live_start_index"] = "-1"
     return Address(text, options, remote=True, live=scheme.startswith("rtsp"))
+
+
+def expanded(text: str, say: Say, environment: Mapping[str, str] = os.environ) -> str:
+    """An address with every ``${NAME}`` replaced by that variable of the environment, as URLs quote it.
+
+    What is no address is left as it is. The command line, and a password in it, can be read by every user
+    of the machine.
+
+    Args:
+        text: of the command line.
+        say: is told of a password that everyone can see.
+        environment: where the variables are.
+
+    Raises:
+        UsageError: if there is no such variable.
+        UserError: if it cannot be an address.
+    """
+    if "://" not in text:
+        return text
+    if split_url(_VARIABLE.sub("", text)).password:
+        say(
+            f"{mask(text)}: its password is in the list of processes; write ${{NAME}} in its place and set "
+            "that variable of the environment"
+        )
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in environment:
+            raise UsageError(f"{mask(text)}: there is no variable {match[1]} in the environment")
+        return quote(environment[match[1]], safe="")
+
+    return _VARIABLE.sub(value, text)
 
 
 def file_address(path: str) -> Address:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import cv2
 
+from granet.app.console import UsageError
+from granet.app.options import parse_size
 from granet.errors import UserError
 from runtime.media.frame import Pixels
 from runtime.sources.base import WrongSettingsError
@@ -62,6 +64,28 @@ class CameraSource(CaptureSource):
             lambda capture, first: _check(name, capture, first, wanted),
             lambda: _identity(path) != opened,
         )
+
+
+def parse_camera_options(pixel_format: str | None, size: str | None, rate: str | None) -> CameraOptions:
+    """``MJPG``, ``1280x720`` and ``30`` or ``30000/1001``; ``None`` leaves it to the camera.
+
+    Raises:
+        UsageError: if one of them is none of that kind.
+    """
+    sides = None if size is None else parse_size(size, "--camera-size")
+    return CameraOptions(pixel_format, sides, _rate(rate))
+
+
+def _rate(text: str | None) -> Fraction | None:
+    if text is None:
+        return None
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if rate <= 0:
+        raise UsageError(f"--camera-rate {text}: write frames a second, as 30 or 30000/1001")
+    return rate
 
 
 def device_path(camera: int | str) -> Path | None:

@@ -18,7 +18,7 @@ from granet.app.console import Say
 from granet.app.progress import Progress, no_progress
 from granet.errors import UserError
 from granet.size_rule import Size
-from runtime.checks.isolated_run import AloneRun, run_alone
+from runtime.checks.isolated_run import IsolatedRun, run_isolated
 from runtime.checks.machine import Machine, this_machine
 from runtime.checks.parity_cases import synthetic_rain
 from runtime.engines.base import Engine
@@ -40,7 +40,7 @@ _TIMING_SHARE = 0.8
 
 
 @dataclass(frozen=True)
-class Subject:
+class BenchSubject:
     """What is measured: a model in a backend on a device, as :func:`open_engine` takes them."""
 
     model: Path
@@ -107,7 +107,7 @@ class BenchReport:
 
 def pair(
     models: Sequence[Path], backends: Sequence[str], device: str, say: Say = lambda message: None
-) -> list[Subject]:
+) -> list[BenchSubject]:
     """Every model with every backend that can run it; with ``auto`` where no backend is named.
 
     Checkpoints run in torch, engines in tensorrt and ONNX files in the others: what is left out for that
@@ -128,7 +128,7 @@ def pair(
     if left_out:
         names = ", ".join(f"{model.name} in {backend}" for model, backend in left_out)
         say(f"left out: {names}: {_WHAT_RUNS_WHERE}")
-    return [Subject(model, backend, device) for model, backend in possible]
+    return [BenchSubject(model, backend, device) for model, backend in possible]
 
 
 def _can_run(model: Path, backend: str) -> bool:
@@ -138,7 +138,7 @@ def _can_run(model: Path, backend: str) -> bool:
 
 
 def measure_bench(
-    subjects: Sequence[Subject],
+    subjects: Sequence[BenchSubject],
     size: Size | None = None,
     frames: int = 20,
     warm_up: int = 3,
@@ -167,8 +167,8 @@ def measure_bench(
     results = []
     for index, (one, timing, plan) in enumerate(zip(subjects, timings, plans, strict=True)):
         info = timing.engine.info
-        alone = run_alone(one.model, size, device=info.device, backend=info.backend)
-        results.append(timing.result(timings[0], plan, alone))
+        isolated = run_isolated(one.model, size, device=info.device, backend=info.backend)
+        results.append(timing.result(timings[0], plan, isolated))
         share = _TIMING_SHARE + (1 - _TIMING_SHARE) * (index + 1) / len(subjects)
         progress(share, 1.0, f"memory of {info.model}")
     return BenchReport(this_machine(), size, frames, warm_up, tuple(results))
@@ -190,7 +190,7 @@ class _Timing:
         time.sleep(_SETTLE)
         self.cpu_seconds.append(time.process_time() - cpu_start)
 
-    def result(self, first: "_Timing", plan: str, alone: AloneRun) -> BenchResult:
+    def result(self, first: "_Timing", plan: str, isolated: IsolatedRun) -> BenchResult:
         """The figures; ratios are to ``first``."""
         info, times = self.engine.info, Times()
         for seconds in self.seconds:
@@ -206,8 +206,8 @@ class _Timing:
             fps=round(len(self.seconds) / sum(self.seconds), 3),
             wall_ratio=round(float(np.median(np.divide(self.seconds, first.seconds))), 4),
             cpu_ratio=round(sum(self.cpu_seconds) / sum(first.cpu_seconds), 4),
-            peak_bytes=alone.peak_bytes,
-            baseline_bytes=alone.baseline_bytes,
+            peak_bytes=isolated.peak_bytes,
+            baseline_bytes=isolated.baseline_bytes,
         )
 
 

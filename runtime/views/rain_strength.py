@@ -7,7 +7,7 @@ near the vertical (openings with line segments), and of that the *median over bl
 or a lawn covers some blocks and rain covers all.
 
 It ranks pictures well and judges a single one poorly: of the clean pictures of Rain100L, Rain800 and
-BSDS500 15% to 23% come out above :data:`DRY_BELOW`, of the rainy ones of Rain100L and Rain800 3% come
+BSDS500 15% to 23% come out above :data:`DRY_PICTURE_BELOW`, of the rainy ones of Rain100L and Rain800 3% come
 out below it, of real photographs of rain 25%. A set is judged by its share.
 """
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from runtime.media.frame import Pixels
 
-DRY_BELOW = 0.07
+DRY_PICTURE_BELOW = 0.07
 """Strength in grey levels below which a picture counts as dry."""
 
 _LENGTH = 17

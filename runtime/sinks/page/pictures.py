@@ -13,11 +13,11 @@ from runtime.views.banner import draw_banner
 from runtime.views.comparison import SideBySide
 from runtime.views.rain_overlay import paint_rain, removed_rain
 
-View = Literal["result", "input", "pair", "compare", "mask"]
+PageView = Literal["result", "input", "pair", "compare", "mask"]
 """*pair* is input and result without a divider, for the page's script; *compare* has divider and labels;
 *mask* is the rain that was removed, painted over the input."""
 
-VIEWS: tuple[View, ...] = get_args(View)
+VIEWS: tuple[PageView, ...] = get_args(PageView)
 WIDEST = 1280
 """Pixels; wider frames are shrunk for the page."""
 
@@ -37,7 +37,7 @@ class PagePictures:
         self._colour, self._banner = colour, banner
         self._newest: Newest[tuple[Frame, Frame | None]] = Newest()
         self._encoding = threading.Lock()
-        self._encoded: dict[View, tuple[tuple[int, str | None], bytes]] = {}
+        self._encoded: dict[PageView, tuple[tuple[int, str | None], bytes]] = {}
         self._side_by_side = SideBySide()
 
     def offer(self, frame: Frame, before: Frame | None) -> None:
@@ -48,7 +48,7 @@ class PagePictures:
         """The number of the newest frame, from 1; waits ``seconds`` at most for another than ``seen``."""
         return self._newest.wait_newer(seen, seconds)
 
-    def jpeg(self, view: View) -> bytes:
+    def jpeg(self, view: PageView) -> bytes:
         """The newest picture as a JPEG file, with the banner if it stands still."""
         newest, serial = self._newest.peek()
         key = (serial, self._banner())
@@ -58,7 +58,7 @@ class PagePictures:
                 cached = self._encoded[view] = (key, self._encode(view, newest, key[1]))
             return cached[1]
 
-    def _encode(self, view: View, newest: tuple[Frame, Frame | None] | None, banner: str | None) -> bytes:
+    def _encode(self, view: PageView, newest: tuple[Frame, Frame | None] | None, banner: str | None) -> bytes:
         pixels = self._paint(view, newest, banner)
         if self._colour == "rgb":
             pixels = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), np.uint8)
@@ -66,7 +66,7 @@ class PagePictures:
         assert good
         return data.tobytes()
 
-    def _paint(self, view: View, newest: tuple[Frame, Frame | None] | None, banner: str | None) -> Pixels:
+    def _paint(self, view: PageView, newest: tuple[Frame, Frame | None] | None, banner: str | None) -> Pixels:
         if newest is None:
             empty = np.full((*_EMPTY, 3), 24, np.uint8)
             picture = draw_banner(empty, banner or "no picture yet")

@@ -112,7 +112,7 @@ class SupervisedSource(Source):
         self._left: list[Connection] = []
         self._reasons: set[str] = set()
         self._fresh_at = self._retry_at = time.monotonic()
-        self._probe = ReturnWatch(reachable)
+        self._return_watch = ReturnWatch(reachable)
         self._attempts = 0
         self._first_info: StreamInfo | None = None
         self._wait_for_first()
@@ -179,7 +179,7 @@ class SupervisedSource(Source):
         if options.give_up_after is not None and now - self._fresh_at > options.give_up_after:
             raise self._given_up()
         if connection is None:
-            if now >= self._retry_at or self._probe.came_back(now):
+            if now >= self._retry_at or self._return_watch.came_back(now):
                 self._connect(now)
             return True
         if connection.done and connection.ended_for_good:
@@ -195,7 +195,7 @@ class SupervisedSource(Source):
             self._lose(connection.error)
         elif connection.info is None:
             # A packet to a camera that was off is sent again after ever longer times: a new one is faster.
-            if silent > _OPENS_AT_ONCE and self._probe.came_back(now):
+            if silent > _OPENS_AT_ONCE and self._return_watch.came_back(now):
                 self._leave(connection)
                 self._connect(now)
             elif silent > 2 * options.open_within + _LOOK:
@@ -246,7 +246,7 @@ class SupervisedSource(Source):
     def _stamped(self, arrival: Arrival, colour: Colour) -> Frame:
         if self.health.enter("live"):
             self._reasons.clear()
-            self._probe.forget()
+            self._return_watch.forget()
         self._fresh_at = arrival.at
         frame, pixels = arrival.frame, arrival.frame.pixels
         if arrival.colour != colour:

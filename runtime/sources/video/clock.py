@@ -36,7 +36,7 @@ class Clock:
         return pts
 
 
-class Pace:
+class BurstPacer:
     """Holds frames back until they are due, where seconds of a live stream come at once.
 
     Args:

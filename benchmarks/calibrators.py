@@ -26,6 +26,7 @@ from granet.app.console import say
 from granet.app.options import parse_size
 from granet.app.progress import terminal_progress
 from granet.data.datasets import open_dataset
+from runtime.artefacts.artefact import read_model
 from runtime.artefacts.onnx_file import read_metadata
 from runtime.checks.machine import this_machine
 from runtime.models.packaged import FLOAT32
@@ -49,7 +50,7 @@ def main() -> None:
     with terminal_progress("calibrators") as progress:
         for done, count in enumerate(options.counts):
             found = calibrate(
-                options.model,
+                read_model(options.model),
                 DatasetPictures(open_dataset(options.data, "train")),
                 count,
                 size=parse_size(options.size) if metadata.height is None else None,

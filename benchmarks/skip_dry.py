@@ -1,4 +1,4 @@
-"""How often ``--skip-dry`` is right, and what looking costs: a table for docs/running.md.
+"""How often ``--skip-dry`` is right, and what looking costs: a table for docs/performance.md.
 
     python -m benchmarks.skip_dry DATA
 

@@ -31,10 +31,10 @@ from calibration.qdq.quantiser import Quantiser
 from calibration.ranges.observe import Observer
 from calibration.search.quality import Judge
 from calibration.simulation import Simulation, run_outputs
-from calibration.table import Range, read_table, require_for
+from calibration.table import Range, open_table, require_for
 from granet.app.progress import progress_line
+from runtime.artefacts.artefact import Model, read_model
 from runtime.artefacts.metadata import ModelMetadata
-from runtime.artefacts.onnx_file import read_metadata
 from runtime.checks.machine import this_machine
 from runtime.media.frame import Pixels
 from runtime.models.packaged import FLOAT32
@@ -194,10 +194,11 @@ class Rows:
 def main() -> None:
     """Prints the table."""
     options = _options()
-    metadata, model = read_metadata(options.model), onnx.load(options.model)
+    source = read_model(options.model)
+    metadata, model = source.metadata, onnx.load_from_string(source.content)
     examples = load_examples(metadata, options.judge, None, options.judge_count)
     judge = Judge(Simulation(model, metadata), examples)
-    ranges = _ranges(options.model, options.table, [example.rainy for example in examples])
+    ranges = _ranges(source, options.table, [example.rainy for example in examples])
     quantiser = Quantiser(model, ranges, "tensorrt", "int8")
     kept = too_small(multiplications(model, quantiser.layers, judge.examples[0].rainy))
     eight = quantiser.draft(kept)
@@ -222,12 +223,12 @@ def main() -> None:
             rows.add(title, variant, moved)
 
 
-def _ranges(model: Path, path: Path | None, pictures: Sequence[Pixels]) -> Mapping[str, Range]:
+def _ranges(model: Model, path: Path | None, pictures: Sequence[Pixels]) -> Mapping[str, Range]:
     """Of all tensors: those of the table, or the extremes that ``pictures`` reach."""
     if path is not None:
-        table = read_table(path)
+        table = open_table(path)
         require_for(table, model)
-        return table.ranges
+        return table.metadata.ranges
     observer = Observer(model)
     for number, pixels in enumerate(pictures):
         observer.add(pixels, str(number))

@@ -1,1 +1,1 @@
-"""Rain images to ranges to explicit Q/DQ; what a layer costs; the fewest to keep."""
+"""Quantisation: rain pictures, calibrated ranges, explicit Q/DQ, and the search for layers to keep."""

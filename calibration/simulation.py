@@ -1,11 +1,12 @@
-"""What a quantised model computes on any machine: ONNX Runtime with every optimisation off.
+"""Simulates a quantised model on any machine, in ONNX Runtime without optimisations.
 
-Then QuantizeLinear and DequantizeLinear are computed as they are written, in floating point. With
-optimisations, integer kernels take their place, and those of a CPU without VNNI saturate 16-bit
-sums: the numbers would be this machine's and not the target's.
+Without them QuantizeLinear and DequantizeLinear are computed as written, in floating point. With them
+integer kernels take their place, and on a CPU without VNNI those saturate 16-bit sums: the results would
+be those of this machine, not of the target.
 """
 
 from collections.abc import Sequence
+from math import isqrt
 from typing import Any
 
 import numpy as np
@@ -19,18 +20,18 @@ from runtime.engines.onnxruntime import ORT_ERRORS
 from runtime.media.frame import Colour, Pixels
 
 Levels = NDArray[np.float32]
-"""A picture in grey levels, float32 H x W x 3, RGB, clamped to [0, 255] but not rounded."""
+"""A picture in grey levels: float32 H x W x 3, RGB, clamped to [0, 255] but not rounded."""
 
 
 class Simulation:
-    """A model of ours in memory, run picture by picture.
+    """Runs an exported model in memory, picture by picture.
 
-    Its result is taken before it is rounded: rounding adds a noise of its own, beside which that of one
-    layer could not be measured, and noises before it add up.
+    Results are taken before rounding: rounding noise would hide the noise of a single layer, and only noise
+    before rounding adds up.
     """
 
     def __init__(self, model: ModelProto, metadata: ModelMetadata) -> None:
-        """``model`` is not modified; ``metadata`` says its layout and colour order.
+        """Loads ``model``, which is not modified; ``metadata`` gives its layout and colour order.
 
         Raises:
             UserError: if ONNX Runtime cannot load it.
@@ -39,16 +40,19 @@ class Simulation:
         tapped.CopyFrom(model)
         name = metadata.outputs[0]
         self._scale = 255.0
-        if metadata.layout == "frames":
-            name, self._scale = _before_rounding(tapped, name), 1.0
+        self._frames = metadata.layout == "frames"
+        self._colour: Colour = metadata.colour
+        self._tapped_colour: Colour = "rgb"
+        if self._frames:
+            name, gathered = _before_rounding(tapped, name)
+            self._scale = 1.0
+            self._tapped_colour = "rgb" if gathered else metadata.colour
         del tapped.graph.output[:]
         tapped.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
         self._session = _session(tapped)
-        self._frames = metadata.layout == "frames"
-        self._colour: Colour = metadata.colour
 
     def run(self, picture: Pixels) -> Levels:
-        """The rain-free picture.
+        """Computes the rain-free picture.
 
         Args:
             picture: uint8 H x W x 3, RGB, of a size that the model computes on.
@@ -60,19 +64,22 @@ class Simulation:
         if not self._frames:
             source = (picture.transpose(2, 0, 1)[None] / np.float32(255)).astype(np.float32)
         (image,) = _run(self._session, np.ascontiguousarray(source))
-        levels = image[0].astype(np.float32).transpose(1, 2, 0) * np.float32(self._scale)
+        levels = _unfolded(image[0].astype(np.float32)) * np.float32(self._scale)
+        levels = levels[..., ::-1] if self._tapped_colour == "bgr" else levels
         if not np.isfinite(levels).all():
-            raise UserError("the model gives NaN or infinity: a layer overflows in this precision")
+            raise UserError(
+                "the model returns NaN or infinity, because a layer overflows: choose another precision"
+            )
         return np.ascontiguousarray(levels.clip(0, 255))
 
 
 def to_pixels(levels: Levels) -> Pixels:
-    """Rounded half to even, as the graph does it; uint8 H x W x 3."""
+    """Rounds half to even, as the graph does; returns uint8 H x W x 3."""
     return np.asarray(np.rint(levels), np.uint8)
 
 
 def run_outputs(model: ModelProto, names: Sequence[str], picture: Pixels) -> list[NDArray[Any]]:
-    """Values of the outputs ``names`` for one picture, uint8 H x W x 3; its colours do not matter."""
+    """Computes the outputs ``names`` for one picture, uint8 H x W x 3, in any colour order."""
     session = _session(model)
     source = picture[None]
     if session.get_inputs()[0].type != "tensor(uint8)":
@@ -80,22 +87,37 @@ def run_outputs(model: ModelProto, names: Sequence[str], picture: Pixels) -> lis
     return _run(session, source, names)
 
 
-def _before_rounding(model: ModelProto, output: str) -> str:
-    """The tensor in grey levels, N x 3 x H x W, RGB, that becomes the frames ``output``."""
+def _before_rounding(model: ModelProto, output: str) -> tuple[str, bool]:
+    """Finds the tensor of grey levels that is rounded to the frames ``output``.
+
+    Returns:
+        Its name, and whether colours are gathered after it: it is RGB then, as in files of earlier versions,
+        and otherwise in the order of the frames. Its shape is N x P x h x w, see :func:`_unfolded`.
+    """
     producers = {name: node for node in model.graph.node for name in node.output}
+    gathered = False
     while output in producers:
         node = producers[output]
         output = node.input[0]
+        gathered = gathered or node.op_type == "Gather"
         if node.op_type == "Round":
-            return output
-    raise UserError("the graph does not round its frames as granet-export does: export the model again")
+            return output, gathered
+    raise UserError("the graph does not round its frames like granet-export: export the model again")
+
+
+def _unfolded(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    """P x h x w, P = (row, column, colour) of fold x fold squares, to H x W x 3; P is 3 without folding."""
+    channels, h, w = picture.shape
+    fold = isqrt(channels // 3)
+    squares = picture.reshape(fold, fold, 3, h, w).transpose(3, 0, 4, 1, 2)  # h x f x w x f x 3
+    return squares.reshape(h * fold, w * fold, 3)
 
 
 def _session(model: ModelProto) -> Any:
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # it runs for minutes
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # runs take minutes
     try:
         return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except ORT_ERRORS as error:

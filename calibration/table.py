@@ -1,7 +1,7 @@
-"""The calibration table: the range of every tensor of one model, and the pictures that it comes from.
+"""The calibration table: the range of every tensor of a model, and the pictures used.
 
-A table is JSON that a person can read and compare. It belongs to one very file, whose SHA-256 it
-records, and holds no date, path or machine: the same model and pictures give the same bytes.
+A table is JSON that people can read and diff. It belongs to exactly one file, whose SHA-256 it records,
+and contains no date, path or machine: the same model and pictures give the same bytes.
 """
 
 import json
@@ -13,14 +13,14 @@ from typing import Annotated, Literal, get_args
 from msgspec import Meta
 
 from granet.app.files import write_atomically
-from granet.app.schema import Finite, JsonFile, PositiveInt, Sha256
+from granet.app.schema import Finite, JsonFile, PositiveInt, Sha256, read_bytes
 from granet.errors import UserError
-from runtime.artefacts.manifest import sha256_of
+from runtime.artefacts.artefact import Artefact, Model
 
 FORMAT = 1
 
 Method = Literal["entropy", "percentile", "minmax", "mse"]
-"""How a clipping range comes from what was seen; see :mod:`calibration.ranges`."""
+"""How a clipping range is computed from the observed values; see :mod:`calibration.ranges.methods`."""
 
 METHODS: tuple[Method, ...] = get_args(Method)
 
@@ -28,17 +28,17 @@ Range = tuple[Finite, Finite]
 """(low, high) in the units of the tensor."""
 
 _HASH_START = 12
-"""Hexadecimal digits of a hash that an error shows."""
+"""Number of hexadecimal digits of a hash that an error shows."""
 
 
 @dataclass(frozen=True)
 class CalibrationImage:
-    """A picture that a table was made from.
+    """A picture that was used for a table.
 
     Attributes:
-        name: of the file, relative to its directory; of a video's frame, ``clip.mp4#12``.
-        sha256: of the pixels that the model was given: uint8 H x W x 3, RGB, row by row.
-        size: (height, width) in pixels of what the model was given.
+        name: name of the file relative to its directory; for a frame of a video ``clip.mp4#12``.
+        sha256: SHA-256 of the pixels that the model received: uint8 H x W x 3, RGB, row by row.
+        size: (height, width) in pixels that the model received.
         rain: strength of the streaks, see :func:`runtime.views.rain_strength.rain_strength`.
     """
 
@@ -53,16 +53,16 @@ class CalibrationTable:
     """Ranges of the floating-point tensors of one model.
 
     Attributes:
-        model_sha256: of the ONNX file that it belongs to, hexadecimal.
-        method: how the ranges come from what was seen.
-        ranges: tensor name -> what 8 bits shall span, with low <= 0 <= high. A tensor that was 0
+        model_sha256: SHA-256 of the ONNX file that it belongs to, hexadecimal.
+        method: how the ranges were computed from the observed values.
+        ranges: tensor name -> range of the 8-bit values, with low <= 0 <= high. A tensor that was 0
             everywhere has (0, 0).
-        images: the pictures, in the order they were seen.
-        extremes: tensor name -> least and largest value seen; the same names as ``ranges``.
+        images: the pictures, in the order of observation.
+        extremes: tensor name -> smallest and largest observed value; the same names as ``ranges``.
         source: where the pictures came from, for people.
 
     Raises:
-        ValueError: if a range is descending or leaves out 0, or the two are of different tensors.
+        ValueError: if a range is descending or does not contain 0, or the two have different tensors.
     """
 
     model_sha256: Sha256
@@ -74,7 +74,7 @@ class CalibrationTable:
 
     def __post_init__(self) -> None:
         if self.ranges.keys() != self.extremes.keys():
-            raise ValueError("ranges and extremes are of different tensors")
+            raise ValueError("ranges and extremes have different tensors")
         for name, (low, high) in self.extremes.items():
             if low > high:
                 raise ValueError(f"extremes of {name}: expected the smaller first")
@@ -83,45 +83,56 @@ class CalibrationTable:
                 raise ValueError(f"range of {name}: expected low <= 0 <= high, got {low}, {high}")
 
 
-_FILE = JsonFile(CalibrationTable, "calibration table", "make it again with granet-export calibrate", FORMAT)
+_FILE = JsonFile(CalibrationTable, "calibration table", "make a new one with granet-export calibrate", FORMAT)
 
 
-def write_table(path: Path, table: CalibrationTable) -> None:
-    """Writes ``table``, whole or not at all; replaces what is there. Equal tables give equal bytes.
+Table = Artefact[CalibrationTable]
+"""A calibration table and the file that holds it."""
+
+
+def write_table(path: Path, table: CalibrationTable) -> Table:
+    """Atomically writes ``table``, replacing an existing file. Equal tables give equal bytes.
 
     Raises:
         UserError: if it cannot be written.
         ValueError: if a number in it is not finite.
     """
-    write_atomically(path, _to_json(table).encode())
+    content = _to_json(table).encode()
+    write_atomically(path, content)
+    return Artefact(path, content, table)
 
 
 def read_table(path: Path) -> CalibrationTable:
+    """The table alone of :func:`open_table`."""
+    return open_table(path).metadata
+
+
+def open_table(path: Path) -> Table:
     """Reads what :func:`write_table` wrote.
 
     Raises:
-        UserError: if it cannot be read, is damaged, or is of a format that this version does not know.
+        UserError: if it cannot be read, is damaged, or has an unknown format.
     """
-    return _FILE.read(path)
+    content = read_bytes(path)
+    return Artefact(path, content, _FILE.decode(content, str(path)))
 
 
-def require_for(table: CalibrationTable, model: Path) -> None:
-    """Refuses a table of another model.
+def require_for(table: Table, model: Model) -> None:
+    """Checks that a table belongs to a model.
 
     Raises:
-        UserError: if ``model`` is not the file that the table was made for, or cannot be read.
+        UserError: if ``model`` is not the file that the table was made for.
     """
-    digest = sha256_of(model)
-    if digest != table.model_sha256:
+    if model.sha256 != table.metadata.model_sha256:
         raise UserError(
-            f"{model} (SHA-256 {digest[:_HASH_START]}...) is not the model of this calibration table "
-            f"({table.model_sha256[:_HASH_START]}...): make one for it with "
-            f"granet-export calibrate {model} --images DIR"
+            f"{table.path}: {model.path} (SHA-256 {model.sha256[:_HASH_START]}...) is not the model of this "
+            f"calibration table ({table.metadata.model_sha256[:_HASH_START]}...): make one for it with "
+            f"granet-export calibrate {model.path} --images DIR"
         )
 
 
 def _to_json(table: CalibrationTable) -> str:
-    """An object a line for the images, two numbers a line for the tensors: made to be compared."""
+    """JSON with one line per image and one per tensor, so that two tables can be diffed."""
     head = {
         "format": FORMAT,
         "method": table.method,

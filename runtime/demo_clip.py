@@ -1,4 +1,4 @@
-"""``python -m runtime.demo_clip FILE``: a clip of rain on a drawn street, to try things with.
+"""``python -m runtime.demo_clip FILE``: writes a demo clip, synthetic rain on a drawn street.
 
 Street and rain are computed (:mod:`granet.synthetic.street`, :mod:`granet.synthetic.rain`); the same
 options give the same frames on every machine.
@@ -29,13 +29,13 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 @app.command()
 def make(
     destination: Annotated[str, typer.Argument(help="Video file to write.")],
-    seconds: Annotated[float, typer.Option(min=0.1, max=600, help="Length.")] = 3.0,
-    heaviness: Annotated[float, typer.Option(min=0, max=1, help="0 drizzle, 1 cloudburst.")] = 0.3,
-    seed: Annotated[int, typer.Option(min=0, help="Which street and which rain.")] = 3,
+    seconds: Annotated[float, typer.Option(min=0.1, max=600, help="Length of the clip in seconds.")] = 3.0,
+    heaviness: Annotated[float, typer.Option(min=0, max=1, help="Rain: 0 drizzle, 1 cloudburst.")] = 0.3,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed for street and rain.")] = 3,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
     debug: DebugOption = False,
 ) -> None:
-    """Writes 480x320 video of rain on a street, 25 frames a second."""
+    """Write a video of rain on a street: 480x320, 25 frames per second."""
     info = StreamInfo("demo clip", "video", rate=Fraction(RATE), time_base=Fraction(1, RATE))
     sink = VideoSink(destination, info, Notes(), overwrite=overwrite)
     rain = sample_rain(np.random.default_rng(seed), heaviness)

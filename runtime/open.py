@@ -1,4 +1,4 @@
-"""Opens a model file with the backend and on the device that were asked for."""
+"""Opens a model file with the requested backend and device."""
 
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -20,7 +20,7 @@ _PACKAGES = {
     "onnxruntime-tensorrt": ("onnxruntime",),
     "openvino": ("openvino",),
 }
-"""What a backend needs. Of TensorRT there are several: its engine finds which."""
+"""Backend -> required packages. TensorRT has several packages, and its engine finds the right one."""
 
 
 def open_engine(
@@ -30,24 +30,24 @@ def open_engine(
 
     Args:
         path: ``.pt``, ``.pth`` or ``.safetensors`` (runs in PyTorch), ``.onnx``, or ``.engine`` (runs in
-            TensorRT, if the record beside it matches it and this machine).
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` (NVIDIA), ``gpu`` or ``npu`` (Intel's, with
-            openvino). ``auto`` is CUDA where the backend has it and else the CPU; the engine's
-            description says which. Any other name is that device or an error.
+            TensorRT, if the record beside it matches the engine and this machine).
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` (NVIDIA), ``gpu`` or ``npu`` (Intel, with
+            openvino). ``auto`` selects CUDA if the backend can use it and else the CPU; the engine's
+            description names the choice. Every other name selects that device or fails.
         backend: ``auto`` or one of :data:`BACKENDS`. ``auto`` runs an ONNX file on CUDA devices with
-            onnxruntime, on all others with openvino, which is faster, if that is installed, and else with
+            onnxruntime; on all others with openvino, which is faster, if it is installed, and else with
             onnxruntime. ``onnxruntime-tensorrt`` is ONNX Runtime's TensorRT provider, which builds its
-            engine while it loads; ``tensorrt`` runs engines that ``granet-export trt`` built.
-        colour: channel order of the frames, for checkpoints only. An exported model has its own.
+            engine on every load; ``tensorrt`` runs engines that ``granet-export trt`` built.
+        colour: channel order of the frames, only for checkpoints. An exported model has its own.
 
     Raises:
-        UserError: if the file is not there or is not a model, or if backend or device are unknown or
-            not to be had; the message says what is missing and how to get it.
+        UserError: if the file does not exist or is not a model, or if backend or device are unknown or
+            not available; the message says what is missing and how to get it.
     """
     path = Path(path)
     wanted = Device.parse(device)
     if backend not in ("auto", *BACKENDS):
-        raise UserError(f"no backend is called {backend!r}: there are auto, {', '.join(BACKENDS)}")
+        raise UserError(f"unknown backend {backend!r}: choose auto, {', '.join(BACKENDS)}")
     _check_file(path)
     chosen = _choose_backend(path, wanted, backend)
     require(f"{path}: running it in {chosen}", *_PACKAGES.get(chosen, ()))
@@ -66,8 +66,8 @@ def _check_file(path: Path) -> None:
         raise UserError(f"{path}: no such model file")
     if path.suffix.lower() in (".plan", ".trt"):
         raise UserError(
-            f"{path}: a TensorRT engine, but not one that granet-export built (those end in .engine): build "
-            "it from the ONNX model: granet-export trt"
+            f"{path}: a TensorRT engine that was not built by granet-export (those end in .engine): build "
+            "one from the ONNX model: granet-export trt"
         )
     known = (".onnx", *ENGINES, *CHECKPOINTS)
     if path.suffix.lower() not in known:
@@ -78,18 +78,20 @@ def _choose_backend(path: Path, device: Device, backend: str) -> str:
     if path.suffix.lower() in CHECKPOINTS:
         if backend not in ("auto", "torch"):
             command = "granet-export trt" if backend == "tensorrt" else "granet-export onnx"
-            raise UserError(f"{path}: a checkpoint runs in torch; for {backend} export it: {command}")
+            raise UserError(f"{path}: a checkpoint runs only in torch: for {backend} export it: {command}")
         return "torch"
     if path.suffix.lower() in ENGINES:
         if backend not in ("auto", "tensorrt"):
-            raise UserError(f"{path}: an engine runs in tensorrt; for {backend} give the ONNX file")
+            raise UserError(f"{path}: an engine runs only in tensorrt: for {backend} use the ONNX file")
         return "tensorrt"
     if backend == "tensorrt":
         raise UserError(
-            f"{path}: tensorrt runs built engines, not ONNX files: granet-export trt {path.name} builds one"
+            f"{path}: tensorrt runs engines, not ONNX files: build one with granet-export trt {path.name}"
         )
     if backend == "torch":
-        raise UserError(f"{path}: torch runs checkpoints ({', '.join(CHECKPOINTS)}), not ONNX files")
+        raise UserError(
+            f"{path}: torch runs checkpoints ({', '.join(CHECKPOINTS)}), not ONNX files: use --backend auto"
+        )
     if backend != "auto":
         return backend
     if device.kind == "cuda":
@@ -100,7 +102,7 @@ def _choose_backend(path: Path, device: Device, backend: str) -> str:
 
 
 def _engine_class(backend: str) -> Callable[[Path, Device, Colour], Engine]:
-    """Imports the one backend that is asked for; the others need not be installed."""
+    """Imports only the requested backend; the others need not be installed."""
     if backend == "torch":
         from runtime.engines.torch import TorchEngine
 

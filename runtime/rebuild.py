@@ -1,7 +1,7 @@
-"""``--rebuild``: an engine that is not for this machine is built again from its ONNX model, then run.
+"""``--rebuild``: rebuilds an engine that does not match this machine from its ONNX model.
 
-Building is granet-export's, which needs more than an edge box may have. It is another program, so that
-nothing of it is imported here, and its memory is free again when the engine is loaded.
+granet-export does the build and needs more packages than an edge box may have. It runs as a separate
+program, so nothing of it is imported here and its memory is free again when the engine is loaded.
 """
 
 import shutil
@@ -21,9 +21,11 @@ from runtime.engines.device import Device
 from runtime.open import ENGINES, open_engine
 from runtime.tensorrt.cuda.base import Cuda, Gpu
 from runtime.tensorrt.cuda.open import open_cuda
+from runtime.tensorrt.record import EngineRecord
 from runtime.tensorrt.trust import EngineRefusedError, onnx_beside
 
 _CAPABILITY = "--compute-capability"
+_LEVEL = "--optimisation-level"
 
 
 def open_or_rebuild(
@@ -33,25 +35,25 @@ def open_or_rebuild(
     say: Callable[[str], None],
     cuda: Callable[[int], Cuda] = open_cuda,
 ) -> Engine:
-    """As :func:`runtime.open.open_engine`; an engine that is refused is built again and then opened.
+    """Like :func:`runtime.open.open_engine`, but rebuilds an engine that is refused and then opens it.
 
     Args:
         path: the engine.
-        device: see there.
-        backend: see there.
-        say: told why it is built again.
+        device: as for ``open_engine``.
+        backend: as for ``open_engine``.
+        say: called with the reason for a rebuild.
         cuda: opens CUDA on a GPU.
 
     Raises:
-        UserError: if ``path`` is no engine, has no record, or cannot be built here; the message says why.
+        UserError: if ``path`` is not an engine, has no record, or cannot be built here.
     """
     if path.suffix.lower() not in ENGINES:
-        raise UserError(f"{path}: --rebuild is for engines ({', '.join(ENGINES)}): leave it out")
+        raise UserError(f"{path}: --rebuild works only with engines ({', '.join(ENGINES)}): omit it")
     try:
         return open_engine(path, device, backend)
     except EngineRefusedError as refused:
         reason, command = refused.reason, rebuild_command(refused, Device.parse(device), cuda)
-    say(f"{reason}: building it again")
+    say(f"{reason}: rebuilding it")
     _run(command, path)
     return open_engine(path, device, backend)
 
@@ -62,22 +64,31 @@ def rebuild_command(
     """The command that builds an engine for the GPU of this machine, from the ONNX model beside it.
 
     Raises:
-        UserError: if that model or the GPU or what builds engines is not there.
+        UserError: if the model, the GPU or the builder is missing.
     """
     try:
         model = onnx_beside(refused.path, refused.record)
     except UserError as error:
         raise UserError(
-            f"{error}, so it cannot be built again: copy the model here, or build another"
+            f"{error}, so it cannot be rebuilt: copy the model here, or build another engine"
         ) from error
-    with cuda(device.index) as opened:  # for no GPU there is nothing to build
+    with cuda(device.index) as opened:  # raises early without a GPU
         gpu = opened.gpu
-    arguments = _for_this_gpu(refused.record.arguments, gpu)
+    arguments = _for_this_gpu(_used(refused.record), gpu)
     return [*_builder(refused.path), "trt", str(model), *arguments, "-o", str(refused.path), "--overwrite"]
 
 
+def _used(record: EngineRecord) -> list[str]:
+    """The arguments of before, without the one that TensorRT-RTX never used and is refused for it now."""
+    words = list(record.arguments)
+    if record.flavour == "tensorrt-rtx" and _LEVEL in words:
+        index = words.index(_LEVEL)
+        del words[index : index + 2]
+    return words
+
+
 def _for_this_gpu(arguments: Sequence[str], gpu: Gpu) -> list[str]:
-    """The arguments of before; compute capabilities that were named are replaced by that of the GPU."""
+    """The original arguments, with named compute capabilities replaced by that of this GPU."""
     words, named = list(arguments), []
     while _CAPABILITY in words:
         index = words.index(_CAPABILITY)
@@ -90,25 +101,25 @@ def _for_this_gpu(arguments: Sequence[str], gpu: Gpu) -> list[str]:
 
 
 def _builder(engine: Path) -> list[str]:
-    """granet-export of this installation, by its path."""
+    """The command for granet-export of this installation."""
     own = Path(sysconfig.get_path("scripts")) / "granet-export"
     program = str(own) if own.exists() else shutil.which("granet-export")
     missing = "onnx" if find_spec("onnx") is None else None if program else "granet-export"
     if program is None or missing is not None:
         way = pip_install("onnx") if missing == "onnx" else "install granet-deploy"
         raise UserError(
-            f"{engine}: cannot be built again here, {missing} is not installed: {way}, or build it on a "
-            "machine of this kind that has it"
+            f"{engine}: cannot be rebuilt here, because {missing} is not installed: {way}, or build it on a "
+            "machine of the same kind that has it"
         )
     return [program]
 
 
 def _run(command: Sequence[str], engine: Path) -> None:
-    """Builds, in the sight of the user.
+    """Runs the builder, whose output the user sees.
 
     Raises:
-        Interrupted: after Ctrl-C or SIGTERM, when the builder has cleaned up.
-        UserError: if it fails; the builder has said why.
+        Interrupted: after Ctrl-C or SIGTERM, once the builder has cleaned up.
+        UserError: if the build fails; the builder has printed the reason.
     """
     builders: list[subprocess.Popen[bytes]] = []
 
@@ -117,13 +128,13 @@ def _run(command: Sequence[str], engine: Path) -> None:
             builders.pop().send_signal(signal.SIGINT)
 
     with on_interrupt(stop) as interruption:
-        # In a session of its own: a terminal would send it a Ctrl-C of its own, beside the one from here.
+        # In its own session: otherwise the terminal would send it a second Ctrl-C besides the one below.
         process = subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL)
         builders.append(process)
-        if interruption.happened:  # while it was being started
+        if interruption.happened:  # while the process was starting
             stop()
         status = process.wait()
     if interruption.happened:
         raise Interrupted
     if status != 0:
-        raise UserError(f"{engine}: was not built again: the line above says why")
+        raise UserError(f"{engine}: the rebuild failed: see the line above")

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import runtime.sinks  # noqa: F401  OpenCV before PyAV, as in the program
+from export.onnx.checkpoint_file import opened_checkpoint
 from export.onnx.export import ExportOptions, export_onnx
 from granet import GraNet, GraNetConfig, save_checkpoint
 from runtime.checks.parity import ParityBudget
@@ -46,5 +47,6 @@ def engines_onnx(engines_checkpoint: Path, tmp_path_factory: pytest.TempPathFact
     """:func:`engines_checkpoint` exported for frames of any size, BGR."""
     path = tmp_path_factory.mktemp("engines") / "small.onnx"
     budget = ParityBudget(mean_db=60, min_db=50, share=1e-3, hard_db=40)  # untrained weights
-    export_onnx(engines_checkpoint, path, ExportOptions(size=None), budget)
+    with opened_checkpoint(engines_checkpoint) as checkpoint:
+        export_onnx(checkpoint, path, ExportOptions(size=None), budget)
     return path

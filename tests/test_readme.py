@@ -1,78 +1,47 @@
 """The README's commands, as they stand in it, in the order in which they stand."""
 
-import os
-import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
-import cv2
 import pytest
 
-from granet import load_checkpoint, save_checkpoint
-from granet.app.console import run_app
-from runtime.checks.parity_cases import synthetic_rain
-from runtime.demo_clip import app as demo_clip
+from tests.documents import README, ROOT, Block, blocks, fresh_checkout, missing_builder, run
 
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = [block for block in blocks(README) if block.language == "bash"]
 
-# Not run by the test that it runs, and installed already where tests run.
-SKIPPED = {"make test": "is what runs this test", "pip install": "tests run on what is installed"}
-
-
-def commands() -> list[str]:
-    """The lines of the README's bash blocks, without comments."""
-    blocks = re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
-    lines = [line.split(" #")[0].strip() for block in blocks for line in block.splitlines()]
-    return [line for line in lines if line and not line.startswith("#")]
+NOT_RUN = {
+    "make test": "this command runs this test",
+    "pip install": "it would change the environment that the tests run in",
+}
 
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the README takes for given: a checkpoint, a clip, a folder of pictures."""
-    folder = tmp_path_factory.mktemp("readme")
-    save_checkpoint(folder / "best.pt", load_checkpoint(ROOT / "runtime" / "models" / "lite.safetensors"))
-    assert run_app(demo_clip, [str(folder / "rain.mp4"), "--seconds", "0.5"]) == 0
-    (folder / "photos").mkdir()
-    for index, case in enumerate(synthetic_rain((320, 480), count=8)):
-        cv2.imwrite(str(folder / "photos" / f"{index}.png"), case.frames[0, :, :, ::-1])
+    """A fresh checkout in which `make demo` was run: it writes to the real one."""
+    folder = fresh_checkout(tmp_path_factory.mktemp("readme"))
+    (folder / "demo").symlink_to(ROOT / "demo")
     return folder
 
 
-def run(command: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return subprocess.run(
-        command,
-        shell=True,
-        cwd=folder,
-        env={**os.environ, "PATH": path},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-
-
-def has_camera() -> bool:
-    return bool(list(Path("/dev").glob("video*")))
-
-
-@pytest.mark.parametrize("command", commands())
-def test_each_command_works_as_it_stands(command: str, workspace: Path) -> None:
-    reason = next((why for start, why in SKIPPED.items() if command.startswith(start)), None)
-    if reason is not None:
-        pytest.skip(reason)
-    in_checkout = command.startswith(("make ", "python benchmarks/"))
-    if "--camera" in command:
-        if has_camera():
-            pytest.skip("there is a camera here, which is not this test's to switch on")
-        result = run(command, workspace)
-        assert result.returncode == 1
-        assert result.stderr.count("\n") == 1 and "camera 0" in result.stderr
-        return
-    result = run(command, ROOT if in_checkout else workspace)
+@pytest.mark.parametrize("block", [block for block in COMMANDS if block.needs is None], ids=str)
+def test_each_block_works_as_it_stands(block: Block, workspace: Path) -> None:
+    for start, reason in NOT_RUN.items():
+        if block.code.startswith(start):
+            pytest.skip(reason)
+    if missing_builder(block):
+        pytest.skip("no TensorRT is installed on this machine")
+    result = run(block, ROOT if block.code.startswith("make ") else workspace)
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("block", [block for block in COMMANDS if block.needs is not None], ids=str)
+def test_without_a_camera_one_line_says_so(block: Block, workspace: Path) -> None:
+    assert block.needs == "a camera"
+    if list(Path("/dev").glob("video*")):
+        pytest.skip("there is a camera here, which this test must not switch on")
+    result = run(block, workspace)
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1 and "camera 0" in result.stderr
 
 
 def test_the_demo_leaves_what_it_promises() -> None:
@@ -82,11 +51,5 @@ def test_the_demo_leaves_what_it_promises() -> None:
         assert (ROOT / "demo" / name).stat().st_size > 0
 
 
-def test_every_link_and_picture_exists() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        if not target.startswith("http"):
-            assert (ROOT / target).exists(), target
-
-
-def test_the_readme_has_the_two_commands() -> None:
-    assert {"make demo", "make test"} <= set(commands())
+def test_two_commands_are_the_set_up() -> None:
+    assert [block.code.split("  ")[0] for block in COMMANDS[:2]] == ["make demo", "make test"]

@@ -1,1 +1,1 @@
-"""Rain pictures: where they come from, and which are chosen."""
+"""Rain pictures: their sources, and the selection for calibration."""

@@ -1,4 +1,4 @@
-"""Rain pictures that a quantised model is judged on, with the truth where there is one."""
+"""Rain pictures that a quantised model is judged on, with ground truth if available."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,20 +17,20 @@ from runtime.checks.parity_cases import hard_cases, synthetic_rain
 from runtime.media.frame import Pixels
 
 LARGEST: Size = (480, 480)
-"""What of a picture is shown to a graph of any size: enough to judge by, and quick."""
+"""(height, width) that pictures are cropped to for a dynamic graph: enough to judge by, and fast."""
 
 DRAWN_SIZE: Size = (160, 240)
-"""Of drawn rain for a graph of any size."""
+"""(height, width) of synthetic rain for a dynamic graph."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """A picture.
+    """A picture to judge by.
 
     Attributes:
-        name: for reports.
-        rainy: uint8 H x W x 3, RGB, of a size that the model computes on.
-        truth: the same without rain; ``None`` where nobody knows it.
+        name: name in reports.
+        rainy: uint8 H x W x 3, RGB, of a size that the model takes.
+        truth: the same picture without rain; ``None`` if unknown.
     """
 
     name: str
@@ -41,25 +41,26 @@ class Example:
 def load_examples(
     metadata: ModelMetadata, data: str | None, images: Path | None, count: int
 ) -> list[Example]:
-    """``count`` pictures, spread evenly over what is given, at sizes that the model computes on.
+    """Loads up to ``count`` pictures, evenly spread over the source, at sizes that the model takes.
 
     Args:
-        metadata: of the model.
-        data: a data set of :func:`granet.data.datasets.open_dataset`, split ``train``.
-        images: directory of rain pictures without truth. With neither, rain is drawn.
-        count: how many at most.
+        metadata: metadata of the model.
+        data: a data set for :func:`granet.data.datasets.open_dataset`, split ``train``.
+        images: directory of rain pictures without ground truth. Without ``data`` and ``images``, rain is
+            synthesised.
+        count: most pictures to load.
 
     Raises:
-        UserError: if there are none, or one cannot be read.
+        UserError: if there are no pictures, or one cannot be read.
     """
     if data is not None and images is not None:
-        raise UserError("--data and --images: give one of them")
+        raise UserError("--data and --images cannot be combined: use one of them")
     found = list(_read(metadata, data, images, count))
     return [_sized(example, metadata) for example in found]
 
 
 def load_hard(metadata: ModelMetadata) -> list[Example]:
-    """Cases chosen to go wrong: ties, flat areas, black, white, saturation, noise."""
+    """Makes the hard cases: ties, flat areas, black, white, saturation, noise."""
     size = _own_size(metadata) or DRAWN_SIZE
     return [Example(case.name, case.frames[0]) for case in hard_cases(size) if len(case.frames) == 1]
 
@@ -91,13 +92,13 @@ def _own_size(metadata: ModelMetadata) -> Size | None:
 
 
 def _sized(example: Example, metadata: ModelMetadata) -> Example:
-    """The middle of it, reflected at the bottom and on the right where it is too small."""
+    """Crops an example at its centre, or reflects it at the bottom and on the right if it is too small."""
     own = _own_size(metadata)
     cut = [
         None if pixels is None else fitted(pixels, own or LARGEST)
         for pixels in (example.rainy, example.truth)
     ]
-    assert cut[0] is not None  # for the type checker: there always is a rainy picture
+    assert cut[0] is not None  # for the type checker: a rainy picture always exists
     height, width = own or metadata.size_rule.padded_size(*cut[0].shape[:2])
     rainy, truth = (None if pixels is None else _reflected(pixels, height, width) for pixels in cut)
     assert rainy is not None

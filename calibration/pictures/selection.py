@@ -1,4 +1,4 @@
-"""Which pictures a model is calibrated on: rainy ones, from drizzle to cloudburst and from dark to bright."""
+"""Selects calibration pictures: rainy ones, from drizzle to downpour and from dark to bright."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -16,21 +16,19 @@ from runtime.media.frame import Pixels
 from runtime.views.rain_strength import DRY_PICTURE_BELOW, rain_strength
 
 LEAST = 128
-"""Pictures below which ranges are those of these pictures, not of rain."""
+"""Least number of pictures; with fewer, the ranges describe those pictures, not rain in general."""
 
 LEAST_RAINY = 1 / 3
-"""Share of rainy pictures below which a set is refused. Of clean pictures a quarter looks rainy at most."""
-
-"""Is told how many are done, of how many (``None`` if that is not known), and the name of the last."""
+"""Least share of rainy pictures. In a set of clean pictures up to a quarter looks rainy."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A picture that was looked at.
+    """A picture that was measured.
 
     Attributes:
-        number: in its set.
-        image: what the table records of it.
+        number: number of the picture in its set.
+        image: its entry for the table.
         brightness: mean of all values, in grey levels.
     """
 
@@ -40,14 +38,14 @@ class Candidate:
 
     @property
     def is_dry(self) -> bool:
-        """Whether hardly any streaks were found."""
+        """Whether it has hardly any streaks."""
         return self.image.rain < DRY_PICTURE_BELOW
 
 
 def fitted(pixels: Pixels, size: Size | None) -> Pixels:
-    """The middle of H x W x 3 pixels, of ``size`` at most; what is smaller is the engine's to pad.
+    """Crops H x W x 3 pixels at the centre to at most ``size``; the engine pads smaller pictures.
 
-    No resampling: that would make the streaks another size than a camera's.
+    Pictures are not resampled, which would change the size of the streaks.
     """
     if size is None:
         return pixels
@@ -56,10 +54,10 @@ def fitted(pixels: Pixels, size: Size | None) -> Pixels:
 
 
 def measure(pictures: PictureSet, size: Size | None, progress: Progress) -> list[Candidate]:
-    """Looks at every picture, cut to ``size`` as the model will see it.
+    """Measures rain and brightness of every picture, cropped to ``size`` as for the model.
 
     Raises:
-        UserError: if one cannot be read.
+        UserError: if a picture cannot be read.
     """
     found = []
     for number, name, pixels in pictures.read():
@@ -78,44 +76,44 @@ def pixels_sha256(pixels: Pixels) -> str:
 
 
 def check_rain(candidates: Sequence[Candidate], source: str, *, force: bool, say: Say) -> None:
-    """Refuses too few pictures, and pictures that are nearly all dry.
+    """Refuses sets with too few pictures or too little rain.
 
     Args:
-        candidates: all that were looked at.
-        source: where they come from.
-        force: only ``say`` what would have been refused.
-        say: is told.
+        candidates: all measured pictures.
+        source: where they come from, for the message.
+        force: report the problem with ``say`` instead of raising.
+        say: called with the problem if ``force`` is true.
 
     Raises:
-        UserError: with what was found.
+        UserError: if there are no pictures, or the set is refused.
     """
     total, dry = len(candidates), sum(candidate.is_dry for candidate in candidates)
     if not total:
         raise UserError(f"{source}: no pictures")
     faults = []
     if total < LEAST:
-        faults.append(f"{total} pictures, and {LEAST} at least are needed")
+        faults.append(f"{total} pictures, but at least {LEAST} are needed")
     if total - dry < LEAST_RAINY * total:
         faults.append(f"{dry} of {total} pictures look dry")
     if not faults:
         return
     if not force:
         raise UserError(
-            f"{source}: {'; '.join(faults)}: give more rain (--images, --video, --data or --synthesise), "
-            "or --force"
+            f"{source}: {'; '.join(faults)}: add rain (--images, --video, --data or --synthesise), "
+            "or use --force"
         )
-    say(f"{source}: {'; '.join(faults)}; taken nevertheless (--force)")
+    say(f"{source}: {'; '.join(faults)}; used anyway (--force)")
 
 
 def choose(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
-    """A spread of rain and brightness: ``count`` of the candidates, or all if there are fewer.
+    """Chooses ``count`` candidates that cover rain and brightness evenly, or all if there are fewer.
 
-    Dry pictures are left out as long as there are rainy ones. The rest is cut into layers of equal
-    number from the least rain to the most, and of each layer every so manieth by brightness is taken,
-    the darkest and the brightest included. No chance is involved.
+    Dry pictures are used only if there are too few rainy ones. The rest is divided by rain into groups of
+    equal size; each group contributes pictures evenly spaced by brightness, including its darkest and its
+    brightest. The choice is deterministic.
 
     Returns:
-        The chosen, in the order of the set.
+        The chosen candidates, in the order of the set.
     """
     wettest = sorted(candidates, key=lambda c: (-c.image.rain, c.number))
     rainy = sum(not candidate.is_dry for candidate in candidates)
@@ -126,14 +124,14 @@ def choose(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
     chosen: list[Candidate] = []
     for layer in range(layers):
         first, last = count * layer // layers, count * (layer + 1) // layers
-        # Cut at these places, a layer never has fewer members than are wanted of it.
+        # With these bounds a group always has enough members.
         members = pool[first * len(pool) // count : last * len(pool) // count]
         chosen += _spread(members, last - first)
     return sorted(chosen, key=lambda c: c.number)
 
 
 def _spread(members: Sequence[Candidate], count: int) -> Iterator[Candidate]:
-    """``count`` of ``members``, evenly spaced by brightness, first and last included."""
+    """``count`` of ``members``, evenly spaced by brightness, including the first and the last."""
     by_brightness = sorted(members, key=lambda c: (c.brightness, c.number))
     places = np.linspace(0, len(by_brightness) - 1, count).round().astype(int)
     return (by_brightness[place] for place in places)

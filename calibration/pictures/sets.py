@@ -1,7 +1,7 @@
-"""Where rain pictures come from: a directory, a video, a data set, or rain put on clean pictures.
+"""Sources of rain pictures: a directory, a video, a data set, or synthetic rain on clean pictures.
 
-Each can be read more than once, one picture at a time: first all are measured, then those that were
-chosen are shown to the model, so memory does not grow with their number.
+A set can be read repeatedly, one picture at a time: first all pictures are measured, then the model runs
+on the chosen ones. So memory does not grow with their number.
 """
 
 from abc import ABC, abstractmethod
@@ -17,18 +17,18 @@ from runtime.sources.pictures.source import PictureSource
 from runtime.sources.video.source import VideoSource
 
 RAINS_A_PICTURE = 4
-"""Different rains that are put on one clean picture at most, where there are fewer than are asked for."""
+"""Most rainy versions of one clean picture, if there are fewer pictures than requested."""
 
 CANDIDATES = 2
-"""Frames of a video that are looked at for each that is wanted."""
+"""Frames of a video to measure for each frame to choose."""
 
 
 class PictureSet(ABC):
-    """Pictures with numbers from 0.
+    """A set of pictures, numbered from 0.
 
     Attributes:
-        source: where they come from, for people; no directory above the last one.
-        total: about how many there are, for a progress line; ``None`` if that is not known.
+        source: where they come from, for people; only the last part of a path.
+        total: approximate number of pictures, for the progress line; ``None`` if unknown.
     """
 
     source: str
@@ -36,16 +36,16 @@ class PictureSet(ABC):
 
     @abstractmethod
     def read(self, wanted: Collection[int] | None = None) -> Iterator[tuple[int, str, Pixels]]:
-        """The pictures, in order; may be called again.
+        """Reads the pictures in order; may be called repeatedly.
 
         Args:
-            wanted: their numbers; ``None`` for all.
+            wanted: numbers of the pictures to read; ``None`` for all.
 
         Yields:
-            (number, name, pixels): uint8 H x W x 3, RGB.
+            (number, name, pixels): pixels are uint8 H x W x 3, RGB.
 
         Raises:
-            UserError: if one cannot be read.
+            UserError: if a picture cannot be read.
         """
 
 
@@ -53,7 +53,11 @@ class DirectoryPictures(PictureSet):
     """The pictures of a directory, as ``granet-run --input`` reads them."""
 
     def __init__(self, text: str, say: Say) -> None:
-        """Raises UserError if there are none."""
+        """Lists the pictures.
+
+        Raises:
+            UserError: if there are none.
+        """
         info = PictureSource(text, say).info
         self._paths, self._names, self._say = info.paths, info.names, say
         self.source = f"images {Path(text).name}"
@@ -70,8 +74,12 @@ class VideoPictures(PictureSet):
     """Frames of a video, evenly spread over its length."""
 
     def __init__(self, text: str, count: int, say: Say) -> None:
-        """``count`` is how many are wanted; raises UserError if it is no video that ends."""
-        again = f"{text}: is read twice: record it to a file first (granet-run --output)"
+        """Opens a video to choose ``count`` frames from.
+
+        Raises:
+            UserError: if it is not a video, or cannot be read twice.
+        """
+        again = f"{text}: must be read twice: record it to a file first (granet-run --output)"
         if text == "-":
             raise UserError(again)
         with VideoSource(text, say) as source:
@@ -112,7 +120,11 @@ class SynthesisedPictures(PictureSet):
     """Rain of :mod:`granet.synthetic.rain`, light to heavy, on the clean pictures of a directory."""
 
     def __init__(self, directory: str, count: int, seed: int) -> None:
-        """``count`` is how many are wanted; raises UserError if there are no pictures."""
+        """Opens a directory to make at least ``count`` rainy pictures from, if it has enough.
+
+        Raises:
+            UserError: if there are no pictures.
+        """
         self._dataset = open_dataset(f"synthetic:{directory}?split=all", "test")
         self._seed = seed
         self.source = f"rain with seed {seed} on {Path(directory).name}"

@@ -1,1 +1,1 @@
-"""Explicit Q/DQ in an ONNX graph: where it stands, and writing it."""
+"""Explicit Q/DQ in an ONNX graph: placement and rewriting."""

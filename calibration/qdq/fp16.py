@@ -1,10 +1,10 @@
-"""Float32 to float16 in the file: typed, as TensorRT 11 wants it, and only where it does no harm.
+"""Converts the stages of a model from float32 to float16, with explicit types as TensorRT 11 requires.
 
-Both stages of the network are converted, from their first convolution to their last. What lies
-outside stays float32: the picture itself, the subtraction of the mask, the addition of the
-reconstruction and the rounding. float16 holds 11 bits, so that a picture kept in it would be off by up
-to an eighth of a grey level; mask and reconstruction are small and lose far less. It is the same graph
-that ``granet-export onnx --fp16`` makes of a checkpoint.
+Both stages of the network are converted, from their first convolution to their last. The rest stays
+float32: the picture itself, the subtraction of the mask, the addition of the reconstruction and the
+rounding. float16 has 11 significant bits, so a picture in it would be off by up to an eighth of a grey
+level; mask and reconstruction are small and lose far less. The result is the same graph that
+``granet-export onnx --fp16`` makes from a checkpoint.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from calibration.qdq.layers import layers_of
 from granet.errors import UserError
 
 HALF = "/half"
-"""Ends the names of float16 copies of float32 tensors."""
+"""Suffix of the names of float16 copies of float32 tensors."""
 
 FIRST, LAST = ("coarse.head", "fine.head"), ("coarse.mask", "fine.reconstruct")
 """The convolutions that a stage begins and ends with. Their channels do not tell them: a folded picture has
@@ -24,10 +24,10 @@ FIRST, LAST = ("coarse.head", "fine.head"), ("coarse.mask", "fine.reconstruct")
 
 
 def to_half(model: ModelProto) -> ModelProto:
-    """A copy of a float32 ``model`` whose stages compute in float16.
+    """Returns a copy of a float32 ``model`` whose stages compute in float16.
 
     Raises:
-        UserError: if a weight is beyond float16's largest number, 65504, or no stage is found.
+        UserError: if a weight exceeds 65504, the largest number of float16, or no stage is found.
     """
     result = ModelProto()
     result.CopyFrom(model)
@@ -52,7 +52,7 @@ def to_half(model: ModelProto) -> ModelProto:
     kept = [tensor for name, tensor in tensors.items() if name in read]
     del graph.initializer[:]
     graph.initializer.extend([*kept, *halves.values()])
-    del graph.value_info[:]  # of the float32 model
+    del graph.value_info[:]  # describes the float32 model
     return result
 
 
@@ -92,5 +92,5 @@ def _cast(source: str, result: str, kind: int) -> NodeProto:
 def _half(tensor: TensorProto) -> TensorProto:
     array = numpy_helper.to_array(tensor)
     if np.abs(array).max(initial=0) > np.finfo(np.float16).max:
-        raise UserError(f"{tensor.name} has weights beyond float16's largest number: use --precision fp32")
+        raise UserError(f"{tensor.name} has weights too large for float16: use --precision fp32")
     return numpy_helper.from_array(array.astype(np.float16), tensor.name + HALF)

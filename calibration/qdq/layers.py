@@ -1,4 +1,4 @@
-"""The convolutions of an exported model by the names they have in the network, and their arithmetic."""
+"""The convolutions of an exported model, by their names in the network, and their arithmetic."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ _NETWORK, _WEIGHT, _WRAPPER = "network.", ".weight", ".block."
 
 
 LEAST_SHARE = 0.01
-"""Share of the arithmetic below which a layer is not quantised. There is no time to gain in it, and such are
-the layers that lose most: the first and the last of each stage, the mask head, the attention's
-projections. In ``lite`` they are 24 of 51 layers with 7% of the arithmetic; eight bits in the attention's
-alone can cost 2.8 dB where rain is heavier than what the ranges come from."""
+"""A layer with a smaller share of the arithmetic is not quantised. It would save no time, and such layers
+lose the most: the first and the last of each stage, the mask head, the attention's projections. In ``lite``
+these are 24 of 51 layers with 7% of the arithmetic; 8 bits in the attention alone can cost 2.8 dB if the
+rain is heavier than in the calibration pictures."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Layer:
     """A convolution.
 
     Attributes:
-        name: in the network, ``coarse.local.0.fusion``.
+        name: name in the network, such as ``coarse.local.0.fusion``.
         op: name of the ONNX node.
-        source: its input tensor.
+        source: name of its input tensor.
         weight: name of its weights.
     """
 
@@ -39,12 +39,12 @@ class Layer:
 
 
 def graph_ops(graph: GraphProto) -> list[Op]:
-    """The nodes as :func:`calibration.qdq.placement.place` takes them."""
+    """The nodes of a graph, in the form that :func:`calibration.qdq.placement.place` takes."""
     return [Op(node.name, node.op_type, tuple(node.input), tuple(node.output)) for node in graph.node]
 
 
 def layers_of(graph: GraphProto) -> list[Layer]:
-    """All convolutions, in the order of the graph.
+    """All convolutions, in graph order.
 
     Raises:
         UserError: if there are none.
@@ -60,19 +60,19 @@ def layers_of(graph: GraphProto) -> list[Layer]:
 
 
 def require_layers(layers: Sequence[Layer], names: Collection[str]) -> None:
-    """Refuses names that are of no layer; a prefix such as ``coarse.local.0`` stands for all below it.
+    """Checks that each name matches a layer; a prefix such as ``coarse.local.0`` matches all below it.
 
     Raises:
-        UserError: with the names that there are.
+        UserError: for an unknown name; the message lists the known ones.
     """
     for name in names:
         if not chosen(layers, [name]):
             known = ", ".join(layer.name for layer in layers)
-            raise UserError(f"--keep {name}: there is no such layer; there are {known}")
+            raise UserError(f"--keep {name}: unknown layer: choose from {known}")
 
 
 def chosen(layers: Sequence[Layer], names: Collection[str]) -> set[str]:
-    """Names of the layers that ``names`` say, themselves or by a prefix that ends at a dot."""
+    """Names of the layers that match ``names``, exactly or by a prefix that ends at a dot."""
     return {
         layer.name
         for layer in layers
@@ -81,12 +81,12 @@ def chosen(layers: Sequence[Layer], names: Collection[str]) -> set[str]:
 
 
 def multiplications(model: ModelProto, layers: Sequence[Layer], picture: Pixels) -> Mapping[str, int]:
-    """Multiply-accumulates of each layer for one picture, by the layer's name.
+    """Counts the multiply-accumulates of each layer for one picture, by layer name.
 
     Args:
-        model: in float32, not modified.
-        layers: of it.
-        picture: uint8 H x W x 3, of a size that it computes on.
+        model: the float32 model; not modified.
+        layers: its layers.
+        picture: uint8 H x W x 3, of a size that the model takes.
     """
     outputs = {node.name: node.output[0] for node in model.graph.node}
     weights = {tensor.name: tensor.dims for tensor in model.graph.initializer}
@@ -105,7 +105,7 @@ def multiplications(model: ModelProto, layers: Sequence[Layer], picture: Pixels)
 
 
 def too_small(counts: Mapping[str, int]) -> set[str]:
-    """Names of the layers below :data:`LEAST_SHARE`, of what :func:`multiplications` gave."""
+    """Names of the layers below :data:`LEAST_SHARE`, from the counts of :func:`multiplications`."""
     total = sum(counts.values())
     return {name for name, count in counts.items() if count < LEAST_SHARE * total}
 

@@ -1,20 +1,20 @@
-"""Which tensors are quantised: the one place that decides where Q/DQ pairs stand.
+"""Decides which tensors are quantised, that is, where Q/DQ pairs are placed.
 
-It sees operators with names, kinds and tensors and nothing of ONNX, so that a training graph (for
-quantisation-aware training) can be placed by the same function. The rules, each with what it cost to
-break it (``lite``, symmetric int8; noise power in squared grey levels of the result, before rounding):
+It knows only operators with names, kinds and tensors, not ONNX, so that the same function can place Q/DQ in
+a training graph (for quantisation-aware training). The figures below are measured noise power (``lite``,
+symmetric int8; squared grey levels of the result, before rounding). The rules:
 
-1. A convolution that is quantised gets Q/DQ on its input and on its weights; its output has none of its
-   own: the next convolution's input has, after the ReLU, where TensorRT fuses it.
-2. Q/DQ stand on the edge into a convolution and never on a tensor that others read too. So what decides
-   which of four values wins (pooling, comparisons) sees what the convolutions made, unrounded.
-3. Where the input is a concatenation, its parts are quantised, with *one* scale for a dense block,
-   so that concatenating moves bytes and computes nothing (0.30 instead of 0.21 for all dense layers).
-   Those who read the concatenation in more bits keep their own, of unrounded parts.
-4. Residual additions stay in more bits. Eight bits on the skip of the three dense blocks before the
-   poolings cost 0.24, as much as all dense layers together; on the fine stage's four, 0.12.
-5. So do attention (softmax and both products, 3% of the arithmetic), the mean of the merging block and
-   the picture itself.
+1. A quantised convolution gets Q/DQ on its input and on its weights, but not on its output: the input of
+   the next convolution has it, after the ReLU, where TensorRT fuses it.
+2. Q/DQ is placed on the edge into a convolution, never on a tensor that other operators read too. So
+   pooling and comparisons, which decide which of four values wins, see unrounded values.
+3. If the input is a concatenation, its parts are quantised, with *one* scale for a dense block, so that
+   the concatenation only moves bytes (noise 0.30 instead of 0.21 for all dense layers). Operators that read
+   the concatenation in higher precision keep a separate one, of unrounded parts.
+4. Residual additions stay in higher precision. 8 bits on the skip of the three dense blocks before the
+   poolings cost 0.24, as much as all dense layers together; on the four of the fine stage, 0.12.
+5. Attention (softmax and both products, 3% of the arithmetic), the mean of the merging block and the
+   picture itself also stay in higher precision.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -28,10 +28,10 @@ class Op:
     """An operator of a graph.
 
     Attributes:
-        name: unique.
-        kind: ``Conv``, ``Concat`` or any other.
-        inputs: names of tensors; of a convolution: input, weights(, bias).
-        outputs: names of tensors.
+        name: unique name.
+        kind: ``Conv``, ``Concat`` or any other operator type.
+        inputs: names of the input tensors; for a convolution: input, weights(, bias).
+        outputs: names of the output tensors.
     """
 
     name: str
@@ -42,12 +42,12 @@ class Op:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where Q/DQ pairs stand.
+    """The positions of Q/DQ pairs.
 
     Attributes:
-        convolutions: names of the operators whose input and weights are quantised.
-        scales: quantised tensor -> the tensor whose range gives its scale.
-        concatenations: names of the operators that are repeated on quantised parts.
+        convolutions: names of the convolutions whose input and weights are quantised.
+        scales: quantised tensor -> the tensor whose range determines its scale.
+        concatenations: names of the concatenations that are duplicated on quantised parts.
     """
 
     convolutions: frozenset[str]
@@ -56,15 +56,15 @@ class Placement:
 
 
 def place(ops: Sequence[Op], quantised: Collection[str]) -> Placement:
-    """Decides for a graph; see the rules above.
+    """Places Q/DQ in a graph by the rules above.
 
     Args:
-        ops: in topological order.
-        quantised: names of the convolutions to be quantised.
+        ops: operators in topological order.
+        quantised: names of the convolutions to quantise.
 
     Returns:
-        The placement. Tensors that share a scale take the range of their last concatenation, which
-        holds them all.
+        The placement. Tensors that share a scale use the range of their last concatenation, which
+        contains them all.
     """
     producers = {tensor: op for op in ops for tensor in op.outputs}
     order = {tensor: number for number, op in enumerate(ops) for tensor in op.outputs}

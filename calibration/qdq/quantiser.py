@@ -1,4 +1,4 @@
-"""A float32 model with its ranges and a target: quantised models with any layers kept."""
+"""Makes quantised models from a float32 model, its ranges and a target, with any set of layers kept."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -16,25 +16,25 @@ from granet.errors import UserError
 
 Target = Literal["tensorrt", "cpu"]
 LayerPrecision = Literal["int8", "fp8", "fp16"]
-"""Precision of the layers that a quantised model does not keep."""
+"""Precision of the quantised layers."""
 
 LEAST_OPSET = 19
-"""QuantizeLinear takes float16 and E4M3 from 19 on."""
+"""The first ONNX opset in which QuantizeLinear takes float16 and E4M3."""
 
 
 @dataclass(frozen=True)
 class Quantiser:
-    """Makes models in eight bits.
+    """Makes 8-bit models.
 
     Attributes:
-        model: float32.
-        ranges: of its tensors.
+        model: the float32 model.
+        ranges: tensor name -> range.
         target: ``tensorrt``: symmetric, float16 elsewhere. ``cpu``: unsigned activations with a
             zero-point, float32 elsewhere.
-        precision: of the layers that are not kept; ``fp16`` quantises none.
+        precision: precision of the layers that are not kept; ``fp16`` quantises none.
 
     Raises:
-        UserError: if the target has no such precision, or the opset is too old.
+        UserError: if the target does not support the precision, or the opset is too old.
     """
 
     model: ModelProto
@@ -46,29 +46,29 @@ class Quantiser:
         opset = next(entry.version for entry in self.model.opset_import if entry.domain in ("", "ai.onnx"))
         if opset < LEAST_OPSET:
             raise UserError(
-                f"the model has opset {opset}, and quantisation needs {LEAST_OPSET} or newer: "
+                f"the model has opset {opset}, but quantisation needs {LEAST_OPSET} or newer: "
                 "export it again with granet-export onnx (its default is 20)"
             )
         if self.target == "cpu" and self.precision != "int8":
-            raise UserError(f"target cpu has int8 only: --precision {self.precision} is for tensorrt")
+            raise UserError(f"--precision {self.precision} is only for target tensorrt: use int8 for cpu")
 
     @cached_property
     def layers(self) -> list[Layer]:
-        """The convolutions, in the order of the graph."""
+        """The convolutions, in graph order."""
         return layers_of(self.model.graph)
 
     @property
     def scheme(self) -> Scheme:
-        """How activations and weights are written in eight bits."""
+        """The 8-bit format of activations and weights."""
         return SCHEMES["uint8" if self.target == "cpu" else self.precision]
 
     @property
     def elsewhere(self) -> str:
-        """Precision of what is not quantised."""
+        """Precision of everything that is not quantised."""
         return "fp32" if self.target == "cpu" else "fp16"
 
     def make(self, kept: Collection[str]) -> ModelProto:
-        """The model as the target runs it.
+        """Makes the model as the target runs it.
 
         Args:
             kept: names of the layers that are not quantised.
@@ -80,11 +80,11 @@ class Quantiser:
         return self._quantised(base, kept)
 
     def draft(self, kept: Collection[str]) -> ModelProto:
-        """:meth:`make` with float32 in the place of float16: quicker, and the noise is that of eight bits."""
+        """Like :meth:`make` with float32 instead of float16: faster, and with only the 8-bit noise."""
         return self._quantised(self.model, kept)
 
     def alone(self, layer: str) -> ModelProto:
-        """A draft in which this one layer is quantised."""
+        """A draft in which only this layer is quantised."""
         return self.draft({other.name for other in self.layers} - {layer})
 
     def _quantised(self, base: ModelProto, kept: Collection[str]) -> ModelProto:

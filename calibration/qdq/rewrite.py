@@ -1,4 +1,4 @@
-"""Writes a placement into an ONNX graph as explicit QuantizeLinear/DequantizeLinear pairs."""
+"""Inserts explicit QuantizeLinear/DequantizeLinear pairs into an ONNX graph, according to a placement."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Scheme:
-    """A way to write numbers in eight bits.
+    """An 8-bit number format.
 
     Attributes:
         activations: dtype of activations.
         weights: dtype of weights, whose zero-point is 0.
-        largest: what the largest weight becomes; of symmetric activations too.
-        affine: activations have a zero-point; otherwise it is 0, which is all that TensorRT takes.
+        largest: 8-bit value of the largest weight, and of the largest symmetric activation.
+        affine: whether activations have a zero-point; TensorRT takes only 0.
     """
 
     activations: Any
@@ -39,21 +39,21 @@ SCHEMES = {
     "uint8": Scheme(np.uint8, np.int8, 127.0, affine=True),
     "fp8": Scheme(ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e4m3fn, 448.0),
 }
-"""``int8`` and ``fp8`` (E4M3) for TensorRT. ``uint8`` for CPUs: what follows a ReLU gets all 256 levels, and
-their instructions multiply unsigned by signed bytes."""
+"""``int8`` and ``fp8`` (E4M3) for TensorRT. ``uint8`` for CPUs: values after a ReLU get all 256 levels, and
+CPU instructions multiply unsigned by signed bytes."""
 
 
 def quantise(
     model: ModelProto, ranges: Mapping[str, Range], placement: Placement, scheme: Scheme
 ) -> ModelProto:
-    """A copy of ``model`` with Q/DQ pairs.
+    """Returns a copy of ``model`` with Q/DQ pairs.
 
-    Biases stay as they are: TensorRT's parser refuses integer ones. Scales have the type of what they
-    scale, float16 where the network computes in it.
+    Biases stay unchanged: TensorRT's parser refuses integer biases. Scales have the type of the tensor that
+    they scale, which is float16 if the network computes in float16.
 
     Args:
-        model: float32, or as :func:`calibration.qdq.fp16.to_half` made it; not modified.
-        ranges: tensor name -> what eight bits shall span.
+        model: a float32 model, or a result of :func:`calibration.qdq.fp16.to_half`; not modified.
+        ranges: tensor name -> range of the 8-bit values.
         placement: from :func:`calibration.qdq.placement.place` for this graph.
         scheme: one of :data:`SCHEMES`.
 
@@ -68,7 +68,7 @@ def quantise(
     del graph.node[:]
     graph.node.extend(_alive(nodes, {output.name for output in graph.output}))
     _drop_unused(graph)
-    del graph.value_info[:]  # it describes the tensors of the model as it was
+    del graph.value_info[:]  # describes the tensors of the original model
     return result
 
 
@@ -87,7 +87,7 @@ class _Writer:
         self._dtype = _network_dtype(graph, self._arrays)
 
     def rewritten(self, node: NodeProto) -> list[NodeProto]:
-        """The node, before it the dequantised weights and after it the pairs on its output."""
+        """The node, preceded by its dequantised weights and followed by the pairs on its outputs."""
         nodes = []
         if node.name in self._placement.convolutions:
             nodes += self._weights(node)
@@ -99,7 +99,7 @@ class _Writer:
         return nodes
 
     def _weights(self, node: NodeProto) -> list[NodeProto]:
-        """Per output channel: the largest weight is ``scheme.largest`` steps; once for shared weights."""
+        """Quantises weights per output channel, the largest to ``scheme.largest``; shared ones only once."""
         name = node.input[1]
         node.input[1] = _dequantised(name)
         if name in self._written:
@@ -134,11 +134,11 @@ class _Writer:
         return [*nodes, _quantise(source, tensor, parameters), _dequantise(tensor, parameters)]
 
     def _activation_scale(self, tensor: str) -> tuple[Array, Array]:
-        """Scale and zero-point, both scalars."""
+        """Scale and zero-point of an activation, both scalars."""
         name = self._placement.scales[tensor].removesuffix(HALF)
         if name not in self._ranges:
             raise UserError(
-                f"the calibration table has no range for {name}: make it again with granet-export calibrate"
+                f"the calibration table has no range for {name}: make a new one with granet-export calibrate"
             )
         low, high = self._ranges[name]
         if not self._scheme.affine:
@@ -149,7 +149,7 @@ class _Writer:
         return scale, np.asarray(zero, self._scheme.activations)
 
     def _scale(self, values: Array) -> Array:
-        """In the type of the network, never 0: what is always 0 may have any."""
+        """The scale in the network's dtype, never 0: a tensor that is always 0 can have any scale."""
         scale = np.asarray(values, self._dtype)
         return np.where(scale > 0, scale, np.ones_like(scale))
 
@@ -162,7 +162,7 @@ def _network_dtype(graph: GraphProto, arrays: Mapping[str, Array]) -> Any:
 
 
 def _rounded(steps: Array, dtype: Any, largest: float) -> Array:
-    """To the nearest number of ``dtype``; integers half to even, as QuantizeLinear does."""
+    """Rounds to the nearest number of ``dtype``; integers half to even, as QuantizeLinear does."""
     clipped = np.clip(steps, -largest, largest)
     return np.asarray(np.rint(clipped) if np.issubdtype(dtype, np.integer) else clipped).astype(dtype)
 
@@ -186,7 +186,7 @@ def _dequantise(tensor: str, parameters: list[str]) -> NodeProto:
 
 
 def _repeated(node: NodeProto, of_part: Callable[[str], str], output: str) -> NodeProto:
-    """The concatenation ``node`` on the quantised or dequantised parts."""
+    """A copy of the concatenation ``node`` on the quantised or dequantised parts."""
     repeated = NodeProto()
     repeated.CopyFrom(node)
     repeated.name = f"{node.name}/quantised"
@@ -196,11 +196,11 @@ def _repeated(node: NodeProto, of_part: Callable[[str], str], output: str) -> No
 
 
 def _relu_of_steps(relu: NodeProto, output: str, parameters: list[str]) -> list[NodeProto]:
-    """``relu`` behind a Q/DQ pair of the same steps, which changes no number.
+    """``relu`` after a Q/DQ pair with the same scale, which changes no value.
 
-    ONNX Runtime computes a convolution in eight bits only where its output is quantised right behind it. It
-    drops a ReLU in between where the zero-point is 0, as rounding to unsigned steps is that ReLU then; of the
-    others it has eight bits of the leaky kind alone.
+    ONNX Runtime computes a convolution in 8 bits only if its output is quantised directly. It removes a ReLU
+    in between if the zero-point is 0, because unsigned rounding then includes the ReLU. For other zero-points
+    it has 8-bit kernels only for LeakyRelu.
     """
     before = relu.input[0]
     return [
@@ -211,7 +211,7 @@ def _relu_of_steps(relu: NodeProto, output: str, parameters: list[str]) -> list[
 
 
 def _alive(nodes: Iterable[NodeProto], outputs: set[str]) -> list[NodeProto]:
-    """Without the nodes that nobody reads: concatenations all of whose readers are quantised."""
+    """Removes nodes that no other node reads: concatenations whose readers are all quantised."""
     needed, kept = set(outputs), []
     for node in reversed(list(nodes)):
         if needed.intersection(node.output):

@@ -1,1 +1,1 @@
-"""The ranges of a model's tensors, from rain pictures."""
+"""Computes the ranges of a model's tensors from rain pictures."""

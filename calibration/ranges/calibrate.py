@@ -1,7 +1,6 @@
-"""Rain pictures and a model -> its calibration table."""
+"""Makes the calibration table of a model from rain pictures."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -15,21 +14,19 @@ from granet.app.console import Say
 from granet.app.progress import Progress, labelled
 from granet.errors import UserError
 from granet.size_rule import Size
-from runtime.artefacts.manifest import sha256_of
-
-"""Is told what is done, how many are done, of how many (``None`` if that is not known), and the last."""
+from runtime.artefacts.artefact import Model
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What :func:`calibrate` saw, from which tables by any method can be made.
+    """The observations of :func:`calibrate`, from which tables by any method can be made.
 
     Attributes:
-        model_sha256: of the model that was observed.
+        model_sha256: SHA-256 of the observed model.
         source: where the pictures came from, for people.
-        looked_at: pictures that were there.
-        chosen: those that the model was shown.
-        observation: what its tensors did.
+        looked_at: number of pictures that were measured.
+        chosen: the pictures that the model ran on.
+        observation: the observed values of its tensors.
     """
 
     model_sha256: str
@@ -39,7 +36,7 @@ class Calibration:
     observation: Observation
 
     def table(self, method: str) -> CalibrationTable:
-        """The table by one of :data:`calibration.table.METHODS`."""
+        """Makes the table by one of :data:`calibration.table.METHODS`."""
         seen = self.observation.seen
         return CalibrationTable(
             model_sha256=self.model_sha256,
@@ -52,7 +49,7 @@ class Calibration:
 
 
 def calibrate(
-    model: Path,
+    model: Model,
     pictures: PictureSet,
     count: int,
     *,
@@ -61,20 +58,20 @@ def calibrate(
     say: Say,
     progress: Progress,
 ) -> Calibration:
-    """Chooses rain pictures and shows them to a model.
+    """Chooses rain pictures and runs a model on them.
 
     Args:
-        model: a float32 export of ours.
-        pictures: to choose from.
-        count: how many pictures, at most.
-        size: (height, width) that pictures are cut to for a model of any size; ``None`` for their own.
-        force: too few and dry pictures are taken nevertheless.
-        say: is told about what the user would not expect.
-        progress: called after each picture, first of those that are looked at, then of those that are chosen.
+        model: a float32 model made by granet-export.
+        pictures: the pictures to choose from.
+        count: most pictures to choose.
+        size: (height, width) to crop pictures to for a dynamic model; ``None`` for no crop.
+        force: accept too few or dry pictures.
+        say: called with one line on anything unexpected.
+        progress: called after each picture, first while measuring, then while observing.
 
     Raises:
-        UserError: if the model is not of ours, not float32 or of one other size than ``size``, or if the
-            pictures are too few, dry, or cannot be read.
+        UserError: if the model was not made by granet-export, is not float32 or has another static size
+            than ``size``, or if the pictures are too few, dry, or cannot be read.
     """
     observer = Observer(model)
     size = _size(observer, size)
@@ -85,24 +82,22 @@ def calibrate(
     for done, (_, name, pixels) in enumerate(pictures.read(wanted), 1):
         observer.add(fitted(pixels, size), name)
         progress(done, len(chosen), f"observing: {name}")
-    return Calibration(sha256_of(model), pictures.source, len(found), tuple(chosen), observer.result())
+    return Calibration(model.sha256, pictures.source, len(found), tuple(chosen), observer.result())
 
 
 def _size(observer: Observer, asked: Size | None) -> Size | None:
-    """What pictures are cut to: the size of a static graph, or what was asked for."""
+    """The size to crop pictures to: that of a static graph, else the requested one."""
     fit = observer.fit
     if fit.height is None or fit.width is None:
         return asked
     own = (fit.height, fit.width)
     if asked not in (None, own):
-        raise UserError(
-            f"{observer.model.path}: computes on {fit} only: leave --size out, or export with --dynamic"
-        )
+        raise UserError(f"{observer.model.path}: takes only {fit}: omit --size, or export with --dynamic")
     return own
 
 
 def _float32(ends: Range) -> Range:
-    """The shortest decimals that are the same float32: what a person reads, and what is written."""
+    """Rounds to the shortest decimals that give the same float32, for a table that people can read."""
     low, high = (_shortest(end) for end in ends)
     return low, high
 

@@ -1,4 +1,4 @@
-"""The float32 model that ranges are measured on and quantised models are made of."""
+"""Loads the float32 model for calibration and quantisation."""
 
 from pathlib import Path
 
@@ -6,8 +6,9 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from calibration.ranges.instrumented_graph import is_quantised
+from granet.app.schema import read_bytes
 from granet.errors import UserError
-from runtime.artefacts.metadata import ModelMetadata
+from runtime.artefacts.artefact import Model
 
 
 def load_onnx(path: Path) -> onnx.ModelProto:
@@ -16,28 +17,29 @@ def load_onnx(path: Path) -> onnx.ModelProto:
     Raises:
         UserError: if it cannot be read, or is not an ONNX file.
     """
-    try:
-        return onnx.load(path)
-    except (OSError, DecodeError) as error:
-        raise UserError(f"{path}: not an ONNX file, or a damaged one ({error}): export it again") from error
+    return _parsed(read_bytes(path), path)
 
 
-def load_float32(path: Path, metadata: ModelMetadata) -> onnx.ModelProto:
-    """Loads a model that computes in float32 throughout.
-
-    Args:
-        path: of it.
-        metadata: what it says of itself.
+def load_float32(model: Model) -> onnx.ModelProto:
+    """Parses a model that computes in float32 throughout.
 
     Raises:
-        UserError: if it cannot be read, is quantised already or computes in float16.
+        UserError: if it is damaged, is quantised already or computes in float16.
     """
-    model = load_onnx(path)
-    if metadata.precision in ("int8", "fp8") or is_quantised(model):
-        raise UserError(f"{path}: is quantised already: give the float32 model that it was made of")
-    if metadata.precision != "fp32":
+    path, precision = model.path, model.metadata.precision
+    proto = _parsed(model.content, path)
+    if precision in ("int8", "fp8") or is_quantised(proto):
+        raise UserError(f"{path}: is already quantised: use the float32 model that it was made from")
+    if precision != "fp32":
         raise UserError(
-            f"{path}: computes in {metadata.precision}: give the float32 model "
-            "(granet-export onnx without --fp16); quantize makes float16 where the target wants it"
+            f"{path}: computes in {precision}: use the float32 model "
+            "(granet-export onnx without --fp16); quantize adds float16 if the target needs it"
         )
-    return model
+    return proto
+
+
+def _parsed(content: bytes, path: Path) -> onnx.ModelProto:
+    try:
+        return onnx.load_from_string(content)
+    except DecodeError as error:
+        raise UserError(f"{path}: not an ONNX file, or damaged ({error}): export it again") from error

@@ -1,9 +1,9 @@
-"""A histogram that grows with what it sees, and whose counts do not depend on the order of seeing it.
+"""A histogram that extends its range as needed; the counts do not depend on the order of the values.
 
-Bins are a power of two wide, and one edge is at zero. A value beyond the last edge makes every bin twice as
-wide, which adds neighbours two by two and loses nothing that a coarser histogram from the start would
-have kept. Zeros are counted apart: after a ReLU they are half of all values, and no quantisation with
-a zero point has an error there.
+The bin width is a power of two, and one edge is at zero. A value beyond the last edge doubles the bin width
+by merging neighbouring bins, which gives the same counts as a histogram with wide bins from the start.
+Zeros are counted separately: after a ReLU they are half of all values, and quantisation with a zero-point
+represents them exactly.
 """
 
 import math
@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 SIDE = 4096
-"""Bins on each side of zero; at least half of those on the longer side are in use."""
+"""Number of bins on each side of zero; the longer side uses at least half of them."""
 
 _SMALLEST = -126
-"""Exponent of the narrowest bin: that of the smallest normal float32."""
+"""Exponent of the smallest bin width: that of the smallest normal float32."""
 
 
 @dataclass
@@ -24,9 +24,9 @@ class Histogram:
     """Counts of the finite values of one tensor.
 
     Attributes:
-        exponent: bins are ``2**exponent`` wide.
-        counts: int64 of 2 * :data:`SIDE` bins; number SIDE starts at zero.
-        zeros: values that are exactly zero; they are not in ``counts``.
+        exponent: the bin width is ``2**exponent``.
+        counts: int64, 2 * :data:`SIDE` bins; bin SIDE starts at zero.
+        zeros: number of values that are exactly zero; they are not in ``counts``.
     """
 
     exponent: int = _SMALLEST
@@ -35,16 +35,16 @@ class Histogram:
 
     @property
     def width(self) -> float:
-        """Of a bin, in the units of the tensor."""
+        """Width of a bin, in the units of the tensor."""
         return math.ldexp(1.0, self.exponent)
 
     @property
     def total(self) -> int:
-        """Number of values."""
+        """Number of all values."""
         return int(self.counts.sum()) + self.zeros
 
     def add(self, values: NDArray[np.float32]) -> None:
-        """Counts ``values``, which must be finite; any shape."""
+        """Adds ``values`` of any shape, which must be finite."""
         flat = values.ravel()
         if not flat.size:
             return
@@ -57,11 +57,11 @@ class Histogram:
         self.zeros += zeros
 
     def magnitudes(self) -> NDArray[np.int64]:
-        """Counts by absolute value: int64 of :data:`SIDE` bins, from zero on."""
+        """Counts by absolute value: int64, :data:`SIDE` bins starting at zero."""
         return self.counts[SIDE:] + self.counts[:SIDE][::-1]
 
     def _reach(self, largest: float) -> None:
-        """Widens the bins until ``largest`` lies within them."""
+        """Widens the bins until the histogram contains ``largest``."""
         # frexp: largest = m * 2**e with 0.5 <= m < 1, so that largest < 2**e = SIDE * 2**needed.
         needed = max(_SMALLEST, math.frexp(largest)[1] - (SIDE.bit_length() - 1)) if largest else _SMALLEST
         while self.exponent < needed:

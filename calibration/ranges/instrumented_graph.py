@@ -1,7 +1,7 @@
-"""A copy of a model that gives, instead of pictures, the extremes and a sample of each of its tensors.
+"""Instruments a model: its outputs become the extremes and a sample of each of its tensors.
 
-The reductions are in the graph, so that a tensor is freed as soon as it has been seen: memory
-is little more than that of the model alone, and hundreds of maps never leave the runtime.
+The reductions are part of the graph, so a tensor is freed as soon as it has been observed: memory stays
+close to that of the model alone, and hundreds of feature maps never leave the runtime.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,16 +13,16 @@ import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 SAMPLES = 8192
-"""Values that are taken of a tensor and a frame: two thirds of this to twice as many, or all it has."""
+"""Sample size per tensor and frame: from two thirds of this to twice as many values, or all of them."""
 
 START = "probe/start"
-"""Name of the int64 input that says where sampling starts; another for each frame."""
+"""Name of the int64 input for the offset of the sample; it differs for each frame."""
 
 VALUES, LENGTHS = "probe/values", "probe/lengths"
-"""The outputs: of each tensor its least value, its largest and a sample, one tensor after another; and
-how many values those are of each."""
+"""The outputs: the smallest value, the largest value and the sample of each tensor, concatenated over all
+tensors; and the number of these values per tensor."""
 
-# They hold the values of their input in another order, so that they need no look of their own.
+# Their output has the values of their input in another order, so it need not be observed.
 _MOVES = {"Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Identity"} | {
     "SpaceToDepth",
     "DepthToSpace",
@@ -33,13 +33,13 @@ _QUANTISED = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QL
 
 @dataclass(frozen=True)
 class Probe:
-    """A model to be observed.
+    """An instrumented model.
 
     Attributes:
-        model: serialized; its inputs are the picture and :data:`START`, its outputs
+        model: the serialised model; its inputs are the picture and :data:`START`, its outputs
             :data:`VALUES` and :data:`LENGTHS`.
         tensors: names of the observed tensors, in the order of the outputs.
-        same: name of a tensor -> name of the observed one that has the same values.
+        same: tensor name -> name of the observed tensor with the same values.
     """
 
     model: bytes
@@ -53,10 +53,10 @@ def is_quantised(model: ModelProto) -> bool:
 
 
 def build_probe(model: ModelProto) -> Probe:
-    """Every float32 tensor that the graph computes or is given, constants left out.
+    """Instruments every float32 input and every computed float32 tensor, except constants.
 
     Args:
-        model: not modified.
+        model: the model; not modified.
     """
     inferred = onnx.shape_inference.infer_shapes(model, data_prop=False)
     floats = _float_tensors(inferred.graph)
@@ -66,7 +66,7 @@ def build_probe(model: ModelProto) -> Probe:
     probe.CopyFrom(model)
     graph = probe.graph
     _add_constants(graph)
-    _insert_looks(graph, tensors)
+    _insert_probes(graph, tensors)
     graph.input.append(helper.make_tensor_value_info(START, TensorProto.INT64, [1]))
     del graph.output[:]
     for name, kind in ((VALUES, TensorProto.FLOAT), (LENGTHS, TensorProto.INT64)):
@@ -75,7 +75,7 @@ def build_probe(model: ModelProto) -> Probe:
 
 
 def _float_tensors(graph: GraphProto) -> list[str]:
-    """Names, in the order of the graph; what hangs on constants alone is constant too."""
+    """Names in graph order; a tensor that depends only on constants counts as a constant."""
     typed = [*graph.input, *graph.value_info, *graph.output]
     floats = {item.name for item in typed if item.type.tensor_type.elem_type == TensorProto.FLOAT}
     given = {item.name for item in graph.input} - {item.name for item in graph.initializer}
@@ -90,7 +90,7 @@ def _float_tensors(graph: GraphProto) -> list[str]:
 
 
 def _moved(graph: GraphProto, floats: Iterable[str]) -> dict[str, str]:
-    """Output of an operator that only moves values -> where those values were first."""
+    """Output of an operator that only moves values -> the tensor with the original values."""
     known = set(floats)
     same: dict[str, str] = {}
     for node in graph.node:
@@ -105,23 +105,23 @@ def _add_constants(graph: GraphProto) -> None:
         graph.initializer.append(numpy_helper.from_array(np.array(value, np.int64), f"probe/{name}"))
 
 
-def _insert_looks(graph: GraphProto, tensors: Sequence[str]) -> None:
-    """Puts the looks right behind what they look at, so that it can be freed before the next is computed."""
+def _insert_probes(graph: GraphProto, tensors: Sequence[str]) -> None:
+    """Inserts probes directly after each tensor, so that it can be freed before the next is computed."""
     wanted = set(tensors)
-    nodes = [look for item in graph.input if item.name in wanted for look in _look_at(item.name)]
+    nodes = [probe for item in graph.input if item.name in wanted for probe in _probe(item.name)]
     for node in graph.node:
         nodes.append(node)
-        nodes += [look for name in node.output if name in wanted for look in _look_at(name)]
+        nodes += [probe for name in node.output if name in wanted for probe in _probe(name)]
     nodes += _joined(tensors)
     del graph.node[:]
     graph.node.extend(nodes)
 
 
-def _look_at(name: str) -> list[NodeProto]:
-    """Extremes of a tensor, and every so manieth of its values.
+def _probe(name: str) -> list[NodeProto]:
+    """Nodes for the extremes of a tensor and for a sample of its values at a regular step.
 
-    The step is odd and the start moves from frame to frame, so that no column of a picture
-    is left out for having a number that divides its width.
+    The step is odd and the start changes with each frame, so that the sample does not always miss the same
+    columns of a picture.
     """
 
     def own(part: str) -> str:
@@ -146,7 +146,7 @@ def _look_at(name: str) -> list[NodeProto]:
 
 
 def _joined(tensors: Sequence[str]) -> list[NodeProto]:
-    """The outputs: the results of all tensors, one after another."""
+    """Nodes for the outputs: the results of all tensors, concatenated."""
     return [
         helper.make_node("Concat", [f"probe/{name}/{part}" for name in tensors], [output], axis=0)
         for part, output in (("all", VALUES), ("length", LENGTHS))

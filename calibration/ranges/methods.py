@@ -1,8 +1,8 @@
-"""Clipping ranges from what was seen of a tensor, by four methods that share one observation.
+"""Computes the clipping range of a tensor from its observed values, by one of four methods.
 
-All give what symmetric int8 shall span, cut to what was seen, so that a tensor without negative values has
-low = 0. An unsigned 8-bit form of such a tensor has twice the levels in the same range: its error
-is nowhere larger, and its best range a little wider.
+All methods compute the range of symmetric int8, limited to the observed values, so that a tensor without
+negative values has low = 0. An unsigned 8-bit format has twice the levels in the same range: its error is
+never larger, and its best range slightly wider.
 """
 
 from dataclasses import dataclass
@@ -14,24 +14,24 @@ from calibration.ranges.histogram import Histogram
 from calibration.table import Range
 
 LEVELS = 127
-"""Steps from zero to the end of symmetric int8; -128 is not used, as TensorRT does not."""
+"""Steps from zero to the end of symmetric int8; -128 is unused, as in TensorRT."""
 
 PERCENT = 99.99
-"""Of all values, zeros included, that ``percentile`` spans at either end; of one 480x320 map of 16
-channels 246 values lie beyond. The 99.9 that classifiers bear would clip the brightest streaks: on
-Rain100L one pixel in a hundred is rain of 67 levels and more."""
+"""Percentage of all values, including zeros, within each end of ``percentile``; of a 480x320 map of 16
+channels 246 values lie beyond. The 99.9 that suffices for classifiers would clip the brightest streaks: on
+Rain100L one pixel in a hundred is rain of 67 levels or more."""
 
 Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What was seen of one tensor.
+    """The observed values of one tensor.
 
     Attributes:
-        low: least value, exactly.
-        high: largest value, exactly.
-        histogram: of a sample of the values.
+        low: exact smallest value.
+        high: exact largest value.
+        histogram: histogram of a sample of the values.
     """
 
     low: float
@@ -40,12 +40,12 @@ class Seen:
 
 
 def clipping_range(seen: Seen, method: str) -> Range:
-    """What 8 bits shall span, (low, high) with low <= 0 <= high.
+    """The range of the 8-bit values, (low, high) with low <= 0 <= high.
 
     Args:
-        seen: of the tensor.
-        method: ``minmax``, all that was seen; ``percentile``, all but the ends (:data:`PERCENT`);
-            ``entropy``, :func:`entropy_threshold`; ``mse``, :func:`mse_threshold`.
+        seen: observed values of the tensor.
+        method: ``minmax``, all observed values; ``percentile``, all but the ends (:data:`PERCENT`);
+            ``entropy``, see :func:`entropy_threshold`; ``mse``, see :func:`mse_threshold`.
 
     Raises:
         ValueError: for another method.
@@ -62,14 +62,14 @@ def clipping_range(seen: Seen, method: str) -> Range:
         top = mse_threshold(seen.histogram)
         bottom = -top
     else:
-        raise ValueError(f"no method {method!r}")
+        raise ValueError(f"unknown method {method!r}")
     return max(low, bottom), min(high, top)
 
 
 def percentile_ends(histogram: Histogram, percent: float) -> Range:
-    """The ends beyond each of which lie 100 - ``percent`` per cent of the values, to the nearest bin outside.
+    """The range with 100 - ``percent`` per cent of the values beyond each end, rounded outwards to a bin.
 
-    The range holds 0: an end on the wrong side of it is 0.
+    The range contains 0: an end on the wrong side of 0 becomes 0.
     """
     beyond = (1 - percent / 100) * histogram.total
     middle = len(histogram.counts) // 2
@@ -80,11 +80,11 @@ def percentile_ends(histogram: Histogram, percent: float) -> Range:
 
 
 def mse_threshold(histogram: Histogram, levels: int = LEVELS) -> float:
-    """The threshold that makes the expected squared error of symmetric 8-bit rounding least.
+    """The threshold that minimises the expected squared error of symmetric 8-bit rounding.
 
-    Of a value x, with a step of threshold / levels: x**2 if it is rounded to 0, step**2 / 12 (that of
-    uniform noise) if it is rounded to another level, (|x| - threshold)**2 if it is clipped. All edges of
-    the histogram are tried. This is the search of OMSE (Choukroun et al., *Low-bit Quantization of
+    The error of a value x, with a step of threshold / levels, is x**2 if it is rounded to 0, step**2 / 12
+    (uniform noise) if it is rounded to another level, and (|x| - threshold)**2 if it is clipped. All edges
+    of the histogram are tried. This is the search of OMSE (Choukroun et al., *Low-bit Quantization of
     Neural Networks for Efficient Inference*, 2019) on a histogram.
 
     Returns:
@@ -99,7 +99,7 @@ def mse_threshold(histogram: Histogram, levels: int = LEVELS) -> float:
     edges = np.arange(1, used + 1)
     thresholds = edges * histogram.width
     steps = thresholds / levels
-    # Values under half a step become 0; that edge lies between two bins.
+    # Values below half a step become 0; that limit may lie within a bin.
     dead = np.minimum(steps / 2 / histogram.width, edges)
     to_zero, lost = _interpolated(below[0], dead), _interpolated(below[2], dead)
     rounded = (below[0][edges] - to_zero) * steps**2 / 12
@@ -109,11 +109,11 @@ def mse_threshold(histogram: Histogram, levels: int = LEVELS) -> float:
 
 
 def entropy_threshold(histogram: Histogram, levels: int = LEVELS + 1, stride: int = 16) -> float:
-    """The threshold whose quantised distribution diverges least from that of the values, as TensorRT chose.
+    """The threshold with the least divergence between quantised and original values, as in TensorRT.
 
-    Migacz, *8-bit Inference with TensorRT*, 2017: the reference P has what is clipped in its last bin, Q
-    is P's inside spread over ``levels`` groups of bins, and the least Kullback-Leibler divergence
-    wins. Zeros are left out; every ``stride``-th edge is tried.
+    After Migacz, *8-bit Inference with TensorRT*, 2017: the reference P has all clipped values in its last
+    bin, Q is P without clipped values, quantised to ``levels`` groups of bins, and the threshold has the
+    least Kullback-Leibler divergence KL(P || Q). Zeros are ignored; every ``stride``-th edge is tried.
 
     Returns:
         0 if the histogram is empty or all zeros.
@@ -128,7 +128,7 @@ def entropy_threshold(histogram: Histogram, levels: int = LEVELS + 1, stride: in
 
 
 def _divergence(counts: NDArray[np.float64], edge: int, levels: int) -> float:
-    """KL(P || Q) of the first ``edge`` bins with all beyond put into the last of them."""
+    """KL(P || Q) over the first ``edge`` bins, with all counts beyond added to the last of them."""
     inside = counts[:edge]
     reference = inside.copy()
     reference[-1] += counts[edge:].sum()
@@ -145,14 +145,14 @@ def _divergence(counts: NDArray[np.float64], edge: int, levels: int) -> float:
 
 
 def _smoothed(counts: NDArray[np.float64], floor: float = 1e-4) -> NDArray[np.float64]:
-    """As probabilities, none of them 0: the empty bins take ``floor`` counts from the others."""
+    """Normalises counts to probabilities without zeros: each bin gets at least ``floor`` counts."""
     raised: NDArray[np.float64] = np.maximum(counts, floor)
     raised /= raised.sum()
     return raised
 
 
 def _used(counts: NDArray[np.float64]) -> int:
-    """Number of bins up to the last that is not empty."""
+    """Number of bins up to the last non-empty one."""
     occupied = np.flatnonzero(counts)
     return int(occupied[-1]) + 1 if occupied.size else 0
 

@@ -1,8 +1,7 @@
-"""Runs a model on rain pictures and keeps what its tensors did: one pass for all methods."""
+"""Runs a model on rain pictures and collects the values of its tensors, in one pass for all methods."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from calibration.ranges.histogram import Histogram
 from calibration.ranges.instrumented_graph import LENGTHS, START, VALUES, Probe, build_probe
 from calibration.ranges.methods import Seen
 from granet.errors import UserError
+from runtime.artefacts.artefact import Model
 from runtime.engines.fitting import FrameFit
 from runtime.engines.onnx_model import OnnxModel
 from runtime.engines.onnxruntime import ORT_ERRORS
@@ -21,39 +21,39 @@ from runtime.media.frame import Pixels
 
 _RUN_ERRORS: tuple[type[Exception], ...] = (*ORT_ERRORS, MemoryError)
 
-# Fibonacci hashing: consecutive numbers land far apart whatever the step of a sample is.
+# Fibonacci hashing: consecutive frames start far apart, whatever the step of the sample.
 _SPREAD = 2654435769
 
 
 @dataclass(frozen=True)
 class Observation:
-    """What all tensors of a model did.
+    """The observed values of all tensors of a model.
 
     Attributes:
-        seen: tensor name -> what was seen of it. Tensors of the same values share one entry.
+        seen: tensor name -> observed values. Tensors with the same values share one entry.
     """
 
     seen: Mapping[str, Seen]
 
 
 class Observer:
-    """A model in ONNX Runtime on the CPU, whose tensors are looked at frame by frame.
+    """Observes the tensors of a model frame by frame, in ONNX Runtime on the CPU.
 
     Attributes:
-        model: the file and what it says about itself.
-        fit: the frame sizes it computes on.
+        model: the file and its metadata.
+        fit: the frame sizes that it takes.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Loads ``path``, a float32 export of ours.
+    def __init__(self, model: Model) -> None:
+        """Loads a float32 export of ours.
 
         Raises:
-            UserError: if it is none, is quantised already or of another precision, or cannot be run.
+            UserError: if it is damaged, quantised already or of another precision, or cannot be run.
         """
-        self.model = OnnxModel.open(path)
-        meta = self.model.metadata
+        path, meta = model.path, model.metadata
+        self.model = OnnxModel(path, meta)
         self.fit = FrameFit(meta.size_rule, meta.height, meta.width, meta.batch)
-        proto = load_float32(path, meta)
+        proto = load_float32(model)
         self._probe = build_probe(proto)
         if not self._probe.tensors:
             raise UserError(f"{path}: has no floating-point tensor to calibrate")
@@ -66,18 +66,18 @@ class Observer:
 
     @property
     def tensors(self) -> int:
-        """Number of tensors that have a range, those included that share their values with another."""
+        """Number of tensors with a range, including those that share their values with another."""
         return len(self._probe.tensors) + len(self._probe.same)
 
     def add(self, pixels: Pixels, name: str) -> None:
-        """Shows the model a picture, padded or cut into tiles as an engine does it.
+        """Runs the model on a picture, padded or tiled as in an engine.
 
         Args:
             pixels: uint8 H x W x 3, RGB.
-            name: for errors.
+            name: name for errors.
 
         Raises:
-            UserError: if it is too small, memory does not suffice, or a tensor is not finite.
+            UserError: if the picture is too small, memory runs out, or a tensor is not finite.
         """
         frame = pixels if self.model.colour == "rgb" else pixels[:, :, ::-1]
         try:
@@ -85,14 +85,14 @@ class Observer:
         except UserError as error:
             raise UserError(f"{name}: {error}") from error
 
-        def look(batch: Pixels) -> tuple[Pixels, ...]:
-            self._look(batch, name)
+        def observe(batch: Pixels) -> tuple[Pixels, ...]:
+            self._observe(batch, name)
             return ()
 
-        plan.run(frame[None], look)
+        plan.run(frame[None], observe)
 
     def result(self) -> Observation:
-        """What was seen until now."""
+        """The values observed so far."""
         own = {
             name: Seen(float(low), float(high), histogram)
             for name, low, high, histogram in zip(
@@ -101,7 +101,7 @@ class Observer:
         }
         return Observation(own | {name: own[source] for name, source in self._probe.same.items()})
 
-    def _look(self, batch: Pixels, name: str) -> None:
+    def _observe(self, batch: Pixels, name: str) -> None:
         inputs = {
             self._input: self.model.to_input(batch, np.float32),
             START: np.array([self._frames * _SPREAD % 2**32], np.int64),
@@ -123,16 +123,16 @@ class Observer:
         if bad.any():
             tensor = self._probe.tensors[int(bad.argmax())]
             raise UserError(
-                f"{self.model.path}: {tensor} is not finite on {name}: the weights are broken, or no "
-                "8-bit range can hold it"
+                f"{self.model.path}: {tensor} is not finite on {name}, so it has no 8-bit range: check the "
+                "weights"
             )
 
     def _open(self, probe: Probe) -> Any:
         options = ort.SessionOptions()
-        options.log_severity_level = 4  # what fails comes as an exception
-        # Nodes run in the order of the graph, each look behind what it looks at, which is freed then.
-        # By default ONNX Runtime computes everything first: lite at 480x320 peaks at 1.2 GiB so, and at
-        # 0.27 GiB thus. The layout changes of higher levels break that order.
+        options.log_severity_level = 4  # failures raise an exception anyway
+        # Run nodes in graph order, so that each probe follows its tensor, which is then freed. By default
+        # ONNX Runtime runs all probes last: lite at 480x320 then peaks at 1.2 GiB instead of 0.27 GiB. The
+        # layout changes of higher optimisation levels would break the order.
         options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
         options.enable_mem_pattern = False
@@ -147,6 +147,6 @@ class Observer:
         if isinstance(error, MemoryError) or "allocate" in str(error) or "bad_alloc" in str(error):
             return UserError(
                 f"{name}: not enough memory to run {self.model.path} at {width}x{height}: "
-                "give a smaller --size, or calibrate where there is more"
+                "choose a smaller --size, or calibrate on a machine with more memory"
             )
         return self.model.failure(f"ONNX Runtime on {name}", error)

@@ -1,1 +1,1 @@
-"""What a quantised layer costs, and the fewest layers to keep within a budget."""
+"""Measures the loss of each quantised layer and searches for the fewest layers to keep."""

@@ -1,25 +1,25 @@
-"""The fewest layers to keep in more bits so that the drop stays within a budget."""
+"""Finds the fewest layers to keep in higher precision so that the drop stays within a budget."""
 
 from collections.abc import Callable, Sequence
 
 Within = Callable[[frozenset[str]], bool]
-"""Whether a model that keeps these layers is within the budget; runs it."""
+"""Runs a model that keeps these layers; returns whether it is within the budget."""
 
 
 def fewest_kept(order: Sequence[str], always: frozenset[str], within: Within) -> frozenset[str] | None:
-    """The shortest start of ``order`` that, kept, meets the budget.
+    """Finds the shortest prefix of ``order`` that meets the budget if kept.
 
-    Noises of layers nearly add up, so keeping more of them never costs: bisection finds it in
-    log2(n) runs of a model. The order by noise a multiplication makes the start the set of least
-    arithmetic, as for a knapsack.
+    The noise of layers nearly adds up, so keeping more of them never hurts, and bisection needs only
+    log2(n) runs of a model. With an order by noise per multiplication the prefix has the least arithmetic,
+    as in the knapsack problem.
 
     Args:
-        order: layers, those first that are to be kept first.
-        always: layers that are kept in any case.
-        within: the test.
+        order: layers, most worth keeping first.
+        always: layers that are always kept.
+        within: tests a set of kept layers.
 
     Returns:
-        The layers to keep, those of ``always`` among them; ``None`` if not even keeping all helps.
+        The layers to keep, including ``always``; ``None`` if even keeping all misses the budget.
     """
     layers = [name for name in order if name not in always]
     low, high = 0, len(layers)

@@ -1,4 +1,4 @@
-"""What ``granet-export quantize`` and ``sensitivity`` share: inputs checked, layers measured and searched."""
+"""The steps that ``granet-export quantize`` and ``sensitivity`` share: check, measure, search, judge."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from typing import Any
 import onnx
 
 from calibration.pictures.examples import load_examples, load_hard
-from calibration.qdq.layers import multiplications, too_small
+from calibration.qdq.layers import chosen, multiplications, require_layers, too_small
 from calibration.qdq.quantiser import LayerPrecision, Quantiser, Target
 from calibration.ranges.float32_model import load_float32
 from calibration.search.budget import fewest_kept
@@ -21,95 +21,133 @@ from calibration.search.sensitivity import (
     write_sensitivity,
 )
 from calibration.simulation import Simulation
-from calibration.table import CalibrationTable, read_table, require_for
+from calibration.table import Table, require_for
 from granet.app.progress import Progress, labelled
 from granet.errors import UserError
-from runtime.artefacts.manifest import sha256_of
+from runtime.artefacts.artefact import Model
 from runtime.artefacts.metadata import ModelMetadata
-from runtime.artefacts.onnx_file import read_metadata
+
+PICTURES = 8
+"""Pictures that the drop is measured on, unless the user says another number."""
 
 BUDGETS_DB = {"int8": 0.1, "fp8": 0.1, "fp16": 0.01}
-"""Drop in PSNR that is allowed in the mean unless the user says another."""
+"""Precision -> default limit of the mean drop in PSNR, in dB."""
 
 FP16_LEAST_DB = 60.0
-"""PSNR to float32 that float16 has on every picture, unless the user says a budget."""
+"""Least PSNR of float16 to float32 on every picture, in dB, unless the user sets a budget."""
 
 STEP = 2
-"""Layers that are kept in addition when the whole model misses what the search promised."""
+"""Number of further layers to keep if the complete model misses the budget that the search predicted."""
+
+
+@dataclass(frozen=True)
+class Judging:
+    """How to quantise a model, and how to judge the result.
+
+    Attributes:
+        target: what runs the file.
+        precision: of the layers that are not kept.
+        data: a data set whose truth the drop is measured against; ``None`` for none.
+        images: directory of rain without truth; ``None`` for none. With neither, rain is drawn.
+        count: pictures, at most.
+        keep: layers, or prefixes of layers, that are not quantised whatever they cost.
+    """
+
+    target: Target
+    precision: LayerPrecision
+    data: str | None = None
+    images: Path | None = None
+    count: int = PICTURES
+    keep: tuple[str, ...] = ()
 
 
 @dataclass
 class Subject:
-    """A model that is to be quantised, with its pictures.
+    """A model to quantise, with its pictures.
 
     Attributes:
-        path: of the float32 model.
-        metadata: what it says of itself.
+        model: in float32.
         table: its ranges; ``None`` where nothing is quantised.
-        table_path: of the table.
         quantiser: makes quantised models of it.
         judge: holds them against the float32 model.
         counts: multiplications of each layer.
+        always: layers that are kept because the user says so.
     """
 
-    path: Path
-    metadata: ModelMetadata
-    table: CalibrationTable | None
-    table_path: Path | None
+    model: Model
+    table: Table | None
     quantiser: Quantiser
     judge: Judge
     counts: Mapping[str, int]
+    always: frozenset[str] = frozenset()
+
+    @property
+    def metadata(self) -> ModelMetadata:
+        """What the float32 model says of itself."""
+        return self.model.metadata
 
     @property
     def spared(self) -> set[str]:
-        """Layers that are not worth quantising."""
+        """Layers that are too small to be worth quantising."""
         return too_small(self.counts)
 
     @property
     def table_sha256(self) -> str:
         """Hash of the table; empty without one."""
-        return "" if self.table_path is None else sha256_of(self.table_path)
+        return "" if self.table is None else self.table.sha256
 
     def simulation(self, model: onnx.ModelProto) -> Simulation:
-        """``model`` as the target computes it."""
+        """A simulation of ``model`` as the target computes it."""
         return Simulation(model, self.metadata)
 
 
-def open_subject(
-    path: Path,
-    table_path: Path | None,
-    target: Target,
-    precision: LayerPrecision,
-    data: str | None,
-    images: Path | None,
-    count: int,
-    progress: Progress,
-) -> Subject:
-    """Checks everything that can be checked before anything is computed, and runs the float32 model.
+def require_quantisable(
+    model: Model, table: Table | None, judging: Judging, record: Path | None = None
+) -> None:
+    """Refuses what cannot be quantised before anything is computed.
+
+    Args:
+        model: to be quantised.
+        table: its ranges.
+        judging: how.
+        record: file of ``granet-export sensitivity`` that is to be used, if it is there.
 
     Raises:
-        UserError: one line for a model that is none of ours, not float32, quantised already or of an old
-            opset, a table that is damaged or of another model, or pictures that cannot be read.
+        UserError: one line for a model that is damaged, not float32, quantised already or of an old opset,
+            a table or a record of another model, or a layer to keep that is not there.
     """
-    metadata = read_metadata(path)
-    model = load_float32(path, metadata)
-    table = None
-    if table_path is not None:
-        table = read_table(table_path)
-        require_for(table, path)
-    elif precision != "fp16":
-        raise UserError(f"--table is missing: make one with granet-export calibrate {path} --images DIR")
-    quantiser = Quantiser(model, table.ranges if table else {}, target, precision)
-    examples, hard = load_examples(metadata, data, images, count), load_hard(metadata)
-    judge = Judge(Simulation(model, metadata), examples, hard, labelled(progress, "float32"))
-    counts = multiplications(model, quantiser.layers, examples[0].rainy)
-    return Subject(path, metadata, table, table_path, quantiser, judge, counts)
+    proto = load_float32(model)
+    if table is not None:
+        require_for(table, model)
+    require_layers(Quantiser(proto, {}, judging.target, judging.precision).layers, judging.keep)
+    if record is not None and record.exists():
+        tables = "" if table is None else table.sha256
+        made = {"model_sha256": model.sha256, "table_sha256": tables}
+        read_sensitivity(record, made | {"target": judging.target, "precision": judging.precision})
+
+
+def open_subject(model: Model, table: Table | None, judging: Judging, progress: Progress) -> Subject:
+    """Reads the pictures and runs the float32 model on them; :func:`require_quantisable` allowed it.
+
+    Raises:
+        UserError: if a picture or a tensor's range is missing, or the table is of another model.
+    """
+    if table is not None:
+        require_for(table, model)
+    proto, ranges = load_float32(model), table.metadata.ranges if table else {}
+    quantiser = Quantiser(proto, ranges, judging.target, judging.precision)
+    examples = load_examples(model.metadata, judging.data, judging.images, judging.count)
+    hard = load_hard(model.metadata)
+    judge = Judge(Simulation(proto, model.metadata), examples, hard, labelled(progress, "float32"))
+    counts = multiplications(proto, quantiser.layers, examples[0].rainy)
+    always = frozenset(chosen(quantiser.layers, judging.keep))
+    return Subject(model, table, quantiser, judge, counts, always)
 
 
 def measured(subject: Subject, record_path: Path | None, progress: Progress) -> Sensitivity:
-    """The sensitivity of all layers; what ``record_path`` has of it already is not measured again."""
+    """Measures the sensitivity of all layers that ``record_path`` does not contain yet."""
     quantiser, judge = subject.quantiser, subject.judge
-    key = sensitivity_key(quantiser, judge, sha256_of(subject.path), subject.table_sha256)
+    key = sensitivity_key(quantiser, judge, subject.model.sha256, subject.table_sha256)
     if record_path is not None and record_path.exists():
         known = read_sensitivity(record_path, key)
     else:
@@ -129,10 +167,10 @@ def measured(subject: Subject, record_path: Path | None, progress: Progress) -> 
 def search(
     subject: Subject, record: Sensitivity, always: Collection[str], budget_db: float, progress: Progress
 ) -> frozenset[str]:
-    """The layers to keep so that the expected drop is within the budget.
+    """Finds the layers to keep so that the expected drop is within the budget.
 
     Raises:
-        UserError: if not even the model with all layers kept is.
+        UserError: if even the model with all layers kept misses the budget.
     """
     layers = len(subject.quantiser.layers)
     runs, most = 0, 2 + layers.bit_length()
@@ -146,28 +184,30 @@ def search(
 
     kept = fewest_kept(record.order, frozenset(always), within)
     if kept is None:
-        raise UserError("the search found no set of layers that meets the budget: the model itself misses it")
+        raise UserError("no set of layers meets the budget, not even all of them: raise the budget")
     return kept
 
 
 @dataclass(frozen=True)
 class Result:
-    """A quantised model that was judged.
+    """A quantised model and its quality.
 
     Attributes:
-        model: as the target runs it.
-        kept: layers that are not quantised, in the order of the network.
+        model: the model as the target runs it.
+        kept: layers that are not quantised, in network order.
         kept_share: their share of the convolutions' arithmetic.
         report: what it costs.
+        searched: whether layers had to be chosen by their sensitivity.
     """
 
     model: onnx.ModelProto
     kept: tuple[str, ...]
     kept_share: float
     report: QualityReport
+    searched: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """Without the model."""
+        """The result as JSON values, without the model."""
         return {
             "kept": list(self.kept),
             "arithmetic_kept": round(self.kept_share, 4),
@@ -176,7 +216,10 @@ class Result:
 
 
 def judged(subject: Subject, kept: Collection[str], budget_db: float | None, progress: Progress) -> Result:
-    """Makes the model that keeps ``kept`` and measures what it costs; no budget is that of the precision."""
+    """Makes the model that keeps ``kept`` and measures its quality.
+
+    ``budget_db`` of ``None`` is the default of the precision, see :data:`BUDGETS_DB`.
+    """
     quantiser, judge = subject.quantiser, subject.judge
     least = FP16_LEAST_DB if budget_db is None and quantiser.precision == "fp16" else 0.0
     budget_db = BUDGETS_DB[quantiser.precision] if budget_db is None else budget_db
@@ -189,17 +232,16 @@ def judged(subject: Subject, kept: Collection[str], budget_db: float | None, pro
 
 def meet_budget(
     subject: Subject,
-    always: Collection[str],
     budget_db: float | None,
     record_path: Path | None,
     progress: Progress,
 ) -> Result:
-    """The quantised model that keeps as few layers as the budget allows; ``None`` is that of the precision.
+    """Makes the quantised model that keeps as few layers as the budget allows.
 
-    First with ``always`` and the layers that are not worth it; if that misses, with what the search says,
-    and then with a few more while the whole model, rounded and by both metrics, still misses.
+    First with what is always kept and the layers that are not worth it; if that misses, with what the search
+    says, and then with a few more while the whole model, rounded and by both metrics, still misses.
     """
-    always = subject.spared | set(always)
+    always = subject.spared | subject.always
     result = judged(subject, always, budget_db, labelled(progress, "plain"))
     if not result.report.misses() or subject.quantiser.precision == "fp16":
         return result
@@ -210,21 +252,21 @@ def meet_budget(
     while True:
         result = judged(subject, kept, budget_db, labelled(progress, "check"))
         if not result.report.misses() or not more:
-            return result
+            return replace(result, searched=True)
         kept, more = kept | set(more[:STEP]), more[STEP:]
 
 
 def quantised_metadata(subject: Subject, result: Result) -> ModelMetadata:
     """What the quantised file says about itself: where it comes from, and what it keeps."""
-    quantiser, table = subject.quantiser, subject.table
+    quantiser, table = subject.quantiser, subject.table and subject.table.metadata
     return replace(
         subject.metadata,
         precision=quantiser.precision,
         quantisation={
             "target": quantiser.target,
             "elsewhere": quantiser.elsewhere,
-            "model": subject.path.name,
-            "model_sha256": sha256_of(subject.path),
+            "model": subject.model.path.name,
+            "model_sha256": subject.model.sha256,
             "table_sha256": subject.table_sha256,
             "method": table.method if table else "",
             "calibrated_on": len(table.images) if table else 0,

@@ -1,9 +1,9 @@
-"""What quantisation costs: against the truth where there is one, and always against the float32 model.
+"""Measures the loss of quantisation against the float32 model, and against ground truth if available.
 
-Two measures. The *noise* of a quantised model is the mean square of what it changes in the luminance of
-the result, before rounding; noises of layers nearly add up, and a small one can be measured on a few
-pictures, so it guides the search. The *drop* in PSNR and SSIM of the rounded pictures by the two metrics of
-:mod:`granet.evaluation.metrics` is what a user loses, and decides.
+There are two measures. The *noise* of a quantised model is the mean square of its change to the luminance of
+the result, before rounding. The noise of layers nearly adds up, and a few pictures suffice to measure even a
+small one, so it guides the search. The *drop* in PSNR and SSIM of the rounded pictures, by the two metrics of
+:mod:`granet.evaluation.metrics`, is the loss that a user sees, so it decides.
 """
 
 import math
@@ -23,26 +23,26 @@ from runtime.checks.parity import IDENTICAL_DB
 from runtime.media.frame import Pixels
 
 PUBLISHED_DB = 37.55
-"""GraNet on Rain100L (table 1 of the paper). Where there is no truth, the drop is that of a network as good:
-the better a network, the more a given noise costs, so for any other this is strict."""
+"""PSNR of GraNet on Rain100L (table 1 of the paper), in dB. Without ground truth, the drop is computed for a
+network of this quality. The same noise costs a worse network less, so for those this is strict."""
 
 WORST, SSIM = 5.0, 0.01
-"""Drop of the worst picture in dB, and of the mean SSIM, that come with a budget of 1 dB in the mean."""
+"""Allowed drop of the worst picture in dB, and of the mean SSIM, per dB of allowed mean drop."""
 
 HARD_DB = 25.0
-"""Least PSNR of a hard case to the float32 model; NaN, overflow or a black picture are far below."""
+"""Least PSNR of a hard case to the float32 model, in dB; NaN, overflow and black pictures are far below."""
 
 
 @dataclass(frozen=True)
 class PictureQuality:
-    """One picture.
+    """The quality on one picture.
 
     Attributes:
-        name: of it.
-        psnr_db: of the quantised model's picture to the float32 model's, over RGB, at most 100.
-        expected_drop_db: what the noise would cost if it were independent of the float32 model's error.
-        psnr_drop_db: by metric; ``None`` without truth.
-        ssim_drop: by metric; ``None`` without truth.
+        name: name of the picture.
+        psnr_db: PSNR of the quantised to the float32 model's result over RGB, in dB, at most 100.
+        expected_drop_db: drop in PSNR in dB if the noise is independent of the float32 model's error.
+        psnr_drop_db: metric -> drop in PSNR in dB; ``None`` without ground truth.
+        ssim_drop: metric -> drop in SSIM; ``None`` without ground truth.
     """
 
     name: str
@@ -54,13 +54,13 @@ class PictureQuality:
 
 @dataclass(frozen=True)
 class QualityReport:
-    """All pictures against a budget.
+    """The quality on all pictures, with a budget.
 
     Attributes:
-        budget_db: allowed drop in the mean, dB.
-        pictures: one by one.
-        hard: hard case -> PSNR to the float32 model.
-        least_psnr_db: asked of each picture, to the float32 model.
+        budget_db: allowed mean drop in PSNR, in dB.
+        pictures: the quality on each picture.
+        hard: hard case -> PSNR to the float32 model, in dB.
+        least_psnr_db: least PSNR of each picture to the float32 model, in dB.
     """
 
     budget_db: float
@@ -70,46 +70,44 @@ class QualityReport:
 
     @property
     def has_truth(self) -> bool:
-        """Whether all pictures have one."""
+        """Whether all pictures have ground truth."""
         return all(picture.psnr_drop_db is not None for picture in self.pictures)
 
     @property
     def psnr_db(self) -> tuple[float, float]:
-        """Mean and least PSNR to the float32 model."""
+        """Mean and least PSNR to the float32 model, in dB."""
         values = [picture.psnr_db for picture in self.pictures]
         return float(np.mean(values)), min(values)
 
     def drops(self) -> dict[str, tuple[float, float]]:
-        """Mean and largest drop in dB: by metric, or as expected where there is no truth."""
+        """Mean and largest drop in PSNR, in dB: by metric, or the expected drop without ground truth."""
         if not self.has_truth:
             values = [picture.expected_drop_db for picture in self.pictures]
             return {"expected": (float(np.mean(values)), max(values))}
         return {name: _mean_and_most(self._values("psnr_drop_db", name)) for name in METRICS}
 
     def ssim_drops(self) -> dict[str, tuple[float, float]]:
-        """Mean and largest drop in SSIM by metric; empty without truth."""
+        """Mean and largest drop in SSIM by metric; empty without ground truth."""
         if not self.has_truth:
             return {}
         return {name: _mean_and_most(self._values("ssim_drop", name)) for name in METRICS}
 
     def misses(self) -> list[str]:
-        """What is over budget, in words."""
+        """One text per violation of the budget; empty if the budget is met."""
         found = []
         for name, (mean, most) in self.drops().items():
             if mean > self.budget_db:
-                found.append(f"{name} drop {mean:.3f} dB in the mean, at most {self.budget_db:g} allowed")
+                found.append(f"{name} mean drop {mean:.3f} dB, at most {self.budget_db:g} allowed")
             if most > WORST * self.budget_db:
-                found.append(
-                    f"{name} drop {most:.2f} dB at worst, at most {WORST * self.budget_db:g} allowed"
-                )
+                found.append(f"{name} worst drop {most:.2f} dB, at most {WORST * self.budget_db:g} allowed")
         for name, (mean, _) in self.ssim_drops().items():
             if mean > SSIM * self.budget_db:
-                found.append(f"{name} SSIM drop {mean:.4f}, at most {SSIM * self.budget_db:g} allowed")
+                found.append(f"{name} mean SSIM drop {mean:.4f}, at most {SSIM * self.budget_db:g} allowed")
         _, least = self.psnr_db
         if least < self.least_psnr_db:
-            found.append(f"PSNR to float32 {least:.1f} dB at worst, at least {self.least_psnr_db:g} asked")
+            found.append(f"worst PSNR to float32 {least:.1f} dB, at least {self.least_psnr_db:g} required")
         found += [
-            f"{name} {value:.1f} dB to float32, at least {HARD_DB:g} asked"
+            f"{name} {value:.1f} dB to float32, at least {HARD_DB:g} required"
             for name, value in self.hard.items()
             if value < HARD_DB
         ]
@@ -134,7 +132,7 @@ class QualityReport:
 
 
 class Judge:
-    """Holds quantised models against the float32 one on the same pictures."""
+    """Compares quantised models with the float32 model on the same pictures."""
 
     def __init__(
         self,
@@ -147,15 +145,15 @@ class Judge:
 
         Args:
             reference: the float32 model.
-            examples: at least one.
-            hard: cases chosen to go wrong.
+            examples: pictures to judge by, at least one.
+            hard: hard cases.
             progress: called after each picture.
 
         Raises:
             UserError: if there are no examples.
         """
         if not examples:
-            raise UserError("there are no pictures to judge by")
+            raise UserError("there are no pictures to judge by: use --data or --images with pictures")
         self.examples, self._hard = list(examples), list(hard)
         results = list(self._run(reference, progress))
         self._expected, self._expected_hard = results[: len(examples)], results[len(examples) :]
@@ -165,7 +163,7 @@ class Judge:
         ]
 
     def _run(self, model: Simulation, progress: Progress) -> Iterator[Levels]:
-        """What the model makes of the examples, and then of the hard cases."""
+        """Yields the model's results for the examples, then for the hard cases."""
         cases = [*self.examples, *self._hard]
         for done, case in enumerate(cases, 1):
             levels = model.run(case.rainy)
@@ -180,14 +178,14 @@ class Judge:
         ]
 
     def drops(self, noise: Sequence[float]) -> list[float]:
-        """The drop in PSNR that noise would cost each picture, dB: 10 log10(1 + noise / error)."""
+        """Expected drop in PSNR of each picture due to noise, in dB: 10 log10(1 + noise / error)."""
         return [
             10 * math.log10(1 + power / max(error, 1e-9))
             for power, error in zip(noise, self._errors, strict=True)
         ]
 
     def within(self, noise: Sequence[float], budget_db: float) -> bool:
-        """Whether the expected drop is within a budget, in the mean and for the worst picture."""
+        """Whether the expected drop is within the budget, both the mean and the worst picture."""
         drops = self.drops(noise)
         return float(np.mean(drops)) <= budget_db and max(drops) <= WORST * budget_db
 
@@ -198,7 +196,7 @@ class Judge:
         progress: Progress = no_progress,
         least_psnr_db: float = 0.0,
     ) -> QualityReport:
-        """Everything, with the rounded pictures by both metrics."""
+        """Measures the full quality, from rounded pictures and by both metrics."""
         results = self._run(model, progress)
         pictures = [
             self._compared(number, example, next(results)) for number, example in enumerate(self.examples)
@@ -226,7 +224,7 @@ class Judge:
 
 
 def _luma(picture: NDArray[Any]) -> NDArray[np.float64]:
-    """BT.601, which both metrics use, H x W."""
+    """BT.601 luma, H x W, which both metrics use."""
     return np.asarray(picture.astype(np.float64) @ np.array([0.299, 0.587, 0.114]))
 
 

@@ -1,4 +1,4 @@
-"""What quantising each layer alone costs, and a record of it that can be continued and used again."""
+"""Measures the noise of each layer quantised alone, in a record that can be resumed and reused."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,18 +17,16 @@ from runtime.artefacts.metadata import ModelMetadata
 
 FORMAT = 1
 
-"""Is told how many layers are done and the name of the last."""
-
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """The noise that each layer's quantisation makes alone.
+    """The noise of each layer when only that layer is quantised.
 
     Attributes:
-        key: what was measured: hashes of model and table, target, precision, and the pictures' hashes.
-        multiplications: of each layer for one picture.
-        noise: layer -> its noise power on each picture, squared grey levels of luminance. Layers that
-            were not measured yet are missing.
+        key: inputs of the measurement: hashes of model, table and pictures, target, precision.
+        multiplications: layer -> number of multiplications for one picture.
+        noise: layer -> noise power on each picture, in squared grey levels of luminance. Layers that
+            have not been measured yet are missing.
     """
 
     key: dict[str, Any]
@@ -37,13 +35,13 @@ class Sensitivity:
 
     @property
     def order(self) -> list[str]:
-        """The layers that are measured, those first whose keeping saves most noise for its arithmetic."""
+        """The measured layers, ordered by noise per multiplication, highest first."""
         return sorted(
             self.noise, key=lambda name: -sum(self.noise[name]) / max(self.multiplications[name], 1)
         )
 
     def share(self, names: Sequence[str]) -> float:
-        """Share of the convolutions' arithmetic that some layers hold."""
+        """Share of these layers in the arithmetic of all convolutions."""
         return sum(self.multiplications[name] for name in names) / sum(self.multiplications.values())
 
 
@@ -53,7 +51,7 @@ _FILE = JsonFile(Sensitivity, "sensitivity file", "remove it", FORMAT)
 def sensitivity_key(
     quantiser: Quantiser, judge: Judge, model_sha256: str, table_sha256: str
 ) -> dict[str, Any]:
-    """What a record belongs to."""
+    """The key of a record: the inputs of the measurement."""
     return {
         "model_sha256": model_sha256,
         "table_sha256": table_sha256,
@@ -72,15 +70,15 @@ def measure_sensitivity(
     save: Callable[[Sensitivity], None] = lambda record: None,
     progress: Progress = no_progress,
 ) -> Sensitivity:
-    """Measures those of the layers ``names`` that ``known`` lacks.
+    """Measures the layers in ``names`` that are missing from ``known``.
 
     Args:
-        quantiser: of the model.
-        metadata: of the model.
+        quantiser: quantiser of the model.
+        metadata: metadata of the model.
         judge: the pictures.
-        known: what was measured before; of the same key.
-        names: of layers.
-        save: is given the record after each layer.
+        known: earlier measurements with the same key.
+        names: names of the layers.
+        save: called with the record after each layer.
         progress: called after each layer.
 
     Raises:
@@ -97,7 +95,7 @@ def measure_sensitivity(
 
 
 def write_sensitivity(path: Path, record: Sensitivity) -> None:
-    """Writes ``record``, whole or not at all.
+    """Atomically writes ``record``.
 
     Raises:
         UserError: if it cannot be written.
@@ -106,16 +104,16 @@ def write_sensitivity(path: Path, record: Sensitivity) -> None:
 
 
 def read_sensitivity(path: Path, key: Mapping[str, Any]) -> Sensitivity:
-    """Reads what :func:`write_sensitivity` wrote.
+    """Reads a record of :func:`write_sensitivity`.
 
     Raises:
-        UserError: if it cannot be read, is damaged, or is of another model, table or other pictures.
+        UserError: if it cannot be read, is damaged, or has another key.
     """
     found = _FILE.read(path)
     different = [name for name in key if found.key.get(name) != key[name]]
     if different:
         raise UserError(
             f"{path} was measured with another {different[0].replace('_sha256', '')}: "
-            "remove it, or give another name"
+            "remove it, or choose another name"
         )
     return found

@@ -1,25 +1,22 @@
 """``granet-export calibrate``: the ranges of a model's tensors on rain, for ``granet-export quantize``."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from calibration.pictures.sets import (
-    DatasetPictures,
-    DirectoryPictures,
-    PictureSet,
-    SynthesisedPictures,
-    VideoPictures,
-)
-from calibration.table import write_table
-from granet.app.console import DebugOption, Notes, UsageError, say
+from export.commands.options import Options, Overwrite
+from granet.app.console import Notes, UsageError
 from granet.app.extras import require
 from granet.app.options import parse_size
-from granet.app.progress import terminal_progress
-from granet.data.datasets import open_dataset
 from runtime.sinks.part_file import check_file
+
+if TYPE_CHECKING:
+    from calibration.pictures.sets import PictureSet
+
+_PICTURES = ("--images", "--video", "--data", "--synthesise")
 
 
 class Method(StrEnum):
@@ -31,68 +28,94 @@ class Method(StrEnum):
     mse = "mse"
 
 
-def calibrate(
-    model: Annotated[Path, typer.Argument(help="ONNX file in float32, of granet-export onnx.")],
-    images: Annotated[Path | None, typer.Option(help="Directory of rain pictures.")] = None,
-    video: Annotated[Path | None, typer.Option(help="Video of rain.")] = None,
-    data: Annotated[str | None, typer.Option(help="Training split of a data set: rain800:DIR, ...")] = None,
+@dataclass(frozen=True, kw_only=True)
+class CalibrateOptions(Options):
+    """Options of ``granet-export calibrate``."""
+
+    model: Annotated[Path, typer.Argument(help="ONNX model in float32, made by granet-export onnx.")]
+    images: Annotated[
+        Path | None, typer.Option(help="Calibrate on the rain pictures of a directory (no default).")
+    ] = None
+    video: Annotated[
+        Path | None, typer.Option(help="Calibrate on frames of a video of rain (no default).")
+    ] = None
+    data: Annotated[
+        str | None,
+        typer.Option(help="Calibrate on the training split of a data set: rain800:DIR, ... (no default)."),
+    ] = None
     synthesise: Annotated[
-        Path | None, typer.Option(help="Directory of clean pictures that rain is put on.")
-    ] = None,
+        Path | None,
+        typer.Option(
+            help="Calibrate on clean pictures of a directory, with rain drawn on them (no default)."
+        ),
+    ] = None
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Table; by default MODEL's name and .calibration.json, here."),
-    ] = None,
-    count: Annotated[int, typer.Option(min=1, help="Pictures to calibrate on.")] = 256,
-    method: Annotated[Method, typer.Option(help="How ranges come from what was seen.")] = Method.mse,
+        typer.Option(
+            "--output", "-o", help="Calibration table (default: MODEL's name with .calibration.json, here)."
+        ),
+    ] = None
+    count: Annotated[int, typer.Option(min=1, help="Calibrate on N pictures, at most.")] = 256
+    method: Annotated[Method, typer.Option(help="How to choose ranges.")] = Method.mse
     size: Annotated[
-        str | None, typer.Option("--size", help="Cut pictures to WxH, for a model of any size.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the rain of --synthesise.")] = 0,
-    force: Annotated[
-        bool, typer.Option("--force", help="Take pictures that are too few or look dry.")
-    ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing table.")] = False,
-    debug: DebugOption = False,
-) -> None:
+        str | None,
+        typer.Option(
+            "--size", help="Cut pictures to WxH for a model of any size (default: the pictures' own size)."
+        ),
+    ] = None
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the rain of --synthesise.")] = 0
+    force: Annotated[bool, typer.Option("--force", help="Accept pictures that are too few or look dry.")] = (
+        False
+    )
+    overwrite: Overwrite = False
+
+    def check(self) -> None:
+        """Refuses what the run would not use.
+
+        Raises:
+            UsageError: names the two options.
+        """
+        self.at_most_one(*_PICTURES, why="each is the rain to calibrate on")
+        given = next((option for option in _PICTURES if option in self.given), None)
+        if given is None:
+            raise UsageError(f"give one of {', '.join(_PICTURES)}: the rain to calibrate on")
+        if given != "--synthesise":
+            self.unused("--seed", given, "only the rain of --synthesise is drawn at random")
+
+    def pictures(self, notes: Notes) -> "PictureSet":
+        """The rain.
+
+        Raises:
+            UserError: if there is none.
+        """
+        from calibration.pictures.sets import (
+            DatasetPictures,
+            DirectoryPictures,
+            SynthesisedPictures,
+            VideoPictures,
+        )
+        from granet.data.datasets import open_dataset
+
+        if self.images is not None:
+            return DirectoryPictures(str(self.images), notes)
+        if self.video is not None:
+            return VideoPictures(str(self.video), self.count, notes)
+        if self.data is not None:
+            return DatasetPictures(open_dataset(self.data, "train"))
+        return SynthesisedPictures(str(self.synthesise), self.count, self.seed)
+
+
+def calibrate(options: CalibrateOptions) -> None:
     """Measure on rain what range each tensor of a model has, and write it to a calibration table."""
     require("calibrating", "onnx", "onnxruntime")
-    from calibration.ranges.calibrate import calibrate as run
+    from export.onnx.table_step import TableStep
+    from runtime.artefacts.artefact import read_model
 
-    path = output or Path(f"{model.stem}.calibration.json")
-    check_file(path, (model,), overwrite=overwrite)
-    cut = parse_size(size) if size is not None else None
-    notes = Notes()
-    pictures = _pictures(images, video, data, synthesise, count=count, seed=seed, notes=notes)
-    with terminal_progress("calibrating") as progress:
-        result = run(model, pictures, count, size=cut, force=force, say=notes, progress=progress)
-    table = result.table(method.value)
-    write_table(path, table)
-    rain = sorted(image.rain for image in table.images)
-    brightness = sorted(candidate.brightness for candidate in result.chosen)
-    say(
-        f"{path}: {len(table.ranges)} tensors by {table.method} on {len(table.images)} of {result.looked_at} "
-        f"pictures ({result.source}); streaks {rain[0]:.2f} to {rain[-1]:.2f} grey levels, "
-        f"median {rain[len(rain) // 2]:.2f}; brightness {brightness[0]:.0f} to {brightness[-1]:.0f}"
-    )
-
-
-def _pictures(
-    images: Path | None,
-    video: Path | None,
-    data: str | None,
-    synthesise: Path | None,
-    *,
-    count: int,
-    seed: int,
-    notes: Notes,
-) -> PictureSet:
-    if sum(given is not None for given in (images, video, data, synthesise)) != 1:
-        raise UsageError("give one of --images, --video, --data and --synthesise: the rain to calibrate on")
-    if images is not None:
-        return DirectoryPictures(str(images), notes)
-    if video is not None:
-        return VideoPictures(str(video), count, notes)
-    if data is not None:
-        return DatasetPictures(open_dataset(data, "train"))
-    return SynthesisedPictures(str(synthesise), count, seed)
+    options.check()
+    path = options.output or Path(f"{options.model.stem}.calibration.json")
+    check_file(path, (options.model,), overwrite=options.overwrite)
+    size = parse_size(options.size) if options.size is not None else None
+    model, notes = read_model(options.model), Notes()
+    pictures = options.pictures(notes)
+    step = TableStep(path, pictures, notes, options.count, options.method.value, size, options.force)
+    step.run(model)

@@ -3,12 +3,13 @@
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from granet.app.console import DebugOption
+from export.commands.options import Json, Options
 
 _WIDTH = 22
 """Columns that a name takes."""
@@ -17,18 +18,22 @@ _SHOWN = 6
 """Things of a list that a person is shown."""
 
 
-def inspect(
+@dataclass(frozen=True, kw_only=True)
+class InspectOptions(Options):
+    """Options of ``granet-export inspect``."""
+
     file: Annotated[
         Path, typer.Argument(help="Checkpoint, ONNX model, engine, calibration table, or a manifest.")
-    ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
-    debug: DebugOption = False,
-) -> None:
-    """Tell what a file is, from its manifest and the file itself. Nothing in it is run."""
+    ]
+    as_json: Json = False
+
+
+def inspect(options: InspectOptions) -> None:
+    """Describe a file from its manifest and the file itself. Nothing in it is run."""
     from export.reports.inspection import inspect_file
 
-    facts = inspect_file(file)
-    if as_json:
+    facts = inspect_file(options.file)
+    if options.as_json:
         sys.stdout.write(json.dumps(facts, indent=2) + "\n")
         return
     for name, text in _lines(facts):

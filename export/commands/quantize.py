@@ -2,17 +2,20 @@
 
 import json
 import sys
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from granet.app.console import DebugOption, UsageError, say
+from export.commands.options import Json, Options, Overwrite
 from granet.app.extras import require_export_extra
-from granet.app.progress import terminal_progress
-from granet.errors import ParityError, UserError
+from granet.errors import UserError
 from runtime.sinks.part_file import check_file
+
+if TYPE_CHECKING:
+    from calibration.search.meet_budget import Judging, Result
 
 
 class TargetChoice(StrEnum):
@@ -30,94 +33,122 @@ class PrecisionChoice(StrEnum):
     fp16 = "fp16"
 
 
-def quantize(
-    model: Annotated[Path, typer.Argument(help="ONNX file in float32, of granet-export onnx.")],
-    table: Annotated[
-        Path | None, typer.Option(help="Calibration table of MODEL; --precision fp16 needs none.")
-    ] = None,
+@dataclass(frozen=True, kw_only=True)
+class JudgingOptions(Options):
+    """Options of the commands that quantise: what for, and the pictures that the drop is measured on."""
+
     target: Annotated[
         TargetChoice,
         typer.Option(help="tensorrt: symmetric, float16 elsewhere. cpu: for OpenVINO and ONNX Runtime."),
-    ] = TargetChoice.tensorrt,
-    precision: Annotated[PrecisionChoice, typer.Option(help="fp8 is E4M3.")] = PrecisionChoice.int8,
+    ] = TargetChoice.tensorrt
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Measure the drop against the truth of a data set: rain800:DIR, ... (default: none)."
+        ),
+    ] = None
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="Measure the drop on rain without truth: what it would be for a network at 37.55 dB "
+            "(default: drawn rain)."
+        ),
+    ] = None
+    count: Annotated[int, typer.Option(min=1, help="Judge by N pictures.")] = 8
+
+    def judging(self, precision: PrecisionChoice, keep: tuple[str, ...] = ()) -> "Judging":
+        """How a model is quantised and judged.
+
+        Raises:
+            UsageError: for options that exclude each other.
+        """
+        from calibration.search.meet_budget import Judging
+
+        self.at_most_one("--data", "--images", why="pictures have truth or they have none")
+        if self.target is TargetChoice.cpu and precision is not PrecisionChoice.int8:
+            self.unused("--precision", "--target cpu", "a CPU has int8 only")
+        return Judging(self.target.value, precision.value, self.data, self.images, self.count, keep)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizeOptions(JudgingOptions):
+    """Options of ``granet-export quantize``."""
+
+    model: Annotated[Path, typer.Argument(help="ONNX model in float32, made by granet-export onnx.")]
+    table: Annotated[
+        Path | None,
+        typer.Option(help="Calibration table of MODEL (default: none; int8 and fp8 need one)."),
+    ] = None
+    precision: Annotated[PrecisionChoice, typer.Option(help="Precision of the layers; fp8 is E4M3.")] = (
+        PrecisionChoice.int8
+    )
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="By default MODEL's name and .int8.onnx, here.")
-    ] = None,
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="ONNX file (default: MODEL's name with .int8.onnx and the like, here)."
+        ),
+    ] = None
     budget_db: Annotated[
         float | None,
         typer.Option(
-            "--budget-db",
-            min=0.001,
-            help="Allowed drop in PSNR, in the mean, dB; by default 0.1, and 0.01 for fp16.",
+            "--budget-db", min=0.001, help="Allow a mean drop in PSNR of N dB (default: 0.1; for fp16 0.01)."
         ),
-    ] = None,
-    data: Annotated[
-        str | None, typer.Option(help="Pairs: the drop is measured against their truth. rain800:DIR, ...")
-    ] = None,
-    images: Annotated[
-        Path | None,
-        typer.Option(help="Rain without truth: the drop is what it would be for a network at 37.55 dB."),
-    ] = None,
-    count: Annotated[int, typer.Option(min=1, help="Pictures to judge by.")] = 8,
+    ] = None
     keep: Annotated[
         list[str] | None,
-        typer.Option("--keep", help="Layer, or prefix of layers, not to quantise; may be repeated."),
-    ] = None,
+        typer.Option(
+            "--keep",
+            help="Do not quantise this layer, or layers with this prefix; may be repeated (default: none).",
+        ),
+    ] = None
     sensitivity: Annotated[
         Path | None,
-        typer.Option(help="File of granet-export sensitivity: used, continued, or made if need be."),
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
-    debug: DebugOption = False,
-) -> None:
-    """Quantise a model; layers are kept in more bits until the drop is within the budget.
+        typer.Option(
+            help="Use, continue or make this file of granet-export sensitivity, if the budget needs a search "
+            "(default: none is kept)."
+        ),
+    ] = None
+    overwrite: Overwrite = False
+    as_json: Json = False
 
-    Exit status 3, and nothing written, if it cannot be met.
+    def check(self) -> None:
+        """Refuses what the run would not use.
+
+        Raises:
+            UsageError: names the two options.
+        """
+        if self.precision is PrecisionChoice.fp16:
+            for option in ("--table", "--keep", "--sensitivity"):
+                self.unused(option, "--precision fp16", "float16 quantises no layer")
+
+
+def quantize(options: QuantizeOptions) -> None:
+    """Quantise a model; keep layers in more bits until the drop is within the budget.
+
+    Exit status 3 if that cannot be reached.
     """
     require_export_extra()
-    from calibration.qdq.layers import chosen, require_layers
-    from calibration.search.meet_budget import meet_budget, open_subject
-    from export.onnx.save_quantised import save_quantised
+    from calibration.search.meet_budget import require_quantisable
+    from calibration.table import open_table
+    from export.onnx.quantise_step import QuantiseStep
+    from runtime.artefacts.artefact import read_model
 
-    if data is not None and images is not None:
-        raise UsageError("--data has truth and --images has none: give one of them")
-    path = output or Path(f"{model.stem}.{precision.value}.onnx")
+    options.check()
+    judging = options.judging(options.precision, tuple(options.keep or ()))
+    path = options.output or Path(f"{options.model.stem}.{options.precision.value}.onnx")
     if path.suffix != ".onnx":
         raise UserError(f"{path}: the name of an ONNX file ends in .onnx")
-    check_file(path, (model,), overwrite=overwrite)
-    with terminal_progress("quantising") as progress:
-        subject = open_subject(model, table, target.value, precision.value, data, images, count, progress)
-        require_layers(subject.quantiser.layers, keep or [])
-        always = chosen(subject.quantiser.layers, keep or [])
-        result = meet_budget(
-            subject,
-            always,
-            budget_db,
-            sensitivity,
-            progress,
+    check_file(path, (options.model,), overwrite=options.overwrite)
+    model = read_model(options.model)
+    table = open_table(options.table) if options.table is not None else None
+    require_quantisable(model, table, judging, options.sensitivity)
+    if table is None and options.precision is not PrecisionChoice.fp16:
+        raise UserError(
+            f"--table is missing: make one with granet-export calibrate {options.model} --images DIR"
         )
-    report = result.report
-    if as_json:
-        sys.stdout.write(json.dumps(result.to_json(), indent=2) + "\n")
-    if report.misses():
-        raise ParityError(f"nothing written: {'; '.join(report.misses())} (--budget-db sets another limit)")
-    save_quantised(path, subject, result)
-    mean, least = report.psnr_db
-    say(
-        f"{path}: {path.stat().st_size / 1e6:.1f} MB, {precision.value} for {target.value}; "
-        f"{len(result.kept)} of {len(subject.quantiser.layers)} layers kept in {subject.quantiser.elsewhere} "
-        f"({result.kept_share:.0%} of the convolutions' arithmetic)"
-    )
-    say(
-        f"over {len(report.pictures)} pictures, simulated: PSNR to float32 {mean:.1f} dB in the mean, "
-        f"{least:.1f} at worst; {_drops(report.drops())}"
-    )
+    step = QuantiseStep(path, judging, options.budget_db, options.sensitivity)
+    step.run(model, table, lambda result: _print_json(result) if options.as_json else None)
 
 
-def _drops(drops: dict[str, tuple[float, float]]) -> str:
-    parts = [
-        f"{mean:+.3f} dB in the mean and {most:+.3f} at worst ({name})"
-        for name, (mean, most) in drops.items()
-    ]
-    return f"drop {', '.join(parts)}"
+def _print_json(result: "Result") -> None:
+    sys.stdout.write(json.dumps(result.to_json(), indent=2) + "\n")

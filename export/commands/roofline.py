@@ -3,13 +3,15 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from msgspec import Struct
 
-from granet.app.console import DebugOption, UsageError
+from export.commands.options import Json, Options
+from granet.app.console import UsageError
 from granet.app.options import parse_size
 from granet.app.schema import DamagedError, Finite, PositiveInt, decode_json, read_bytes
 from granet.errors import UserError
@@ -37,24 +39,72 @@ class _Bench(Struct):
     results: list[_Timed]
 
 
-def roofline(
-    model: Annotated[Path, typer.Argument(help="ONNX model, or an engine with its ONNX model beside it.")],
+@dataclass(frozen=True, kw_only=True)
+class RooflineOptions(Options):
+    """Options of ``granet-export roofline``."""
+
+    model: Annotated[Path, typer.Argument(help="ONNX model, or an engine with its ONNX model beside it.")]
     size: Annotated[
-        list[str] | None, typer.Option("--size", help="Frames, WxH; may be repeated. A static model's own.")
-    ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Frames at once, where the model leaves it open.")] = 1,
+        list[str] | None,
+        typer.Option(
+            "--size",
+            help="Frame size, WxH; may be repeated (default: a static model's own, or that of --bench).",
+        ),
+    ] = None
+    batch: Annotated[int, typer.Option(min=1, help="Frames at once, where the model leaves it open.")] = 1
     gpu: Annotated[
-        list[str] | None, typer.Option("--gpu", help="A GPU of the table; may be repeated. All without it.")
-    ] = None,
-    gflops: Annotated[float | None, typer.Option(min=0.001, help="Peak of your device, GFLOP/s.")] = None,
-    bandwidth: Annotated[float | None, typer.Option(min=0.001, help="Memory of it, GB/s.")] = None,
-    ms: Annotated[float | None, typer.Option(min=0.0001, help="A measured time: prints its share.")] = None,
+        list[str] | None,
+        typer.Option("--gpu", help="A GPU of the table; may be repeated (default: all of them)."),
+    ] = None
+    gflops: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Peak of your own device, GFLOP/s (default: those of the table)."),
+    ] = None
+    bandwidth: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Memory bandwidth of your own device, GB/s (default: as above)."),
+    ] = None
+    ms: Annotated[
+        float | None,
+        typer.Option(min=0.0001, help="Print the share that this measured time reaches (default: none)."),
+    ] = None
     bench: Annotated[
-        Path | None, typer.Option(help="What granet-export bench --json printed: its engines' shares.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
-    debug: DebugOption = False,
-) -> None:
+        Path | None,
+        typer.Option(
+            help="Print the shares of engines that granet-export bench --json timed (default: none)."
+        ),
+    ] = None
+    as_json: Json = False
+
+    def check(self) -> None:
+        """Refuses what the run would not use.
+
+        Raises:
+            UsageError: names the two options.
+        """
+        self.at_most_one("--ms", "--bench", why="both are measured times")
+        for own in ("--gflops", "--bandwidth"):
+            self.at_most_one("--gpu", own, why="one names a device and the other describes one")
+        if (self.gflops is None) != (self.bandwidth is None):
+            raise UsageError("a device has both: give --gflops and --bandwidth")
+        if self.bench is not None:
+            self.unused("--size", "--bench", "a benchmark has a size of its own")
+            self.unused("--batch", "--bench", "a benchmark runs one frame at a time")
+
+    def peaks(self) -> "list[GpuPeaks]":
+        """The devices.
+
+        Raises:
+            UserError: if one is not in the table.
+        """
+        from export.reports.gpus import GPUS, find_gpu, own_gpu
+
+        if self.gflops is not None and self.bandwidth is not None:
+            return [own_gpu(self.gflops, self.bandwidth)]
+        return [find_gpu(name) for name in self.gpu or []] or list(GPUS.values())
+
+
+def roofline(options: RooflineOptions) -> None:
     """Print how fast a model could be at most, and what part of that an engine reaches.
 
     The floor is the roofline model's: every convolution and matrix product takes as long as its arithmetic
@@ -64,34 +114,25 @@ def roofline(
     from export.reports.roofline import shares
     from runtime.artefacts.onnx_file import read_metadata
 
-    peaks = _peaks(gpu or [], gflops, bandwidth)
-    times, timed_size = _times(ms, bench)
+    options.check()
+    peaks = options.peaks()
+    times, timed_size = _times(options.ms, options.bench)
+    sizes: Sequence[tuple[int, int] | None] = [parse_size(text) for text in options.size or []]
     if times and len(peaks) != 1:
         raise UsageError("a measured time needs the one device that it was measured on: --gpu NAME")
-    path = _onnx_of(model)
-    metadata = read_metadata(path)
-    asked: Sequence[tuple[int, int] | None] = [parse_size(text) for text in size or []] or [timed_size]
-    lines = [count(path, metadata, each, batch) for each in asked]
-    if len(lines) > 1 and times:
+    if times and len(sizes) > 1:
         raise UsageError("a measured time is of one size: give one --size")
+    path = _onnx_of(options.model)
+    metadata = read_metadata(path)
+    if metadata.batch not in (None, options.batch):
+        options.unused("--batch", str(path), f"the model computes on {metadata.batch} at a time")
+    lines = [count(path, metadata, each, options.batch) for each in sizes or [timed_size]]
     reached = shares(lines[0], peaks[0], times) if times else {}
-    if as_json:
+    if options.as_json:
         report = {"model": path.name, "sizes": [_values(line, peaks) for line in lines], "shares": reached}
         sys.stdout.write(json.dumps(report, indent=2) + "\n")
     else:
         _print(path, metadata.precision, lines, peaks, times, reached)
-
-
-def _peaks(names: Sequence[str], gflops: float | None, bandwidth: float | None) -> "list[GpuPeaks]":
-    from export.reports.gpus import GPUS, find_gpu, own_gpu
-
-    if (gflops is None) != (bandwidth is None):
-        raise UsageError("a device has both: give --gflops and --bandwidth")
-    if gflops is not None and bandwidth is not None:
-        if names:
-            raise UsageError("--gpu names a device and --gflops describes one: give one of them")
-        return [own_gpu(gflops, bandwidth)]
-    return [find_gpu(name) for name in names] or list(GPUS.values())
 
 
 def _onnx_of(model: Path) -> Path:
@@ -106,8 +147,6 @@ def _onnx_of(model: Path) -> Path:
 
 def _times(ms: float | None, bench: Path | None) -> tuple[dict[str, float], tuple[int, int] | None]:
     """Milliseconds by engine, and the (height, width) that a benchmark was run at."""
-    if ms is not None and bench is not None:
-        raise UsageError("--ms is a measured time and --bench has some: give one of them")
     if ms is not None:
         return {"measured": ms}, None
     if bench is None:

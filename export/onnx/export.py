@@ -15,34 +15,26 @@ import onnx
 import torch
 from torch import nn
 
-from export.onnx.save import partial_path, save_model
+from export.onnx.checkpoint_file import CheckpointFile
+from export.onnx.save import save_model
 from export.onnx.translate import DEFAULT_OPSET, SUPPORTED_OPSETS, translate
 from export.onnx.wrappers import ExportedStages, FramesGraph, TensorGraph
 from granet.app.extras import require
 from granet.app.progress import Progress, no_progress
-from granet.checkpoint import Checkpoint, load_checkpoint, read_checkpoint
 from granet.errors import ParityError, UserError
 from granet.model import GraNet
 from granet.size_rule import Size
-from runtime.artefacts.manifest import sha256_of, write_manifest
+from runtime.artefacts.artefact import Model
 from runtime.artefacts.metadata import Layout, ModelMetadata
-from runtime.checks.parity import BUDGETS, ParityBudget, ParityReport, measure_parity
+from runtime.checks.parity import ParityBudget, ParityReport, budget_for, measure_parity
 from runtime.checks.parity_cases import ParityCase, hard_cases, sizes_for, synthetic_rain
 from runtime.engines.fitting import FrameFit
 from runtime.media.frame import Colour
 from runtime.open import open_engine
+from runtime.sinks.part_file import check_parent
 
 FloatPrecision = Literal["fp32", "fp16"]
 """Precision of a model that is not quantised."""
-
-GATES = BUDGETS | {"fp32": ParityBudget(mean_db=60.0, min_db=50.0, share=1e-3, hard_db=40.0)}
-"""What an export must reach to get its name, by precision.
-
-In float32 that is what tells a right graph from a wrong one (which is below 40 dB) whatever the
-weights: an untrained ``paper`` network comes to 69 dB in the mean and 45 on constant frames, because
-its maxima are nearly equal everywhere. The budget of a trained network is ``granet-export parity``'s,
-over as many pictures as it takes.
-"""
 
 LARGE = 640 * 480
 """Pixels beyond which a few cases must do: PyTorch takes seconds for each."""
@@ -77,51 +69,58 @@ class ExportOptions:
         return ["derained", "mask", "coarse"] if self.stages else ["derained"]
 
 
+@dataclass(frozen=True)
+class Exported:
+    """What came of an export.
+
+    Attributes:
+        model: the ONNX file.
+        report: the parity that it showed.
+    """
+
+    model: Model
+    report: ParityReport
+
+
 def export_onnx(
-    checkpoint: Path,
+    checkpoint: CheckpointFile,
     output: Path,
     options: ExportOptions,
     budget: ParityBudget | None = None,
     progress: Progress = no_progress,
-) -> ParityReport:
+) -> Exported:
     """Writes ``output`` and its manifest.
 
     Args:
         checkpoint: of GraNet.
-        output: the ONNX file to make; its directory exists.
+        output: the ONNX file to make; :func:`check_export` allowed it.
         options: what is exported.
-        budget: parity asked for; by default that of :data:`GATES`.
+        budget: parity asked for; by default that of the precision.
         progress: called after each case of the parity check.
-
-    Returns:
-        The parity that was measured.
 
     Raises:
         ParityError: if the file differs from PyTorch by more than the budget; nothing is written.
-        UserError: for a bad checkpoint, option or destination; nothing is written.
+        UserError: if the size is too small or the file cannot be written; nothing is left then.
     """
-    _check(output, options)
-    loaded = read_checkpoint(checkpoint)
-    model = load_checkpoint(checkpoint)
-    metadata = _metadata(checkpoint, loaded, options)
-    with partial_path(output) as partial:
-        save_model(build_model(model, options), metadata, partial)
-        report = _check_parity(checkpoint, partial, metadata, budget or GATES[options.precision], progress)
-        digest = sha256_of(partial)
-        partial.replace(output)
-    try:
-        write_manifest(output, digest, metadata, report.to_json())
-    except UserError:
-        output.unlink()  # a model without its manifest would be half an export
-        raise
-    return report
+    metadata = exported_metadata(checkpoint, options)
+    proto = build_model(checkpoint.network(), options)
+    with save_model(proto, metadata, output) as unproved:
+        report = _check_parity(
+            checkpoint, unproved.path, metadata, budget or budget_for(options.precision), progress
+        )
+        model = unproved.publish(report.to_json())
+    return Exported(model, report)
 
 
-def _check(output: Path, options: ExportOptions) -> None:
+def check_export(output: Path, options: ExportOptions) -> None:
+    """Refuses an export before anything is computed for it.
+
+    Raises:
+        UserError: for a name, a directory, an opset or an installation that does not go.
+    """
     if output.suffix != ".onnx":
         raise UserError(f"{output}: the name of an ONNX file ends in .onnx")
-    if not output.parent.is_dir():
-        raise UserError(f"{output}: there is no directory {output.parent}")
+    check_parent(output)
     if output.exists() and not options.overwrite:
         raise UserError(f"{output} exists: give --overwrite or another name with -o")
     if options.opset not in SUPPORTED_OPSETS:
@@ -130,13 +129,19 @@ def _check(output: Path, options: ExportOptions) -> None:
     require("checking the export", "onnxruntime")
 
 
-def _metadata(path: Path, checkpoint: Checkpoint, options: ExportOptions) -> ModelMetadata:
-    rule = checkpoint.config.size_rule
+def exported_metadata(checkpoint: CheckpointFile, options: ExportOptions) -> ModelMetadata:
+    """What the exported file will say of itself.
+
+    Raises:
+        UserError: if the size is too small for the network.
+    """
+    config = checkpoint.checkpoint.config
+    rule = config.size_rule
     height, width = (None, None) if options.size is None else rule.padded_size(*options.size)
     return ModelMetadata(
-        config=asdict(checkpoint.config),
-        checkpoint=path.name,
-        checkpoint_sha256=sha256_of(path),
+        config=asdict(config),
+        checkpoint=checkpoint.path.name,
+        checkpoint_sha256=checkpoint.sha256,
         precision=options.precision,
         layout=options.layout,
         colour=options.colour if options.layout == "frames" else "rgb",
@@ -147,7 +152,7 @@ def _metadata(path: Path, checkpoint: Checkpoint, options: ExportOptions) -> Mod
         batch=None if options.size is None else 1,
         outputs=options.outputs,
         versions=_versions("granet-deploy", "torch", "onnx", "onnxscript"),
-        weights=checkpoint.facts,
+        weights=checkpoint.checkpoint.facts,
     )
 
 
@@ -181,29 +186,34 @@ def build_model(model: GraNet, options: ExportOptions) -> onnx.ModelProto:
 
 
 def _check_parity(
-    checkpoint: Path,
+    checkpoint: CheckpointFile,
     model: Path,
     metadata: ModelMetadata,
     budget: ParityBudget,
     progress: Progress,
 ) -> ParityReport:
     with (
-        open_engine(checkpoint, "cpu", colour=metadata.colour) as reference,
+        open_engine(checkpoint.copy, "cpu", colour=metadata.colour) as reference,
         open_engine(model, "cpu", "onnxruntime") as engine,
     ):
         report = measure_parity(reference, engine, _cases(engine.info.fit), budget, progress)
     if report.misses():
         raise ParityError(
             f"parity missed, nothing written: {'; '.join(report.misses())} "
-            "(--mean-db, --min-db, --share and --hard-db set other limits)"
+            "(granet-export onnx --mean-db, --min-db, --share and --hard-db set other limits)"
         )
     return report
+
+
+def has_hard_cases(height: int, width: int) -> bool:
+    """Whether an export of this size is tried on hard cases too."""
+    return height * width <= LARGE
 
 
 def _cases(fit: FrameFit) -> Iterable[ParityCase]:
     """Rain and hard cases at the sizes of the graph; few where a frame takes PyTorch seconds."""
     sizes = sizes_for(fit, ())
-    if sizes[0][0] * sizes[0][1] > LARGE:
+    if not has_hard_cases(*sizes[0]):
         return synthetic_rain(sizes[0], count=2)
     rain = chain.from_iterable(synthetic_rain(size) for size in sizes)
     return chain(rain, hard_cases(sizes[min(1, len(sizes) - 1)]))

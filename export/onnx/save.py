@@ -1,30 +1,82 @@
-"""An ONNX file of ours: what it says of itself, and a name for it until it is proved."""
+"""An ONNX file of ours: it gets its name when it is proved, and its manifest with it."""
 
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import onnx
 
 from granet.errors import UserError
-from runtime.artefacts.manifest import manifest_path
+from runtime.artefacts.artefact import Artefact, Model
+from runtime.artefacts.manifest import write_manifest
 from runtime.artefacts.metadata import KEY, ModelMetadata
+from runtime.sinks.part_file import PartFile
 
 
-def save_model(model: onnx.ModelProto, metadata: ModelMetadata, path: Path) -> None:
-    """Writes ``model``, which then says ``metadata`` of itself, to ``path``; equal models give equal bytes.
+@dataclass(frozen=True)
+class UnprovedModel:
+    """A model under another name, for an engine to be opened on.
+
+    Attributes:
+        part: where it is for the time being.
+        model: what it is to become.
+    """
+
+    part: PartFile
+    model: Model
+
+    @property
+    def path(self) -> Path:
+        """Of the file, which ends in .onnx."""
+        return self.part.path
+
+    def publish(self, report: Mapping[str, Any]) -> Model:
+        """Gives the file its name, and a manifest with ``report``.
+
+        Raises:
+            UserError: if that fails; neither is left then.
+        """
+        output = self.model.path
+        self.part.commit()
+        try:
+            write_manifest(output, self.model.sha256, self.model.metadata, report)
+        except UserError:
+            output.unlink()  # a model without its manifest would be half of one
+            raise
+        return self.model
+
+
+@contextmanager
+def save_model(proto: onnx.ModelProto, metadata: ModelMetadata, output: Path) -> Iterator[UnprovedModel]:
+    """Writes ``proto``, which then says ``metadata`` of itself; equal models give equal bytes.
+
+    Yields:
+        The model beside ``output``, to be proved and published. It is gone at the end if it was not.
 
     Raises:
         UserError: if it cannot be written.
     """
-    _strip(model)
-    model.producer_name, model.producer_version = "granet-export", metadata.versions["granet-deploy"]
-    model.metadata_props.add(key=KEY, value=metadata.to_json())
+    model = Artefact(output, serialised(proto, metadata), metadata)
+    part = PartFile(output)
     try:
-        path.write_bytes(model.SerializeToString(deterministic=True))
-    except OSError as error:
-        raise UserError(f"cannot write {path.parent}: {error.strerror}") from error
+        try:
+            part.path.write_bytes(model.content)
+        except OSError as error:
+            raise UserError(f"{output}: cannot be written: {error.strerror or error}") from error
+        yield UnprovedModel(part, model)
+    finally:
+        part.discard()
+
+
+def serialised(proto: onnx.ModelProto, metadata: ModelMetadata) -> bytes:
+    """The bytes of a model that says ``metadata`` of itself; ``proto`` is changed."""
+    _strip(proto)
+    proto.producer_name, proto.producer_version = "granet-export", metadata.versions["granet-deploy"]
+    proto.metadata_props.add(key=KEY, value=metadata.to_json())
+    content: bytes = proto.SerializeToString(deterministic=True)
+    return content
 
 
 def _strip(model: onnx.ModelProto) -> None:
@@ -41,14 +93,3 @@ def _strip(model: onnx.ModelProto) -> None:
     ):
         item.ClearField("metadata_props")
         item.ClearField("doc_string")
-
-
-@contextmanager
-def partial_path(output: Path) -> Iterator[Path]:
-    """A name beside ``output`` for the file while it is unproved; gone at the end, whatever happens."""
-    partial = output.with_name(f".{output.stem}.{os.getpid()}.part.onnx")
-    try:
-        yield partial
-    finally:
-        partial.unlink(missing_ok=True)
-        manifest_path(partial).unlink(missing_ok=True)

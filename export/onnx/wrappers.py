@@ -35,17 +35,42 @@ class ExportedStages(nn.Module):
 
         As :meth:`granet.GraNet.stages_of_padded`; the tests hold the two together.
         """
-        network, fold = self.network, self.network.config.fold
-        image = F.pixel_unshuffle(image, fold) if fold > 1 else image
+        fold = self.network.config.fold
+        if fold == 1:
+            return self.folded(image)
+        mask, coarse, fine = self.folded(F.pixel_unshuffle(image, fold))
+        return F.pixel_shuffle(mask, fold), F.pixel_shuffle(coarse, fold), F.pixel_shuffle(fine, fold)
+
+    def folded(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The stages of a folded image, N x P x h x w each, P = 3 fold^2."""
+        network = self.network
         # The growth of the grid is read off the shapes by the attention operator.
         mask = network.coarse(image.to(self.dtype), (1, 1)).float()
         coarse = fine = image - mask
         if network.fine is not None:
             reconstruction = network.fine(coarse.to(self.dtype)).float()
             fine = coarse + reconstruction if network.config.residual_output else reconstruction
-        if fold == 1:
-            return mask, coarse, fine
-        return F.pixel_shuffle(mask, fold), F.pixel_shuffle(coarse, fold), F.pixel_shuffle(fine, fold)
+        return mask, coarse, fine
+
+    @torch.no_grad()
+    def with_channel_order(self, order: Tensor) -> "ExportedStages":
+        """A copy whose :meth:`folded` takes and returns channels in another order.
+
+        The weights of the first and last convolutions move instead of the picture.
+
+        Args:
+            order: position in PyTorch's folded picture of each of the P channels.
+        """
+        stages = copy.deepcopy(self)
+        parts = [(stages.network.coarse.head, stages.network.coarse.mask)]
+        if stages.network.fine is not None:
+            parts.append((stages.network.fine.head, stages.network.fine.reconstruct))
+        for first, last in parts:
+            first.weight.copy_(first.weight[:, order])
+            last.weight.copy_(last.weight[order])
+            if last.bias is not None:
+                last.bias.copy_(last.bias[order])
+        return stages
 
 
 class TensorGraph(nn.Module):
@@ -67,23 +92,39 @@ class FramesGraph(nn.Module):
     """Layout ``frames``: uint8 N x H x W x 3 in and out; conversion, rounding and clamping inside.
 
     A level is round(255 x) clamped to [0, 255], halves to even, as ``torch.round`` and ONNX do.
+
+    One transposition of bytes folds the frame and brings its channels together. They stay in the frame's own
+    order, (row, column, colour) of each ``fold`` x ``fold`` square, because the weights of the convolutions
+    at both ends are reordered to match: the graph neither gathers colours nor shuffles pixels of floats.
     """
 
     def __init__(self, stages: ExportedStages, colour: Colour, all_stages: bool) -> None:
-        """``colour``: channel order of the frames."""
+        """``stages`` is copied; ``colour``: channel order of the frames."""
         super().__init__()
-        self.tensors = TensorGraph(stages, all_stages)
-        self.register_buffer("order", torch.tensor([0, 1, 2] if colour == "rgb" else [2, 1, 0]))
+        self.fold = stages.network.config.fold
+        self.stages = stages.with_channel_order(_frame_order(self.fold, colour))
+        self.all_stages = all_stages
 
     def forward(self, rainy: Tensor) -> tuple[Tensor, ...]:
         """uint8 N x H x W x 3 -> rain-free (, mask, coarse), each uint8 N x H x W x 3."""
-        image = self._reordered(rainy.float().permute(0, 3, 1, 2)) / 255  # N x 3 x H x W, RGB
-        return tuple(self._frames(output) for output in self.tensors(image))
+        n, height, width, _ = rainy.shape
+        f = self.fold
+        squares = rainy.reshape(n, height // f, f, width // f, f, 3)  # N x h x f x w x f x 3
+        picture = squares.permute(0, 2, 4, 5, 1, 3).reshape(n, 3 * f**2, height // f, width // f)
+        mask, coarse, fine = self.stages.folded(picture.float() / 255)  # N x 3 f^2 x h x w
+        outputs = (fine, mask, coarse) if self.all_stages else (fine,)
+        return tuple(self._frames(output) for output in outputs)
 
-    def _frames(self, image: Tensor) -> Tensor:
-        levels = torch.round(image * 255).clamp(0, 255)
-        return self._reordered(levels).permute(0, 2, 3, 1).to(torch.uint8)
+    def _frames(self, picture: Tensor) -> Tensor:
+        n, _, h, w = picture.shape
+        f = self.fold
+        levels = torch.round(picture * 255).clamp(0, 255).to(torch.uint8)
+        squares = levels.reshape(n, f, f, 3, h, w).permute(0, 4, 1, 5, 2, 3)  # N x h x f x w x f x 3
+        return squares.reshape(n, h * f, w * f, 3)
 
-    def _reordered(self, image: Tensor) -> Tensor:
-        """RGB to the frames' order, or back: either way the same reversal, or none."""
-        return image.index_select(1, self.get_buffer("order"))
+
+def _frame_order(fold: int, colour: Colour) -> Tensor:
+    """Position in PyTorch's folded RGB picture of each channel (row, column, colour) of a folded frame."""
+    folded = torch.arange(3 * fold**2).reshape(3, fold, fold)  # pixel_unshuffle: colour, row, column
+    folded = folded if colour == "rgb" else folded.flip(0)
+    return folded.permute(1, 2, 0).reshape(-1)

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from export.tensorrt.source import quantisation_of
 from granet.app.extras import require
 from granet.errors import UserError
 from runtime.artefacts.manifest import manifest_path, read_manifest, sha256_of
@@ -70,7 +69,7 @@ def _model(metadata: ModelMetadata) -> Facts:
     batch = "any number" if metadata.batch is None else str(metadata.batch)
     what = "uint8 N x H x W x 3" if metadata.layout == "frames" else "float32 N x 3 x H x W in [0, 1]"
     grid = "the paper's grid" if metadata.extent is None else f"{metadata.extent} pixels a grid"
-    quantisation = quantisation_of(metadata)
+    quantisation = metadata.quantisation
     return {
         "precision": metadata.precision,
         **({"quantisation": quantisation} if quantisation else {}),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from calibration.search.meet_budget import Subject
-from export.onnx.save import save_model
+from export.onnx.save import serialised
 from runtime.checks.bench import BenchSubject, measure_bench
 
 FRAMES = 10
@@ -59,7 +59,7 @@ def _measured(subject: Subject, kept: Collection[str]) -> KeptCost:
         timed = []
         for name, layers in (("plain", subject.spared), ("kept", kept)):
             path = Path(folder) / f"{name}.onnx"
-            save_model(subject.quantiser.make(layers), subject.metadata, path)
+            path.write_bytes(serialised(subject.quantiser.make(layers), subject.metadata))
             timed.append(BenchSubject(path, "openvino", "cpu"))
         report = measure_bench(timed, frames=FRAMES)
     return KeptCost(report.results[1].cpu_ratio, by)

@@ -1,36 +1,50 @@
 """``granet-export parity``: names, shapes and types first, then values."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 
 import onnx
 
+from export.onnx.checkpoint_file import CheckpointFile
 from export.onnx.interface import interface_difference
+from export.onnx.shortfall import note_shortfall
 from granet.app.console import say
 from granet.app.progress import Progress
-from granet.checkpoint import read_checkpoint
 from granet.errors import ParityError
 from granet.size_rule import Size
-from runtime.artefacts.manifest import sha256_of
+from runtime.artefacts.artefact import Model, read_model
 from runtime.artefacts.metadata import ModelMetadata
-from runtime.artefacts.onnx_file import read_metadata
-from runtime.checks.parity import ParityReport, budget_for, measure_parity
+from runtime.checks.parity import ParityBudget, ParityReport, measure_parity
 from runtime.checks.parity_cases import ParityCase, hard_cases, pictures, sizes_for, synthetic_rain
 from runtime.engines.base import Engine
 from runtime.open import ENGINES, open_engine
 from runtime.tensorrt.record import read_record
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """What a model is compared on, and where it runs.
+
+    Attributes:
+        images: directory of rain images; rain drawn on a drawn street if ``None``.
+        sizes: (height, width) to compare at; the images' own, or a few, if empty.
+        backend: that runs the model.
+        device: that it runs on; PyTorch runs on the CPU.
+    """
+
+    images: Path | None = None
+    sizes: tuple[Size, ...] = ()
+    backend: str = "auto"
+    device: str = "auto"
+
+
 def check_parity(
-    checkpoint: Path,
+    checkpoint: CheckpointFile,
     model: Path,
-    images: Path | None,
-    sizes: Sequence[Size],
-    backend: str,
-    device: str,
-    overrides: Mapping[str, float | None],
+    on: Comparison,
+    budget: Callable[[str], ParityBudget],
     progress: Progress,
 ) -> ParityReport:
     """Holds an exported model against the network in PyTorch.
@@ -38,11 +52,8 @@ def check_parity(
     Args:
         checkpoint: what the model was made from.
         model: the ONNX file, or a TensorRT engine.
-        images: directory of rain images; rain drawn on a drawn street if ``None``.
-        sizes: (height, width) to compare at; the images' own, or a few, if empty.
-        backend: that runs the model.
-        device: that it runs on; PyTorch runs on the CPU.
-        overrides: of the budget of the model's precision, by field; ``None`` leaves it.
+        on: what it is compared on.
+        budget: gives that of the model's precision.
         progress: called after each case.
 
     Raises:
@@ -50,38 +61,45 @@ def check_parity(
         UserError: if a file cannot be used or the engine is not to be had.
     """
     record = read_record(model) if model.suffix.lower() in ENGINES else None
-    metadata = read_metadata(model) if record is None else record.metadata
-    _check_origin(checkpoint, model, metadata)
     if record is None:  # an engine is held against its record when it is loaded
-        _check_interface(model, metadata)
+        file = read_model(model)
+        metadata = file.metadata
+        _check_origin(checkpoint, model, metadata)
+        _check_interface(file)
+    else:
+        metadata = record.metadata
+        _check_origin(checkpoint, model, metadata)
     # An engine takes what is within its profiles, and not the sizes that any other dynamic model is tried at.
     tuned = list(dict.fromkeys(each.opt[1:] for each in record.profiles)) if record is not None else []
-    budget = budget_for(metadata.precision, **overrides)
+    limits = budget(metadata.precision)
     with (
-        open_engine(model, device, backend) as engine,
-        open_engine(checkpoint, "cpu", colour=engine.info.colour) as reference,
+        open_engine(model, on.device, on.backend) as engine,
+        open_engine(checkpoint.copy, "cpu", colour=engine.info.colour) as reference,
     ):
-        return measure_parity(reference, engine, _cases(engine, images, sizes, tuned), budget, progress)
+        cases = _cases(engine, on.images, on.sizes, tuned)
+        report = measure_parity(reference, engine, cases, limits, progress)
+    note_shortfall(report, metadata.precision)
+    return report
 
 
-def _check_origin(checkpoint: Path, model: Path, metadata: ModelMetadata) -> None:
+def _check_origin(checkpoint: CheckpointFile, model: Path, metadata: ModelMetadata) -> None:
     """The configuration must be the same; another file with the same weights may be meant."""
-    config = asdict(read_checkpoint(checkpoint).config)
+    config = asdict(checkpoint.checkpoint.config)
     different = [name for name in config if config[name] != metadata.config.get(name)]
     if different:
         name = different[0]
         raise ParityError(
-            f"{model} is of another network than {checkpoint}: "
+            f"{model} is of another network than {checkpoint.path}: "
             f"{name} is {metadata.config.get(name)!r}, not {config[name]!r}"
         )
-    if sha256_of(checkpoint) != metadata.checkpoint_sha256:
-        say(f"note: {model} was made from {metadata.checkpoint} and not from this very {checkpoint}")
+    if checkpoint.sha256 != metadata.checkpoint_sha256:
+        say(f"note: {model} was made from {metadata.checkpoint} and not from this very {checkpoint.path}")
 
 
-def _check_interface(path: Path, metadata: ModelMetadata) -> None:
-    difference = interface_difference(onnx.load(path, load_external_data=False), metadata)
+def _check_interface(model: Model) -> None:
+    difference = interface_difference(onnx.load_from_string(model.content), model.metadata)
     if difference is not None:
-        raise ParityError(f"{path}: {difference}")
+        raise ParityError(f"{model.path}: {difference}")
 
 
 def _cases(

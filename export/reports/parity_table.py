@@ -1,4 +1,4 @@
-"""The parity report as a table for people."""
+"""The parity report for people, as a table."""
 
 from rich.console import Console
 from rich.table import Table

@@ -11,9 +11,11 @@ from typing import Any
 
 from export.tensorrt.interruptible import interruptible, new_monitor
 from export.tensorrt.layers import layer_precisions
+from granet.app.console import UsageError
 from granet.app.progress import Progress, no_progress
 from granet.errors import UserError
 from granet.size_rule import Size, SizeRule
+from runtime.artefacts.artefact import Model
 from runtime.artefacts.metadata import Layout
 from runtime.tensorrt.flavour import Flavour
 from runtime.tensorrt.log import Messages, collected, plain
@@ -89,9 +91,7 @@ def profile_of(sizes: list[Size], batch: int, rule: SizeRule) -> Profile:
 
 def build_engine(
     flavour: Flavour,
-    model: bytes,
-    source: str,
-    layout: Layout,
+    model: Model,
     profile: Profile,
     options: BuildOptions,
     progress: Progress = no_progress,
@@ -100,47 +100,38 @@ def build_engine(
 
     Args:
         flavour: the TensorRT that does it.
-        model: a serialised ONNX model with one input.
-        source: names the model in errors.
-        layout: of its input, ``frames`` or ``tensor``.
+        model: an ONNX model with one input.
         profile: shapes that the engine is for.
-        options: see there.
+        options: that :func:`check_options` allowed.
         progress: called from another thread; a build ends where it raises, with what it raised.
 
     Raises:
         KeyboardInterrupt: after Ctrl-C, as soon as TensorRT lets go.
         UserError: with TensorRT's own reason, and the name of the node where it gives one.
     """
-    check_options(flavour, options)
     monitor = new_monitor(flavour, progress)
-    return interruptible(lambda: _build(flavour, model, source, layout, profile, options, monitor), monitor)
+    return interruptible(lambda: _build(flavour, model, profile, options, monitor), monitor)
 
 
 def _build(
-    flavour: Flavour,
-    model: bytes,
-    source: str,
-    layout: Layout,
-    profile: Profile,
-    options: BuildOptions,
-    monitor: Any,
+    flavour: Flavour, model: Model, profile: Profile, options: BuildOptions, monitor: Any
 ) -> BuiltEngine:
     trt = flavour.module
     started = monotonic()
     with collected(flavour) as (logger, messages):
         builder = trt.Builder(logger)
         network = builder.create_network(flavour.network_flags)
-        _parse(trt.OnnxParser(network, logger), model, source, flavour)
+        _parse(trt.OnnxParser(network, logger), model, flavour)
         config = builder.create_builder_config()
         _configure(flavour, builder, config, options)
-        _set_shapes(builder, network, config, layout, profile, messages)
+        _set_shapes(builder, network, config, model.metadata.layout, profile, messages)
         dla_layers = _dla_layers(network, config) if options.dla is not None else None
         timings = _load_timings(flavour, config, options)
         config.progress_monitor = monitor
         plan = builder.build_serialized_network(network, config)
         if plan is None:
             reason = messages.reason("the builder gave no reason: try again with --debug")
-            raise UserError(f"{source}: {flavour} cannot build it: {reason}")
+            raise UserError(f"{model.path}: {flavour} cannot build it: {reason}")
     seconds = monotonic() - started
     return BuiltEngine(
         bytes(plan),
@@ -156,23 +147,36 @@ def check_options(flavour: Flavour, options: BuildOptions) -> None:
     """Refuses what this flavour would ignore or change in silence.
 
     Raises:
-        UserError: names the option.
+        UsageError: names the two options.
+        UserError: for a value that there is not.
     """
+    beside = f"--flavour {flavour.name}"
+    if options.capabilities and not flavour.capabilities:
+        raise UsageError(
+            f"--compute-capability {options.capabilities[0]} and {beside}: {flavour} builds for the GPU of "
+            "the machine it runs on: leave --compute-capability out, or build with --flavour tensorrt-rtx"
+        )
     flavour.check_capabilities(options.capabilities)
     if options.dla is not None and not flavour.has_dla:
-        raise UserError(f"--dla {options.dla}: {flavour} does not use DLA: leave it out")
+        raise UsageError(f"--dla {options.dla} and {beside}: {flavour} does not use DLA: leave --dla out")
     if options.timing_cache is not None and not flavour.has_timing_cache:
-        raise UserError(
-            f"--timing-cache: {flavour} times nothing when it builds, so it has none: leave it out"
+        raise UsageError(
+            f"--timing-cache and {beside}: {flavour} times nothing when it builds: leave --timing-cache out"
         )
     level = options.optimisation_level
+    if level is not None and not flavour.has_optimisation_levels:
+        raise UsageError(
+            f"--optimisation-level {level} and {beside}: {flavour} builds the same engine at every level: "
+            "leave --optimisation-level out"
+        )
     if level is not None and not 0 <= level <= MAX_OPTIMISATION_LEVEL:
         raise UserError(f"optimisation level {level}: it is 0 to {MAX_OPTIMISATION_LEVEL}")
 
 
-def _parse(parser: Any, model: bytes, source: str, flavour: Flavour) -> None:
-    if parser.parse(model):
+def _parse(parser: Any, model: Model, flavour: Flavour) -> None:
+    if parser.parse(model.content):
         return
+    source = model.path
     errors = [parser.get_error(index) for index in range(parser.num_errors)]
     if not errors:
         raise UserError(f"{source}: {flavour} cannot parse it and does not say why: export it again")

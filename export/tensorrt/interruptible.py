@@ -7,8 +7,6 @@ from typing import Any, TypeVar
 from granet.app.progress import Progress
 from runtime.tensorrt.flavour import Flavour
 
-"""Called with the share that is done, 0 to 1, and the name of what is being done."""
-
 T = TypeVar("T")
 
 

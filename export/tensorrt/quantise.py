@@ -1,45 +1,38 @@
-"""The quantised model that an int8 or fp8 engine is built from: calibrated, quantised, judged."""
+"""The rain that an int8 or fp8 engine is calibrated on: the user's pictures, or drawings."""
 
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from calibration.pictures.sets import DirectoryPictures, PictureSet
-from calibration.ranges.calibrate import calibrate
-from calibration.search.meet_budget import meet_budget, open_subject
-from calibration.table import read_table, require_for, write_table
-from export.onnx.save_quantised import save_quantised
-from export.tensorrt.source import is_there, quantisation_of
-from granet.app.progress import Progress, labelled
-from granet.errors import ParityError, UserError
+from granet.app.console import Notes
 from granet.size_rule import Size
 from granet.synthetic.rain import add_rain, render_rain, sample_rain
 from granet.synthetic.street import street
-from runtime.artefacts.manifest import sha256_of
 from runtime.checks.parity_cases import CAMERA_NOISE
-from runtime.engines.onnx_model import OnnxModel
 from runtime.media.frame import Pixels
-
-METHOD = "mse"
-"""How ranges come from what was seen, as ``granet-export calibrate`` does it by default."""
-
-PICTURES = 256
-"""Pictures to calibrate on, at most; ``granet-export calibrate``'s default."""
 
 DRAWN = 128
 """Pictures that are drawn where none are named: the fewest that calibration accepts."""
 
-JUDGES = 8
-"""Pictures that the drop is measured on; ``granet-export quantize``'s default."""
-
 A_STREET = 16
 """Pictures that are drawn of one street, which takes longer to draw than to look at from elsewhere."""
 
+ADVICE = "no --images: drawings are not what a camera sees, and pictures of your own give a better engine"
+"""For the user whose engine is calibrated on drawings."""
+
 HEAVINESS = (0.1, 0.6)
 """Of the rain that is drawn, from drizzle to a shower."""
+
+
+def rain_pictures(images: Path | None, size: Size, notes: Notes) -> PictureSet:
+    """The pictures of a directory; drawings of ``size``, (height, width) in pixels, where there is none.
+
+    Raises:
+        UserError: if the directory has no pictures.
+    """
+    return DrawnPictures(size, DRAWN) if images is None else DirectoryPictures(str(images), notes)
 
 
 class DrawnPictures(PictureSet):
@@ -64,138 +57,3 @@ class DrawnPictures(PictureSet):
         rainy = add_rain(street(height, width, time=float(index), seed=index // A_STREET), rain)
         noisy = rainy + rng.normal(0, CAMERA_NOISE, rainy.shape)
         return np.rint(noisy).clip(0, 255).astype(np.uint8)
-
-
-@dataclass(frozen=True)
-class Quantisation:
-    """A quantised model to be made.
-
-    Attributes:
-        source: the model in float32.
-        directory: where files go.
-        precision: ``int8`` or ``fp8``.
-        size: (height, width) of what is drawn for a model of any size.
-        images: directory of rain images; ``None`` for drawings.
-        table: calibration table that was made before; ``None`` to make one.
-        overwrite: existing files are replaced.
-    """
-
-    source: Path
-    directory: Path
-    precision: Literal["int8", "fp8"]
-    size: Size
-    images: Path | None = None
-    table: Path | None = None
-    overwrite: bool = False
-
-    @property
-    def path(self) -> Path:
-        """``best.int8.onnx``."""
-        return self.directory / f"{self.source.stem}.{self.precision}.onnx"
-
-    @property
-    def table_path(self) -> Path:
-        """``best.calibration.json``."""
-        return self.table or self.directory / f"{self.source.stem}.calibration.json"
-
-
-def quantise_model(wanted: Quantisation, say: Callable[[str], None], progress: Progress) -> Path:
-    """Calibrates and quantises as ``granet-export calibrate`` and ``quantize`` do by default.
-
-    What is there already is used if it was made of this very model.
-
-    Args:
-        wanted: what is to be made.
-        say: told what a person should know, a line at a time.
-        progress: called after each picture and each layer.
-
-    Returns:
-        The path of the quantised model.
-
-    Raises:
-        ParityError: if it loses more than the budget allows; it is not written.
-        UserError: for files that do not fit together, or pictures that do not do.
-    """
-    path = wanted.path
-    if not wanted.overwrite and is_there(path, wanted.source, lambda: _was_made_so(wanted, path), say):
-        return path
-    table = _table(wanted, say, progress)
-    say(f"quantising {wanted.source} to {path}")
-    subject = open_subject(
-        wanted.source,
-        table,
-        "tensorrt",
-        wanted.precision,
-        None,
-        wanted.images,
-        JUDGES,
-        labelled(progress, "quantising"),
-    )
-    result = meet_budget(subject, (), None, None, progress)
-    if result.report.misses():
-        raise ParityError(
-            f"nothing written: {'; '.join(result.report.misses())} (granet-export quantize --budget-db sets "
-            "another limit)"
-        )
-    save_quantised(path, subject, result)
-    mean, least = result.report.psnr_db
-    layers = len(subject.quantiser.layers)
-    say(
-        f"{path}: {len(result.kept)} of {layers} layers kept in {subject.quantiser.elsewhere}; simulated "
-        f"PSNR to float32 {mean:.1f} dB in the mean, {least:.1f} dB at worst"
-    )
-    return path
-
-
-def _was_made_so(wanted: Quantisation, path: Path) -> bool:
-    """Whether ``path`` was quantised from this model, with the table that is named or beside it."""
-    try:
-        metadata = OnnxModel.open(path).metadata
-    except UserError:
-        return False
-    made = quantisation_of(metadata)
-    asked = (wanted.precision, "tensorrt", sha256_of(wanted.source))
-    same = (metadata.precision, made.get("target"), made.get("model_sha256")) == asked
-    if wanted.images is not None:  # other pictures may be meant
-        return False
-    return same and (wanted.table is None or made.get("table_sha256") == sha256_of(wanted.table))
-
-
-def _table(wanted: Quantisation, say: Callable[[str], None], progress: Progress) -> Path:
-    """The calibration table, made if there is none."""
-    path = wanted.table_path
-    given = wanted.table is not None
-    if given or (path.exists() and not wanted.overwrite and wanted.images is None):
-        table = read_table(path)
-        try:
-            require_for(table, wanted.source)
-        except UserError as error:
-            raise UserError(f"{path}: {error}") from error
-        if not given:
-            say(f"using {path}, which was made for {wanted.source}")
-        return path
-    if path.exists() and not wanted.overwrite:
-        raise UserError(f"{path} exists: give it with --calibration, or add --overwrite to make another")
-    pictures = _pictures(wanted, say)
-    say(f"calibrating {wanted.source} on {pictures.source}")
-    result = calibrate(
-        wanted.source,
-        pictures,
-        PICTURES,
-        say=say,
-        progress=progress,
-    )
-    table = result.table(METHOD)
-    write_table(path, table)
-    say(f"{path}: {len(table.ranges)} tensors by {METHOD} on {len(table.images)} pictures")
-    return path
-
-
-def _pictures(wanted: Quantisation, say: Callable[[str], None]) -> PictureSet:
-    if wanted.images is not None:
-        return DirectoryPictures(str(wanted.images), say)
-    say(
-        "note: no --images: calibrating on drawings of rain, which are not what a camera sees; pictures of "
-        "your own give a better engine"
-    )
-    return DrawnPictures(wanted.size, DRAWN)

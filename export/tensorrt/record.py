@@ -1,5 +1,6 @@
 """The record of an engine that was just built, or taken from the cache."""
 
+import hashlib
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -7,11 +8,7 @@ from pathlib import Path
 
 from export.tensorrt.build import BuiltEngine
 from export.tensorrt.request import EngineRequest
-from export.tensorrt.source import quantisation_of
-from runtime.artefacts.metadata import ModelMetadata
-from runtime.tensorrt.cuda.base import Gpu
-from runtime.tensorrt.flavour import Flavour
-from runtime.tensorrt.optimisation_profile import Profile
+from runtime.artefacts.artefact import Model
 from runtime.tensorrt.record import EngineRecord
 from runtime.tensorrt.trust import this_platform
 
@@ -19,27 +16,18 @@ NO_GPU = "not measured: there was no GPU where it was built"
 NO_CHECKPOINT = "not measured: it was built from an ONNX file, and the checkpoint was not named"
 
 
-def new_record(
-    request: EngineRequest,
-    flavour: Flavour,
-    metadata: ModelMetadata,
-    profile: Profile,
-    gpu: Gpu | None,
-    built: BuiltEngine,
-    onnx_sha256: str,
-    sha256: str,
-) -> EngineRecord:
-    """Of an engine that was built as asked, on ``gpu`` or without one; see :class:`EngineRecord`."""
-    capabilities = request.options.capabilities
+def new_record(request: EngineRequest, model: Model, built: BuiltEngine) -> EngineRecord:
+    """Of an engine that was built of ``model`` as asked; see :class:`EngineRecord`."""
+    gpu, flavour, capabilities = request.gpu, request.flavour, request.options.capabilities
     if not flavour.is_rtx and gpu is not None:
         capabilities = (gpu.capability,)
     return EngineRecord(
         file=request.output.name,
-        sha256=sha256,
-        onnx=request.onnx.name,
-        onnx_sha256=onnx_sha256,
-        table_sha256=quantisation_of(metadata).get("table_sha256") or None,
-        metadata=metadata,
+        sha256=hashlib.sha256(built.plan).hexdigest(),
+        onnx=model.path.name,
+        onnx_sha256=model.sha256,
+        table_sha256=model.metadata.quantisation.get("table_sha256") or None,
+        metadata=model.metadata,
         flavour=flavour.name,
         version=flavour.version,
         platform=this_platform(),
@@ -47,25 +35,20 @@ def new_record(
         cuda=None if gpu is None else gpu.driver,
         driver=None if gpu is None else driver_version() or gpu.driver,
         gpu=None if gpu is None else gpu.name,
-        profiles=(profile,),
+        profiles=(request.profile,),
         layers=built.layers,
         build_seconds=round(built.seconds, 2),
         parity=None,
         parity_reason=NO_GPU if gpu is None else NO_CHECKPOINT,
         warnings=built.warnings,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        arguments=request.arguments(),
+        arguments=request.arguments,
     )
 
 
-def renamed(record: EngineRecord, request: EngineRequest) -> EngineRecord:
+def renamed(record: EngineRecord, request: EngineRequest, model: Model) -> EngineRecord:
     """A record of the cache for the engine that was asked for: other names, the same build."""
-    return replace(
-        record,
-        file=request.output.name,
-        onnx=request.onnx.name,
-        arguments=request.arguments(),
-    )
+    return replace(record, file=request.output.name, onnx=model.path.name, arguments=request.arguments)
 
 
 def driver_version() -> str | None:

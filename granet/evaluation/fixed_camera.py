@@ -24,6 +24,12 @@ CALM = 4.0
 FEWEST = 10
 """Frames from which a median over time says anything."""
 
+STATIC_RULE = (
+    f"static pixels: luma is within {CALM:g} grey levels of its median over time in at least half of the "
+    f"frames, and the medians of both halves of the clip differ by {CALM:g} levels at most"
+)
+"""Which pixels are measured, for people."""
+
 Luma = NDArray[np.uint8]
 
 

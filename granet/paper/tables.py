@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from granet.config import GraNetConfig
+from granet.evaluation.fixed_camera import STATIC_RULE, FixedCamera
 from granet.evaluation.metrics import IDENTICAL_DB, METRICS, Metric, Quality
 from granet.evaluation.scoring import RAINY, Evaluation
 from granet.paper.published import TABLE_1, TABLE_2, TABLE_3
@@ -104,6 +105,25 @@ def print_table3(model: str, evaluations: Sequence[Evaluation]) -> None:
         table.add_section()
     mask = "mask: against the rain that was added, rainy - clean; the paper does not say what its mask"
     _print(table, [f"{mask} was held against", *_notes(evaluations)])
+
+
+def print_fixed_camera(clip: str, results: Mapping[str, FixedCamera]) -> None:
+    """What models remove of the flicker of real rain: a line for each model."""
+    head = ["model", "frames", "static\nshare", "deviation\nbefore", "after", "flicker\nremoved"]
+    table = _table(f"fixed camera: {clip}", [*head, "PSNR to median\nbefore", "after"])
+    for model, found in results.items():
+        table.add_row(
+            model,
+            str(found.frames),
+            f"{found.static_share:.1%}",
+            f"{found.deviation_before:.3f}",
+            f"{found.deviation_after:.3f}",
+            f"{found.flicker_removed:.1%}",
+            f"{found.psnr_before_db:.2f} dB",
+            f"{found.psnr_after_db:.2f} dB",
+        )
+    deviation = "deviation: mean standard deviation of luma over time, in grey levels"
+    _print(table, [deviation, "median: of the clip over time, before", STATIC_RULE])
 
 
 def ablation_of(config: GraNetConfig) -> str | None:

@@ -1,1 +1,1 @@
-"""Files of ours: ONNX models, their metadata and their manifests."""
+"""The files of granet-export: ONNX models, their metadata and their manifests."""

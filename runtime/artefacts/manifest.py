@@ -1,7 +1,7 @@
-"""The manifest beside an artefact: what it is, its hash, and the parity that was measured.
+"""The manifest beside an artefact: its metadata, its hash and its measured parity.
 
-``model.onnx`` has ``model.onnx.json``. The manifest ties the figures to one very file: if the file
-was changed after, it is refused.
+``model.onnx`` has ``model.onnx.json``. The manifest ties the figures to one file: a file that was changed
+later is refused.
 """
 
 import hashlib
@@ -22,14 +22,14 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a manifest says.
+    """The content of a manifest.
 
     Attributes:
         file: name of the artefact when it was made, without its directory.
-        sha256: of the artefact, hexadecimal.
-        metadata: the record that the artefact carries.
-        parity: the measured figures, as the JSON of ``granet-export parity``; ``None`` if none were.
-        created: when, ISO 8601 in UTC.
+        sha256: SHA-256 of the artefact, hexadecimal.
+        metadata: the metadata inside the artefact.
+        parity: measured parity, as the JSON of ``granet-export parity``; ``None`` if not measured.
+        created: time of creation, ISO 8601 in UTC.
     """
 
     file: str
@@ -66,13 +66,13 @@ def sha256_of(path: Path) -> str:
 def write_manifest(
     artefact: Path, sha256: str, metadata: ModelMetadata, parity: Mapping[str, Any] | None = None
 ) -> Path:
-    """Writes the manifest of ``artefact``, whole or not at all.
+    """Atomically writes the manifest of ``artefact``.
 
     Args:
-        artefact: where the artefact is or will be; it is not read.
-        sha256: of the artefact, see :func:`sha256_of`.
-        metadata: the record that the artefact carries.
-        parity: the measured figures; must go into JSON, so infinities are the caller's to replace.
+        artefact: path of the artefact, which need not exist yet; it is not read.
+        sha256: SHA-256 of the artefact, see :func:`sha256_of`.
+        metadata: the metadata inside the artefact.
+        parity: measured parity; must be valid JSON, so the caller replaces infinities.
 
     Returns:
         The path of the manifest.
@@ -88,32 +88,35 @@ def write_manifest(
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Reads what :func:`write_manifest` wrote.
+    """Reads a manifest of :func:`write_manifest`.
 
     Raises:
-        UserError: if it cannot be read, is damaged, or is of a format that this version does not know.
+        UserError: if it cannot be read, is damaged, or has an unknown format.
     """
     return _FILE.read(path)
 
 
-def verify(artefact: Path) -> Manifest | None:
+def verify(artefact: Path, sha256: str | None = None) -> Manifest | None:
     """Checks an artefact against the manifest beside it.
+
+    Args:
+        artefact: the file.
+        sha256: of its content, where that was read already; else the file is read.
 
     Returns:
         The manifest; ``None`` if there is none. (An ONNX file is data and loads without one. For an
         engine, which is executable code, the caller must refuse ``None``.)
 
     Raises:
-        UserError: if the artefact is not the one that the manifest was written for, or either
-            cannot be read.
+        UserError: if the artefact does not match its manifest, or one of them cannot be read.
     """
     path = manifest_path(artefact)
     if not path.exists():
         return None
     manifest = read_manifest(path)
-    if sha256_of(artefact) != manifest.sha256:
+    if (sha256 or sha256_of(artefact)) != manifest.sha256:
         raise UserError(
             f"{artefact}: was changed after its manifest {path.name} was written: export it again, "
-            "or remove the manifest if the change was yours"
+            "or remove the manifest if you made the change"
         )
     return manifest

@@ -1,7 +1,7 @@
-"""What an exported model says about itself, in the file and in the manifest beside it.
+"""The metadata of an exported model.
 
-One record serves both: the ONNX file carries it as JSON under the metadata key :data:`KEY`, and the
-manifest (``model.onnx.json``) repeats it with the file's SHA-256 and the measured parity.
+The ONNX file contains it as JSON under the metadata key :data:`KEY`; the manifest (``model.onnx.json``)
+repeats it with the file's SHA-256 and the measured parity.
 """
 
 import json
@@ -19,34 +19,34 @@ FORMAT = 1
 
 Layout = Literal["frames", "tensor"]
 Precision = Literal["fp32", "fp16", "int8", "fp8"]
-"""Precision of a model or an engine, as its file says."""
+"""Precision of a model or an engine."""
 
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """An exported GraNet.
+    """Facts about an exported GraNet.
 
     Attributes:
         config: the :class:`granet.GraNetConfig` as a dictionary.
         checkpoint: file name of the checkpoint.
-        checkpoint_sha256: its hash, hexadecimal.
-        precision: of the network in the file.
+        checkpoint_sha256: SHA-256 of the checkpoint, hexadecimal.
+        precision: precision of the network in the file.
         layout: ``frames`` (uint8 N x H x W x 3) or ``tensor`` (float N x 3 x H x W, RGB, [0, 1]).
         colour: channel order of the frames; ``rgb`` for tensors.
-        multiple: size rule, see :class:`granet.size_rule.SizeRule`.
-        extent: size rule; ``None`` for the paper's literal grid.
-        height: pixels of a static graph, ``None`` if dynamic.
-        width: pixels of a static graph, ``None`` if dynamic.
-        batch: frames of a static graph, ``None`` if dynamic.
+        multiple: multiple of the size rule, see :class:`granet.size_rule.SizeRule`.
+        extent: extent of the size rule; ``None`` for the paper's literal grid.
+        height: height of a static graph in pixels, ``None`` if dynamic.
+        width: width of a static graph in pixels, ``None`` if dynamic.
+        batch: batch size of a static graph, ``None`` if dynamic.
         outputs: output names; the first is the rain-free image.
-        versions: package name -> version that made the file.
-        weights: facts about the training that the checkpoint carried.
-        quantisation: how it was quantised: target, hashes of the float32 model and of the calibration
-            table, layers that were kept; empty if it was not.
-        format: version of this record.
+        versions: package name -> version used for the export.
+        weights: facts about the training, from the checkpoint.
+        quantisation: target, hashes of the float32 model and of the calibration table, kept layers, ...;
+            empty if the model is not quantised.
+        format: version of this metadata format.
 
     Raises:
-        ValueError: if ``extent`` is not a multiple of ``multiple``, or the format is another.
+        ValueError: if ``extent`` is not a multiple of ``multiple``, or the format is unknown.
     """
 
     config: dict[str, Any]
@@ -78,7 +78,7 @@ class ModelMetadata:
         return SizeRule(self.multiple, self.extent)
 
     def to_json(self) -> str:
-        """Compact JSON with sorted keys: the same record gives the same bytes."""
+        """Compact JSON with sorted keys: equal metadata give equal bytes."""
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @classmethod
@@ -86,10 +86,10 @@ class ModelMetadata:
         """Reads what :meth:`to_json` wrote; ``source`` names the file in errors.
 
         Raises:
-            UserError: if it is damaged or of a format that this version does not know.
+            UserError: if it is damaged or has an unknown format.
         """
         return METADATA.decode(text, source)
 
 
 METADATA = JsonFile(ModelMetadata, "metadata record", "export it again", FORMAT)
-"""The JSON that an exported model carries."""
+"""The JSON inside an exported model."""

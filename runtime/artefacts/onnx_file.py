@@ -1,8 +1,8 @@
-"""Reads what granet-export wrote into an ONNX file, without the onnx package.
+"""Reads the metadata of an ONNX file without the onnx package.
 
-An edge device has onnxruntime or openvino but not onnx, so this walks the protobuf wire format
+An edge device has onnxruntime or openvino but not onnx, so this module parses the protobuf wire format
 itself (https://protobuf.dev/programming-guides/encoding/); field numbers are those of onnx.proto3.
-The file is whatever a user has, so every length is checked before it is followed.
+The file is untrusted, so every length is checked before use.
 """
 
 import mmap
@@ -18,7 +18,7 @@ MODEL_METADATA = 14
 ENTRY_KEY, ENTRY_VALUE = 1, 2
 TENSOR_EXTERNAL_DATA, TENSOR_DATA_LOCATION = 13, 14
 
-# Where tensors may be: message -> {field number: message}.
+# The messages that may contain tensors: message -> {field number: message}.
 _CHILDREN = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
@@ -35,7 +35,7 @@ _LONGEST_VARINT = 10
 
 
 class _Field(NamedTuple):
-    """One field of a message: its number, its varint (0 for others) and where its payload lies."""
+    """One field of a message: number, wire type, varint (0 for other types) and position of the payload."""
 
     number: int
     wire_type: int
@@ -45,31 +45,43 @@ class _Field(NamedTuple):
 
 
 class _WireError(ValueError):
-    """The bytes are no protobuf message."""
+    """The bytes are not a valid protobuf message."""
 
 
 def read_metadata(path: Path) -> ModelMetadata:
-    """What an exported model says about itself.
+    """Reads the metadata of an exported model.
 
     Raises:
-        UserError: if the file cannot be read, is no ONNX file or a damaged one, was not made by
-            granet-export, or keeps its weights in another file.
+        UserError: if the file cannot be read, is not an ONNX file or is damaged, was not made by
+            granet-export, or stores its weights in another file.
     """
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            entries = _inspect(data, path)
+            return metadata_in(data, path)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except ValueError as error:  # _WireError, and mmap's for an empty file
-        raise UserError(f"{path}: not an ONNX file, or a damaged one ({error}): export it again") from error
+    except ValueError as error:  # mmap's for an empty file
+        raise _not_onnx(path, error) from error
+
+
+def metadata_in(data: bytes | mmap.mmap, path: Path) -> ModelMetadata:
+    """As :func:`read_metadata`, of a file that was read; ``path`` names it in errors."""
+    try:
+        entries = _inspect(data, path)
+    except ValueError as error:  # _WireError, and a text that is not UTF-8
+        raise _not_onnx(path, error) from error
     if KEY not in entries:
         raise UserError(
-            f"{path}: an ONNX file, but not one that granet-export made: export your checkpoint with it"
+            f"{path}: this ONNX file was not made by granet-export: export your checkpoint with it"
         )
     return ModelMetadata.from_json(entries[KEY], str(path))
 
 
-def _inspect(data: mmap.mmap, path: Path) -> dict[str, str]:
+def _not_onnx(path: Path, error: ValueError) -> UserError:
+    return UserError(f"{path}: not an ONNX file, or damaged ({error}): export it again")
+
+
+def _inspect(data: bytes | mmap.mmap, path: Path) -> dict[str, str]:
     """The metadata_props of a ModelProto whose weights are all inside."""
     entries: dict[str, str] = {}
     has_graph = False
@@ -82,13 +94,13 @@ def _inspect(data: mmap.mmap, path: Path) -> dict[str, str]:
         raise _WireError("it has no graph")
     if _has_external_data(data):
         raise UserError(
-            f"{path}: its weights are in a separate file, which is not supported: export the checkpoint "
-            "with granet-export, which keeps them inside"
+            f"{path}: stores its weights in a separate file, which is not supported: export the checkpoint "
+            "with granet-export, which stores them inside"
         )
     return entries
 
 
-def _entry(data: mmap.mmap, entry: _Field) -> tuple[str, str]:
+def _entry(data: bytes | mmap.mmap, entry: _Field) -> tuple[str, str]:
     """Key and value of a StringStringEntryProto."""
     texts = {ENTRY_KEY: "", ENTRY_VALUE: ""}
     for field in _fields(data, entry.start, entry.stop):
@@ -97,10 +109,10 @@ def _entry(data: mmap.mmap, entry: _Field) -> tuple[str, str]:
     return texts[ENTRY_KEY], texts[ENTRY_VALUE]
 
 
-def _has_external_data(data: mmap.mmap) -> bool:
+def _has_external_data(data: bytes | mmap.mmap) -> bool:
     """Whether any tensor, in subgraphs, attributes and functions too, lies outside of the file.
 
-    A stack, not recursion: depth is for the file to choose.
+    Uses a stack, not recursion, because the file determines the depth.
     """
     pending = [("model", 0, len(data))]
     while pending:
@@ -120,11 +132,11 @@ def _is_external(field: _Field) -> bool:
     return field.number == TENSOR_EXTERNAL_DATA
 
 
-def _fields(data: mmap.mmap, position: int, stop: int) -> Iterator[_Field]:
+def _fields(data: bytes | mmap.mmap, position: int, stop: int) -> Iterator[_Field]:
     """The fields of the message in ``data[position:stop]``.
 
     Raises:
-        _WireError: if it is none.
+        _WireError: if the bytes are not a valid message.
     """
     while position < stop:
         tag, position = _varint(data, position, stop)
@@ -142,17 +154,17 @@ def _fields(data: mmap.mmap, position: int, stop: int) -> Iterator[_Field]:
         if number == 0:
             raise _WireError(f"field 0 at byte {position}")
         if end > stop:
-            raise _WireError(f"it ends within a field at byte {position}")
+            raise _WireError(f"truncated in a field at byte {position}")
         yield _Field(number, wire_type, value, position, end)
         position = end
 
 
-def _varint(data: mmap.mmap, position: int, stop: int) -> tuple[int, int]:
+def _varint(data: bytes | mmap.mmap, position: int, stop: int) -> tuple[int, int]:
     """A base-128 varint and the position after it."""
     value = 0
     for i in range(_LONGEST_VARINT):
         if position + i >= stop:
-            raise _WireError("it ends within a number")
+            raise _WireError("truncated in a number")
         byte = data[position + i]
         value |= (byte & 0x7F) << (7 * i)
         if byte < 0x80:

@@ -1,1 +1,1 @@
-"""Parity and benchmarks of engines."""
+"""Parity checks and benchmarks of engines."""

@@ -1,8 +1,8 @@
-"""Engines side by side: time, processor time and memory a frame, measured in one run.
+"""Benchmarks engines side by side in one run: wall time, CPU time and memory.
 
-The engines take turns, frame by frame, each round starting with another one, so that whatever else
-the machine does hits all of them alike; ratios are taken within a round. Memory is measured after
-that, for each engine in a process of its own (:mod:`runtime.checks.isolated_run`).
+The engines take turns frame by frame, each round starting with another one, so that other load on the
+machine affects all of them alike; ratios are taken within a round. Memory is measured afterwards, for each
+engine in its own process (:mod:`runtime.checks.isolated_run`).
 """
 
 import time
@@ -27,21 +27,21 @@ from runtime.open import BACKENDS, CHECKPOINTS, ENGINES, open_engine
 from runtime.telemetry.summary import Percentiles, Times
 
 BENCH_SIZE: Size = (320, 480)
-"""(height, width) in pixels, where no model has a size of its own."""
+"""(height, width) in pixels, the default if all models are dynamic."""
 
 _PICTURES = 4
 _SETTLE = 0.02
-"""Seconds after a frame in which the engine's threads stop spinning, at that engine's expense."""
+"""Seconds to wait after a frame until the engine's threads stop spinning; their CPU time counts."""
 
 _WHAT_RUNS_WHERE = "checkpoints run in torch, engines in tensorrt, ONNX files in the other backends"
 
 _TIMING_SHARE = 0.8
-"""Of the progress; the rest is measuring memory."""
+"""Share of the progress for timing; the rest is for measuring memory."""
 
 
 @dataclass(frozen=True)
 class BenchSubject:
-    """What is measured: a model in a backend on a device, as :func:`open_engine` takes them."""
+    """A model, backend and device to measure, as :func:`open_engine` takes them."""
 
     model: Path
     backend: str = "auto"
@@ -50,22 +50,23 @@ class BenchSubject:
 
 @dataclass(frozen=True)
 class BenchResult:
-    """One engine.
+    """The result of one engine.
 
     Attributes:
-        model: file name.
-        backend: that ran it.
-        device: that it ran on.
-        description: all of that and the versions, in one line.
-        fitting: how the frames were brought to the graph, see :class:`FittingPlan`.
-        ms: wall time of a frame, milliseconds.
-        cpu_ms: processor time of a frame over all threads, core-milliseconds; the mean.
-        fps: frames a second, of the total time.
-        wall_ratio: wall time over the first engine's; the median over the rounds.
-        cpu_ratio: processor time over the first engine's, in all.
-        peak_bytes: most memory resident, of a process with that engine alone; host memory, and
-            ``None`` where the system does not tell (Windows).
-        baseline_bytes: of that, Python, numpy, OpenCV and a frame, before the backend is loaded.
+        model: file name of the model.
+        backend: the backend that ran it.
+        device: the device that it ran on.
+        description: the engine's description with versions, in one line.
+        fitting: how the frames were fitted to the graph, see :class:`FittingPlan`.
+        ms: wall time per frame, in milliseconds.
+        cpu_ms: mean CPU time per frame over all threads, in core-milliseconds.
+        fps: frames per second, over the total time.
+        wall_ratio: wall time relative to the first engine; the median over the rounds.
+        cpu_ratio: total CPU time relative to the first engine.
+        peak_bytes: peak resident host memory of a process with only this engine; ``None`` if the system
+            does not report it (Windows).
+        baseline_bytes: the part of it that Python, numpy, OpenCV and a frame use before the backend is
+            loaded; ``None`` likewise.
     """
 
     model: str
@@ -84,14 +85,14 @@ class BenchResult:
 
 @dataclass(frozen=True)
 class BenchReport:
-    """All engines of a run.
+    """The results of all engines of a run.
 
     Attributes:
-        machine: where.
+        machine: the machine.
         size: (height, width) of the frames, in pixels.
-        frames: timed, of each engine.
-        warm_up: frames of each engine before those.
-        results: in the order asked for; ratios are to the first.
+        frames: timed frames per engine.
+        warm_up: untimed frames per engine before those.
+        results: one per engine, in the requested order; ratios are to the first.
     """
 
     machine: Machine
@@ -108,17 +109,17 @@ class BenchReport:
 def pair(
     models: Sequence[Path], backends: Sequence[str], device: str, say: Say = lambda message: None
 ) -> list[BenchSubject]:
-    """Every model with every backend that can run it; with ``auto`` where no backend is named.
+    """Pairs every model with every backend that can run it, or with ``auto`` if no backend is named.
 
-    Checkpoints run in torch, engines in tensorrt and ONNX files in the others: what is left out for that
-    is told.
+    Checkpoints run in torch, engines in tensorrt and ONNX files in the others; ``say`` gets one line on
+    the pairs that are left out for this reason.
 
     Raises:
-        UserError: if a backend is unknown, or a model or a backend would be left out altogether.
+        UserError: if a backend is unknown, or a model or a backend would be left out completely.
     """
     for backend in backends:
         if backend not in ("auto", *BACKENDS):
-            raise UserError(f"no backend is called {backend!r}: there are auto, {', '.join(BACKENDS)}")
+            raise UserError(f"unknown backend {backend!r}: choose auto, {', '.join(BACKENDS)}")
     pairs = [(model, backend) for model in models for backend in backends or ("auto",)]
     possible = [(model, backend) for model, backend in pairs if _can_run(model, backend)]
     left_out = [one for one in pairs if one not in possible]
@@ -127,7 +128,7 @@ def pair(
             raise UserError(f"{model}: {backend} cannot run it: {_WHAT_RUNS_WHERE}")
     if left_out:
         names = ", ".join(f"{model.name} in {backend}" for model, backend in left_out)
-        say(f"left out: {names}: {_WHAT_RUNS_WHERE}")
+        say(f"skipped: {names}: {_WHAT_RUNS_WHERE}")
     return [BenchSubject(model, backend, device) for model, backend in possible]
 
 
@@ -148,13 +149,14 @@ def measure_bench(
 
     Args:
         subjects: at least one.
-        size: (height, width) in pixels; by default that of the static models.
-        frames: timed, of each engine; at least 1.
-        warm_up: frames of each engine that are not timed.
-        progress: called after each step, with the share that is done.
+        size: (height, width) in pixels (default: the size of the static models, else
+            :data:`BENCH_SIZE`).
+        frames: timed frames per engine; at least 1.
+        warm_up: untimed frames per engine before those.
+        progress: called after each step with the share that is done.
 
     Raises:
-        UserError: if one cannot be opened or run, or static models are of different sizes and
+        UserError: if an engine cannot be opened or run, or static models have different sizes and
             ``size`` is not given.
     """
     with ExitStack() as stack:
@@ -163,7 +165,7 @@ def measure_bench(
         timings = [_Timing(engine) for engine in engines]
         plans = [engine.plan(*size).description for engine in engines]
         _take_turns(timings, size, frames, warm_up, progress)
-    # The engines are closed by now: a large frame in two processes may be more than there is room for.
+    # The engines are closed first, because memory may not suffice for a large frame in two processes.
     results = []
     for index, (one, timing, plan) in enumerate(zip(subjects, timings, plans, strict=True)):
         info = timing.engine.info
@@ -191,7 +193,7 @@ class _Timing:
         self.cpu_seconds.append(time.process_time() - cpu_start)
 
     def result(self, first: "_Timing", plan: str, isolated: IsolatedRun) -> BenchResult:
-        """The figures; ratios are to ``first``."""
+        """The result of this engine, with ratios to ``first``."""
         info, times = self.engine.info, Times()
         for seconds in self.seconds:
             times.add(seconds)
@@ -231,5 +233,5 @@ def _common_size(engines: Sequence[Engine]) -> Size:
     sizes = {(fit.height, fit.width) for fit in fits if fit.height is not None and fit.width is not None}
     if len(sizes) > 1:
         names = ", ".join(sorted(f"{width}x{height}" for height, width in sizes))
-        raise UserError(f"the models are static and of different sizes ({names}): choose one with --size")
+        raise UserError(f"the models are static and have different sizes ({names}): choose one with --size")
     return next(iter(sizes), BENCH_SIZE)

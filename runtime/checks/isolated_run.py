@@ -1,8 +1,8 @@
-"""One engine alone in a process of its own: what memory it takes, and what time.
+"""Measures memory and time of one engine in its own process.
 
 ``python -m runtime.checks.isolated_run MODEL ...`` is that process; :func:`run_isolated` starts it.
-Memory has to be measured so: allocators keep what they once had, so the second engine of a process
-looks smaller than it is, and the first one larger.
+Memory must be measured like this: allocators keep freed memory, so the second engine of a process would
+look smaller than it is, and the first one larger.
 """
 
 import json
@@ -20,20 +20,21 @@ from granet.errors import UserError
 from runtime.open import open_engine
 
 TIMEOUT = 600.0
-"""Seconds that the process may take, loading included."""
+"""Timeout of the process in seconds, including loading."""
 
 
 @dataclass(frozen=True)
 class IsolatedRun:
-    """What an engine took in a process of its own.
+    """Memory and time of an engine in its own process.
 
     Attributes:
-        peak_bytes: most memory that was resident at once, of the whole process: the interpreter,
-            numpy, OpenCV, the backend's libraries, the model and the frames. ``None`` where the system
-            does not tell (Windows).
-        baseline_bytes: of that, what was there before the backend was imported and the model opened.
-        seconds: wall time of each frame; the first one includes what a backend does only once.
-        cpu_seconds: processor time of each frame, over all threads.
+        peak_bytes: peak resident memory of the whole process: the interpreter, numpy, OpenCV, the
+            backend's libraries, the model and the frames. ``None`` if the system does not report it
+            (Windows).
+        baseline_bytes: the part of it that was in use before the backend was imported and the model
+            opened.
+        seconds: wall time of each frame; the first one includes one-time work of the backend.
+        cpu_seconds: CPU time of each frame, over all threads.
     """
 
     peak_bytes: int | None
@@ -54,16 +55,16 @@ def run_isolated(
     """Runs ``frames`` frames of noise through a model in a new process.
 
     Args:
-        model: what :func:`runtime.open.open_engine` takes.
+        model: a model for :func:`runtime.open.open_engine`.
         size: (height, width) of the frames, in pixels.
         device: as for ``open_engine``.
         backend: as for ``open_engine``.
-        frames: how many, at least 1.
-        timeout: seconds.
+        frames: number of frames, at least 1.
+        timeout: timeout in seconds.
 
     Raises:
-        UserError: if the process fails (then with its own line), takes too long, or is killed, as it
-            is for want of memory.
+        UserError: if the process fails (with its own message), times out, or is killed, for example
+            because memory runs out.
     """
     height, width = size
     arguments = [str(model), str(height), str(width), device, backend, str(frames)]
@@ -71,14 +72,16 @@ def run_isolated(
     try:
         process = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
     except subprocess.TimeoutExpired as error:
-        raise UserError(f"{model}: not done after {timeout:g} s at {width}x{height}") from error
+        raise UserError(
+            f"{model}: timed out after {timeout:g} s at {width}x{height}: choose a smaller --size"
+        ) from error
     if process.returncode < 0:
         raise UserError(
-            f"{model}: killed by signal {-process.returncode} at {width}x{height}; "
-            "mostly that means that there was not enough memory"
+            f"{model}: killed by signal {-process.returncode} at {width}x{height}, probably because memory "
+            "ran out: choose a smaller --size"
         )
     if process.returncode:
-        lines = process.stderr.strip().splitlines() or ["failed without a word"]
+        lines = process.stderr.strip().splitlines() or [f"{model}: failed without a message"]
         raise UserError(lines[-1].removeprefix("error: "))
     values = json.loads(process.stdout.splitlines()[-1])
     values |= {name: tuple(values[name]) for name in ("seconds", "cpu_seconds")}
@@ -86,10 +89,10 @@ def run_isolated(
 
 
 def peak_bytes() -> int | None:
-    """Most memory that this process has had resident at once, in bytes; ``None`` on Windows."""
+    """Peak resident memory of this process in bytes; ``None`` on Windows."""
     status = Path("/proc/self/status")
     if status.exists():
-        # Not ru_maxrss: on Linux a new process starts with that of the one that started it.
+        # Not ru_maxrss: on Linux a new process inherits the value of its parent.
         (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024
     try:
@@ -107,7 +110,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 def measure(
     model: Path, height: int, width: int, device: str, backend: str, frames: int, debug: DebugOption = False
 ) -> None:
-    """The process: prints an :class:`IsolatedRun` as JSON."""
+    """Measures a model in this process and prints an :class:`IsolatedRun` as JSON."""
     frame = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
     baseline = peak_bytes()
     seconds, cpu_seconds = [], []

@@ -1,4 +1,4 @@
-"""The machine that figures were measured on, for people."""
+"""Describes the machine of a measurement, for people."""
 
 import os
 import platform
@@ -11,14 +11,14 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Machine:
-    """Where a measurement was made.
+    """The machine of a measurement.
 
     Attributes:
-        cpu: its name.
-        cores: logical ones that this process may use.
-        memory_gib: of the machine; 0 if that is not known.
+        cpu: name of the CPU.
+        cores: number of logical cores that this process may use.
+        memory_gib: memory of the machine in GiB; 0 if unknown.
         system: operating system.
-        versions: of Python and of the packages that matter.
+        versions: name -> version of Python and of the relevant packages.
     """
 
     cpu: str
@@ -28,14 +28,14 @@ class Machine:
     versions: dict[str, str]
 
     def __str__(self) -> str:
-        """One line."""
+        """The machine in one line."""
         memory = f", {self.memory_gib:.0f} GiB" if self.memory_gib else ""
         versions = ", ".join(f"{name} {number}" for name, number in self.versions.items())
         return f"{self.cpu}, {self.cores} cores{memory}, {self.system}; {versions}"
 
 
 def this_machine(*packages: str) -> Machine:
-    """The machine, with the versions of Python, numpy and those of ``packages`` that are installed."""
+    """This machine, with the versions of Python, numpy and the installed ones of ``packages``."""
     versions = {"Python": platform.python_version(), "numpy": np.__version__}
     for package in packages:
         try:

@@ -1,8 +1,8 @@
-"""What parity is measured on: rain images, and cases chosen to go wrong.
+"""The cases that parity is measured on: rain images and hard cases.
 
-Max-unpooling copies a value to where the maximum was, so what decides between near-equal values is
-what can differ between two computations: ties (which after a ReLU are the rule), flat areas,
-saturated ones. Odd sizes exercise the padding, a batch the regions.
+Max-unpooling copies a value to the position of the maximum, so two computations can differ where values
+are nearly equal: ties (common after a ReLU), flat areas and saturated areas. Odd sizes exercise the
+padding, a batch the regions.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,21 +22,21 @@ from runtime.media.frame import Colour, Pixels
 from runtime.sources.pictures.source import PictureSource
 
 DYNAMIC_SIZES: tuple[Size, ...] = ((320, 480), (97, 131), (40, 520))
-"""Sizes tried on a graph that takes any: ordinary, odd, and beyond the extent of one region grid."""
+"""Sizes for a dynamic graph: ordinary, odd, and larger than one region grid."""
 
 
 CAMERA_NOISE = 1.5
-"""Standard deviation in grey levels; a small camera by day."""
+"""Standard deviation of the noise in grey levels, as of a small camera by day."""
 
 
 @dataclass(frozen=True)
 class ParityCase:
-    """Frames to compare on.
+    """Frames to compare two engines on.
 
     Attributes:
-        name: for the report.
+        name: name in the report.
         frames: uint8 N x H x W x 3.
-        hard: chosen to go wrong, not a picture.
+        hard: whether this is a hard case, not a picture.
     """
 
     name: str
@@ -47,11 +47,11 @@ class ParityCase:
 def sizes_for(fit: FrameFit, asked: Sequence[Size]) -> list[Size]:
     """The sizes at which a model is compared.
 
-    A static graph is compared at its own size only: anywhere else padding or tiles, not the graph,
-    would be what differs.
+    A static graph is compared only at its own size: at any other, padding or tiles would differ, not the
+    graph.
 
     Raises:
-        UserError: if a static graph is asked for another size.
+        UserError: if another size is requested for a static graph.
     """
     if fit.height is None or fit.width is None:
         return list(asked or DYNAMIC_SIZES)
@@ -59,14 +59,13 @@ def sizes_for(fit: FrameFit, asked: Sequence[Size]) -> list[Size]:
     for height, width in asked:
         if (height, width) != own:
             raise UserError(
-                f"the model computes on {fit} only, not {width}x{height}: "
-                "leave --size out, or export with --dynamic"
+                f"the model takes only {fit}, not {width}x{height}: omit --size, or export with --dynamic"
             )
     return [own]
 
 
 def hard_cases(size: Size, seed: int = 0) -> Iterator[ParityCase]:
-    """Ties, constant, black, white, saturated, noise, and a batch of two; uint8 at ``size``."""
+    """Yields ties, constant, black, white, saturated, noise, and a batch of two; uint8 at ``size``."""
     height, width = size
     rng = np.random.default_rng(seed)
     noise = rng.integers(0, 256, (2, height, width, 3), np.uint8)
@@ -87,10 +86,10 @@ def hard_cases(size: Size, seed: int = 0) -> Iterator[ParityCase]:
 
 
 def synthetic_rain(size: Size, count: int = 4, seed: int = 0) -> Iterator[ParityCase]:
-    """Rain from drizzle to a shower on a drawn street, with the noise that every camera adds.
+    """Yields rain from drizzle to a shower on a drawn street, with camera noise.
 
-    Without noise a drawing has areas that are equal to the last bit, as no photograph has; those are
-    :func:`hard_cases`.
+    Without noise a drawing has areas of exactly equal values, unlike any photograph; :func:`hard_cases`
+    covers those.
     """
     height, width = size
     rng = np.random.default_rng(seed)
@@ -102,21 +101,21 @@ def synthetic_rain(size: Size, count: int = 4, seed: int = 0) -> Iterator[Parity
 
 
 def pictures(directory: Path, colour: Colour, sizes: Sequence[Size], say: Say) -> Iterator[ParityCase]:
-    """The pictures of a directory at the sizes they have, or brought to ``sizes``.
+    """Yields the pictures of a directory at their own size, or at ``sizes``.
 
-    What is brought to a size is cropped at the bottom and on the right, and reflected where it is
-    too small: no resampling, which would smooth the rain away.
+    Pictures are cropped, or reflected if too small, at the bottom and on the right. They are not
+    resampled, which would smooth the rain away.
 
     Raises:
-        UserError: if there are none, or one cannot be read.
+        UserError: if there are no pictures, or one cannot be read.
     """
     for frame in PictureSource(str(directory), say).frames(colour):
         for size in sizes or [frame.pixels.shape[:2]]:
             height, width = size
-            yield ParityCase(f"{frame.name} {width}x{height}", _brought_to(frame.pixels, height, width)[None])
+            yield ParityCase(f"{frame.name} {width}x{height}", _fitted_to(frame.pixels, height, width)[None])
 
 
-def _brought_to(picture: Pixels, height: int, width: int) -> Pixels:
+def _fitted_to(picture: Pixels, height: int, width: int) -> Pixels:
     cropped = picture[:height, :width]
     bottom, right = height - cropped.shape[0], width - cropped.shape[1]
     if not bottom and not right:

@@ -1,1 +1,1 @@
-"""Engines: one file for each backend, and the two bases, which compute and forward."""
+"""Engines: one file per backend, and two base classes, one that computes and one that forwards."""

@@ -1,7 +1,7 @@
-"""What an engine is: uint8 frames in, rain-free uint8 frames out. One contract for every backend.
+"""The contract of all engines: uint8 frames in, rain-free uint8 frames out.
 
 :class:`Engine` is the contract and holds no machinery. An engine that computes derives from
-:class:`runtime.engines.graph.GraphEngine`; an engine that hands its frames on to another engine
+:class:`runtime.engines.graph.GraphEngine`; an engine that passes its frames to another engine
 derives from :class:`runtime.engines.forwarding.ForwardingEngine`.
 """
 
@@ -20,13 +20,13 @@ class EngineInfo:
 
     Attributes:
         backend: ``torch``, ``onnxruntime``, ``openvino``, ...
-        device: what it really runs on, as the backend names it (``cpu``, ``cuda:0``, ...).
+        device: the device it really runs on, as the backend names it (``cpu``, ``cuda:0``, ...).
         model: file name of the model.
-        precision: ``fp32``, ``fp16``, ``int8``, ... as the model's manifest says.
+        precision: ``fp32``, ``fp16``, ``int8``, ... as stated in the model's manifest.
         colour: channel order of the frames that :meth:`Engine.run` takes and returns.
         fit: the frame sizes the graph computes on.
         description: one line for people: backend, its version, device, precision, sizes.
-        has_mask: whether it can give the rain mask of the coarse stage.
+        has_mask: whether it can return the rain mask of the coarse stage.
     """
 
     backend: str
@@ -44,8 +44,8 @@ class Derained(NamedTuple):
 
     Attributes:
         frames: uint8 N x H x W x 3, the rain-free frames; owned by the caller.
-        mask: uint8 N x H x W x 3, the coarse stage's rain mask in grey levels to be taken away; levels
-            below 0 are 0. ``None`` if it was not wanted.
+        mask: uint8 N x H x W x 3, the coarse stage's rain mask: the grey levels to subtract, clamped
+            at 0. ``None`` if it was not requested.
     """
 
     frames: Pixels
@@ -57,9 +57,10 @@ class Engine(Protocol):
     """A loaded model. Use it as a context manager, or call :meth:`close`.
 
     Attributes:
-        info: what it is.
-        concurrency: how many threads may call it at once. With 1, any thread may, one at a time. An engine
-            on a GPU says 3, to overlap copying with computing; an engine on a server may say more.
+        info: facts about the engine.
+        concurrency: number of threads that may call it at once. With 1, any thread may call it, one at a
+            time. An engine on a GPU states 3, to overlap copies with compute; one on a server may state
+            more.
     """
 
     info: EngineInfo
@@ -74,35 +75,35 @@ class Engine(Protocol):
     def run(self, frames: Pixels, want_mask: bool = False) -> Pixels | tuple[Pixels, Pixels]:
         """Removes rain from a batch of frames of any size.
 
-        Frames that the graph does not compute on as they are get padded by reflection or, where the graph
-        is static and smaller, cut into overlapping tiles (:mod:`runtime.engines.fitting`).
+        Frames of a size that the graph does not take are padded by reflection or, if the graph is static
+        and smaller, cut into overlapping tiles (:mod:`runtime.engines.fitting`).
 
         Args:
             frames: uint8 N x H x W x 3 in ``info.colour`` order, H and W from 16 up. Need not be
                 contiguous. Not modified.
-            want_mask: also return the rain mask; the network runs once for both.
+            want_mask: also return the rain mask; the network still runs once.
 
         Returns:
             The rain-free frames: uint8, same shape and colour order, a new array that the caller owns.
             With ``want_mask`` the pair ``(frames, mask)``; see :class:`Derained` for the mask.
 
         Raises:
-            UserError: if shape or dtype differ from these, or the mask is wanted and ``info.has_mask``
-                is false.
+            UserError: if shape or dtype differ from these, or the mask is requested and
+                ``info.has_mask`` is false.
         """
         result = self.derain(frames, want_mask)
         return result.frames if result.mask is None else (result.frames, result.mask)
 
     @abstractmethod
     def derain(self, frames: Pixels, want_mask: bool) -> Derained:
-        """Does the work of :meth:`run`: implement this one, and :meth:`run` follows.
+        """Does the work of :meth:`run`, which is built on it; subclasses implement this method.
 
         Args:
             frames: see :meth:`run`.
             want_mask: see :meth:`run`.
 
         Returns:
-            Frames, and the mask exactly if ``want_mask``.
+            The frames, and the mask if and only if ``want_mask`` is true.
 
         Raises:
             UserError: see :meth:`run`.
@@ -110,22 +111,22 @@ class Engine(Protocol):
 
     @abstractmethod
     def plan(self, height: int, width: int) -> FittingPlan:
-        """The way of frames of ``height`` x ``width`` pixels to the graph and back.
+        """How frames of ``height`` x ``width`` pixels are fitted to the graph.
 
         Raises:
-            UserError: if the graph cannot take such frames at all.
+            UserError: if the graph cannot take frames of this size at all.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Releases everything that the engine holds. It cannot be used afterwards. May be called twice."""
+        """Releases all resources. The engine cannot be used afterwards. May be called twice."""
 
     def __enter__(self) -> Self:
-        """Itself."""
+        """Returns the engine itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Closes."""
+        """Closes the engine."""
         self.close()

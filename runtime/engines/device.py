@@ -1,4 +1,4 @@
-"""Names of devices, the same for every backend."""
+"""Device names, the same for every backend."""
 
 import re
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ _PATTERN = re.compile(r"(auto|cpu|cuda|gpu|npu)|cuda:([0-9]{1,3})")
 
 @dataclass(frozen=True)
 class Device:
-    """A device that was asked for.
+    """A requested device.
 
     Attributes:
-        kind: ``auto`` (what is there), ``cpu``, ``cuda`` (NVIDIA), ``gpu`` and ``npu`` (Intel).
-        index: which of the CUDA devices, from 0.
+        kind: ``auto`` (what is available), ``cpu``, ``cuda`` (NVIDIA), ``gpu`` or ``npu`` (Intel).
+        index: index of the CUDA device, from 0.
     """
 
     kind: Kind
@@ -26,18 +26,18 @@ class Device:
 
     @classmethod
     def parse(cls, name: str) -> "Device":
-        """Reads one of :data:`NAMES`.
+        """Parses one of :data:`NAMES`.
 
         Raises:
             UserError: for any other name.
         """
         match = _PATTERN.fullmatch(name)
         if match is None:
-            raise UserError(f"no device is called {name!r}: there are {NAMES}")
+            raise UserError(f"unknown device {name!r}: choose one of {NAMES}")
         if match[2] is not None:
             return cls("cuda", int(match[2]))
         return cls(cast(Kind, match[1]))
 
     def __str__(self) -> str:
-        """The name; CUDA devices with their index."""
+        """The name; a CUDA device includes its index."""
         return f"cuda:{self.index}" if self.kind == "cuda" else self.kind

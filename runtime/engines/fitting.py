@@ -1,17 +1,17 @@
-"""How frames of any size reach a graph that computes on some sizes only, and come back.
+"""Fits frames of any size to a graph that computes only on some sizes, by padding and tiling.
 
-The one piece of code for it: every engine runs its frames through a :class:`FittingPlan`. In each
-dimension one of three things happens, in this order of preference:
+Every engine runs its frames through a :class:`FittingPlan`; no other code does this. In each dimension
+one of three cases applies, in this order of preference:
 
 1. the graph takes the side as it is: nothing is copied;
 2. the side is padded at its end by reflection (without repeating the edge, PyTorch's ``reflect``)
-   to the size rule of the network or to the side of a static graph, and cropped after;
-3. a static graph is shorter than the side: overlapping tiles of the graph's side, evenly spaced,
+   to the size rule of the network or to the side of a static graph, and cropped afterwards;
+3. a static graph is shorter than the side: overlapping, evenly spaced tiles of the graph's side
    are cross-faded.
 
-A static batch is filled by repeating the last frame. The plan says in one line which of it happens,
-because 2 and 3 can cost a multiple of the time that a graph of the right size would take. A graph may
-give several pictures for each frame; all of them come back in one pass.
+A static batch is filled by repeating the last frame. The plan states in one line which case applies,
+because 2 and 3 can take several times as long as a graph of the right size. A graph may return several
+pictures per frame; all of them are fitted back in one pass.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -26,11 +26,11 @@ from runtime.engines.tiling import Canvas, Tile, TileGrid, tile_grid
 from runtime.media.frame import Pixels
 
 Infer = Callable[[Pixels], Sequence[Pixels]]
-"""uint8 n x h x w x 3, C-contiguous, of a size the graph takes -> its outputs: any number of new arrays of
-the same shape, and the same number at each call."""
+"""uint8 n x h x w x 3, C-contiguous, of a size the graph takes -> its outputs: one or more new arrays of
+the same shape, as many in every call."""
 
 WASTE = 1.5
-"""A static graph this many times the pixels that the frame needs is worth a hint to the user."""
+"""If a static graph computes this many times the pixels that the frame needs, the user gets a hint."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,10 @@ class FrameFit:
     batch: int | None = None
 
     def plan(self, height: int, width: int) -> "FittingPlan":
-        """The way of ``height`` x ``width`` frames to the graph and back; cached.
+        """How frames of ``height`` x ``width`` pixels are fitted to the graph; cached.
 
         Raises:
-            UserError: if a side is below 16 pixels, the least that the network takes.
+            UserError: if a side is below 16 pixels, the minimum of the network.
         """
         return _plan(self, height, width)
 
@@ -65,14 +65,14 @@ class FrameFit:
 
 @dataclass(frozen=True)
 class FittingPlan:
-    """What is done to frames of one size; made by :meth:`FrameFit.plan`.
+    """How frames of one size are fitted to a graph; made by :meth:`FrameFit.plan`.
 
     Attributes:
         frame: (height, width) of the frames, in pixels.
         padded: (height, width) after padding; at least ``frame``.
-        tiles: the cuts of the padded frame; one tile if the graph takes all of it.
-        batch: frames of one call of the graph; ``None`` if it takes any number.
-        description: one line for people, to stand after "frames go through the graph ...".
+        tiles: the tiles of the padded frame; one tile if the graph takes all of it.
+        batch: frames per call of the graph; ``None`` if it takes any number.
+        description: one line for people, which completes "frames go through the graph ...".
     """
 
     frame: tuple[int, int]
@@ -83,20 +83,20 @@ class FittingPlan:
 
     @property
     def as_they_are(self) -> bool:
-        """Whether the graph takes the frames without padding or tiles."""
+        """Whether the graph takes the frames without padding or tiling."""
         return self.padded == self.frame and len(self.tiles) == 1
 
     def run(self, frames: Pixels, infer: Infer) -> tuple[Pixels, ...]:
-        """Pads or cuts ``frames``, runs ``infer`` and undoes it.
+        """Pads or tiles ``frames``, runs ``infer`` and fits the outputs back.
 
         Args:
-            frames: uint8 N x H x W x 3 with H x W as :attr:`frame` says; any strides. Not modified.
+            frames: uint8 N x H x W x 3 with H x W equal to :attr:`frame`; any strides. Not modified.
             infer: the graph.
 
         Returns:
-            The outputs of ``infer``, each uint8 N x H x W x 3, C-contiguous. Where the graph takes the
-            frames as they are, these are the very arrays that ``infer`` returned, and a contiguous
-            ``frames`` is what it was given.
+            The outputs of ``infer``, each uint8 N x H x W x 3, C-contiguous. If the graph takes the
+            frames as they are, a contiguous ``frames`` is passed to ``infer`` without a copy, and its
+            outputs are returned without a copy.
         """
         if self.padded == self.frame:
             return tuple(np.ascontiguousarray(output) for output in self._run_padded(frames, infer))
@@ -110,7 +110,7 @@ class FittingPlan:
         return self._run_batches(np.ascontiguousarray(frames), infer)
 
     def _run_tiles(self, frames: Pixels, infer: Infer) -> Sequence[Pixels]:
-        """One call of the graph for each place, or, to fill a static batch, for several places."""
+        """Runs the graph once per tile, or once for several tiles to fill a static batch."""
         n = len(frames)
         canvases: list[Canvas] = []
         for places in self._places_at_once(n):
@@ -129,7 +129,7 @@ class FittingPlan:
             yield tiles[start : start + at_once]
 
     def _run_batches(self, frames: Pixels, infer: Infer) -> Sequence[Pixels]:
-        """C-contiguous frames of the graph's size, in the groups that its batch allows."""
+        """Runs C-contiguous frames of the graph's size in groups of its batch size."""
         n = len(frames)
         if self.batch is None or self.batch == n:
             return infer(frames)
@@ -145,7 +145,7 @@ class FittingPlan:
 
 
 def _pad(frames: Pixels, padded: tuple[int, int]) -> Pixels:
-    """Reflects N x H x W x 3 at the bottom and on the right, as often as the padded size needs it."""
+    """Reflects N x H x W x 3 at the bottom and on the right, repeatedly if the padded size needs it."""
     n, height, width, channels = frames.shape
     result = np.empty((n, *padded, channels), np.uint8)
     for frame, target in zip(frames, result, strict=True):

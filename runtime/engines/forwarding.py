@@ -1,4 +1,4 @@
-"""The base of every engine that hands its frames on to another engine."""
+"""The base of every engine that passes its frames to another engine."""
 
 from runtime.engines.base import Derained, Engine
 from runtime.engines.fitting import FittingPlan
@@ -6,10 +6,10 @@ from runtime.media.frame import Pixels
 
 
 class ForwardingEngine(Engine):
-    """Forwards the whole contract, so that a subclass cannot forget a part of what it does not change.
+    """Forwards the whole contract, so that a subclass cannot forget a part that it does not change.
 
     Args:
-        engine: the other engine.
+        engine: the engine to forward to.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -26,5 +26,5 @@ class ForwardingEngine(Engine):
         return self._engine.plan(height, width)
 
     def close(self) -> None:
-        """Closes the other engine."""
+        """Closes the wrapped engine."""
         self._engine.close()

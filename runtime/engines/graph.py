@@ -1,4 +1,4 @@
-"""The base of every engine that computes: it checks frames and fits them to the sizes of its graph."""
+"""The base of every engine that computes: it checks frames and fits them to the size of its graph."""
 
 from abc import abstractmethod
 
@@ -11,9 +11,9 @@ from runtime.media.frame import Pixels
 
 
 class GraphEngine(Engine):
-    """An engine with a graph, here or on a server, that computes on the sizes of ``info.fit``.
+    """An engine with a graph, local or on a server, that computes on the sizes in ``info.fit``.
 
-    Subclasses set :attr:`info`, implement :meth:`_infer` and, if they hold anything, :meth:`close`.
+    Subclasses set :attr:`info`, implement :meth:`_infer` and, if they hold resources, :meth:`close`.
     """
 
     concurrency = 1
@@ -23,7 +23,7 @@ class GraphEngine(Engine):
         if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or 0 in frames.shape:
             raise UserError(f"frames must be uint8 N x H x W x 3, not {frames.dtype} {frames.shape}")
         if want_mask and not self.info.has_mask:
-            raise UserError(f"{self.info.model}: gives no rain mask: export it with --stages")
+            raise UserError(f"{self.info.model}: has no rain mask: export it with --stages")
         plan = self.plan(frames.shape[1], frames.shape[2])
         return Derained(*plan.run(frames, lambda batch: self._infer(batch, want_mask)))
 
@@ -36,12 +36,13 @@ class GraphEngine(Engine):
         """Runs the graph once.
 
         Args:
-            batch: uint8 n x h x w x 3 of a size that ``info.fit`` allows, C-contiguous. Not to be modified.
-            want_mask: only true if ``info.has_mask`` is.
+            batch: uint8 n x h x w x 3 of a size that ``info.fit`` allows, C-contiguous. Must not be
+                modified.
+            want_mask: true only if ``info.has_mask`` is true.
 
         Returns:
-            The rain-free frames and, if it is wanted, the mask: new arrays of the shape of ``batch``.
+            The rain-free frames and, if requested, the mask: new arrays of the shape of ``batch``.
         """
 
     def close(self) -> None:
-        """See :meth:`Engine.close`; not every backend holds something."""
+        """See :meth:`Engine.close`. Does nothing here: not every backend holds resources."""

@@ -1,4 +1,4 @@
-"""What the engines that run an exported ONNX file have in common: its checks and its layouts."""
+"""Checks and layout conversions shared by all engines that run an exported ONNX file."""
 
 import re
 from collections.abc import Sequence
@@ -23,11 +23,11 @@ MASK = "mask"
 
 @dataclass(frozen=True)
 class OnnxModel:
-    """An ONNX file of ours, checked against its manifest.
+    """An ONNX file made by granet-export, checked against its manifest.
 
     Attributes:
         path: the file.
-        metadata: what it says about itself.
+        metadata: its metadata.
     """
 
     path: Path
@@ -38,7 +38,8 @@ class OnnxModel:
         """Checks ``path`` against the manifest beside it, if there is one, and reads its metadata.
 
         Raises:
-            UserError: if it cannot be read, is not ours, or was changed after its manifest was written.
+            UserError: if it cannot be read, was not made by granet-export, or was changed after its
+                manifest was written.
         """
         metadata = read_metadata(path)
         verify(path)
@@ -60,13 +61,13 @@ class OnnxModel:
         return MASK in self.metadata.outputs
 
     def outputs(self, want_mask: bool) -> list[str]:
-        """Names of the graph's outputs that make the result, the rain-free image first."""
+        """Names of the graph's outputs to compute, the rain-free image first."""
         return [self.output, MASK] if want_mask else [self.output]
 
     def info(
         self, backend: str, version: str, device: str, note: str = "", *, has_mask: bool = False
     ) -> EngineInfo:
-        """The engine's description; ``note`` is put in brackets after the device."""
+        """Facts about the engine; the description has ``note`` in parentheses after the device."""
         meta = self.metadata
         fit = FrameFit(meta.size_rule, meta.height, meta.width, meta.batch)
         where = f"{device} ({note})" if note else device
@@ -79,15 +80,15 @@ class OnnxModel:
         )
 
     def check_graph(self, dtype: DTypeLike, shape: Sequence[int | None], outputs: Sequence[str]) -> None:
-        """Holds the graph that a backend loaded against the metadata.
+        """Checks the graph that a backend loaded against the metadata.
 
         Args:
-            dtype: of its first input.
-            shape: of its first input; ``None`` for a dynamic dimension.
+            dtype: dtype of its first input.
+            shape: shape of its first input; ``None`` for a dynamic dimension.
             outputs: names of its outputs.
 
         Raises:
-            UserError: if they disagree; then the file was put together by someone else.
+            UserError: if they disagree, because the file was assembled or edited elsewhere.
         """
         meta = self.metadata
         sides = (meta.height, meta.width)
@@ -96,12 +97,12 @@ class OnnxModel:
         kinds = (np.uint8,) if frames else (np.float32, np.float16)
         if tuple(shape) != expected or np.dtype(dtype) not in kinds or self.output not in outputs:
             raise UserError(
-                f"{self.path}: the graph ({np.dtype(dtype)} {_shape(shape)}) is not what its metadata says "
+                f"{self.path}: the graph ({np.dtype(dtype)} {_shape(shape)}) does not match its metadata "
                 f"({meta.layout} {_shape(expected)}): export it again"
             )
 
     def failure(self, doing: str, error: Exception) -> UserError:
-        """One line for what a backend says in many."""
+        """Reduces a backend's error, often of many lines, to one line."""
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = lines[-1] if lines else type(error).__name__
         reason = re.split(r"Status Message: |\[ONNXRuntimeError\] : \d+ : \w+ : ", reason)[-1]
@@ -109,17 +110,17 @@ class OnnxModel:
         return UserError(f"{self.path}: {doing} failed: {shortened}")
 
     def to_input(self, batch: Pixels, dtype: DTypeLike) -> NDArray[Any]:
-        """uint8 n x h x w x 3 -> what the graph takes: itself, or n x 3 x h x w in [0, 1] of ``dtype``."""
+        """uint8 n x h x w x 3 -> the graph's input: the same array, or n x 3 x h x w in [0, 1], ``dtype``."""
         if self.metadata.layout == "frames":
             return batch
         image = batch.transpose(0, 3, 1, 2) / np.float32(255)
         return np.ascontiguousarray(image, dtype)
 
     def to_frames(self, output: NDArray[Any], batch: Pixels) -> Pixels:
-        """What the graph gave for ``batch`` -> uint8 n x h x w x 3, levels rounded half to even.
+        """The graph's output for ``batch`` -> uint8 n x h x w x 3, levels rounded half to even.
 
         Raises:
-            UserError: if it is not of the shape and dtype of ``batch``.
+            UserError: if its shape or dtype differ from those of ``batch``.
         """
         frames = output
         if self.metadata.layout == "tensor" and output.ndim == 4:
@@ -127,7 +128,7 @@ class OnnxModel:
             frames = np.ascontiguousarray(levels.transpose(0, 2, 3, 1).astype(np.uint8))
         if frames.shape != batch.shape or frames.dtype != np.uint8:
             raise UserError(
-                f"{self.path}: the graph made {output.dtype} {output.shape} of frames {batch.shape}: "
+                f"{self.path}: the graph returned {output.dtype} {output.shape} for frames {batch.shape}: "
                 "export it again"
             )
         return frames

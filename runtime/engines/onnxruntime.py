@@ -1,7 +1,7 @@
-"""ONNX Runtime, on the CPU or on an NVIDIA GPU; there with CUDA, or with TensorRT as ONNX Runtime has it.
+"""ONNX Runtime on the CPU, or on an NVIDIA GPU with its CUDA or TensorRT execution provider.
 
-ONNX Runtime makes a session on the CPU where CUDA does not start, and says so in many lines of log
-alone. The log is silenced here, and the session is asked where it runs.
+ONNX Runtime falls back to the CPU if CUDA does not start, and reports that only in its log. This module
+silences the log and asks the session for the provider it uses.
 """
 
 import io
@@ -27,7 +27,7 @@ CPU = "CPUExecutionProvider"
 
 _FATAL = 4
 
-# One class for each status, with no base of their own; there are more with every version.
+# ONNX Runtime raises one class per status, without a common base; every version adds some.
 ORT_ERRORS: tuple[type[Exception], ...] = (
     RuntimeError,
     *(kind for kind in vars(states).values() if isinstance(kind, type) and issubclass(kind, Exception)),
@@ -44,13 +44,13 @@ class OnnxRuntimeEngine(GraphEngine):
 
         Args:
             path: the ONNX file.
-            device: where.
-            tensorrt: use ONNX Runtime's TensorRT provider; ``auto`` is CUDA then, and ``cpu`` an error.
-                It builds its engine while it loads, which takes minutes, and keeps none.
+            device: the device to run on.
+            tensorrt: use ONNX Runtime's TensorRT provider. Then ``auto`` means CUDA, and ``cpu`` is an
+                error. The provider builds its engine on every load, which takes minutes.
 
         Raises:
-            UserError: if the file is not a model of ours, or CUDA or TensorRT were asked for and are not
-                to be had.
+            UserError: if the file was not made by granet-export, or if CUDA or TensorRT was requested
+                and is not available.
         """
         self._session, self._model, device = _open_session(path, device, tensorrt=tensorrt)
         source = self._session.get_inputs()[0]
@@ -70,8 +70,8 @@ class OnnxRuntimeEngine(GraphEngine):
             outputs = self._session.run(self._model.outputs(want_mask), inputs)
         except ORT_ERRORS as error:
             raise self._model.failure(f"ONNX Runtime on a batch of {batch.shape}", error) from error
-        # A copy: the output lies in the session's arena, and a frame that a queue holds on to there
-        # splits it (lite at 1080p peaks at 2.1 GiB then, at 1.6 GiB so).
+        # Copy: the output lies in the session's arena, and a frame that a queue keeps there fragments
+        # it (lite at 1080p peaks at 2.1 GiB without the copy, at 1.6 GiB with it).
         return tuple(self._model.to_frames(output.copy(), batch) for output in outputs)
 
     def close(self) -> None:
@@ -80,16 +80,17 @@ class OnnxRuntimeEngine(GraphEngine):
 
 
 def _open_session(path: Path, device: Device, *, tensorrt: bool) -> tuple[Any, OnnxModel, Device]:
-    """An ``InferenceSession``, its model, and where it runs.
+    """Opens a session; returns an ``InferenceSession``, its model, and the device it runs on.
 
     Args:
         path: the ONNX file.
-        device: ``cpu`` or ``cuda`` are that device or an error; ``auto`` is CUDA if it starts and else the
-            CPU, but with ``tensorrt`` CUDA alone.
+        device: ``cpu`` and ``cuda`` select that device or fail; ``auto`` selects CUDA if it starts and
+            the CPU otherwise, but with ``tensorrt`` only CUDA.
         tensorrt: use the TensorRT provider.
 
     Raises:
-        UserError: if the device is not to be had, or the file is not a model of ours or cannot be loaded.
+        UserError: if the device is not available, or the file was not made by granet-export or cannot
+            be loaded.
     """
     ort.set_default_logger_severity(_FATAL)
     if tensorrt:
@@ -101,7 +102,7 @@ def _open_session(path: Path, device: Device, *, tensorrt: bool) -> tuple[Any, O
 
 def _open_plain(model: OnnxModel, device: Device) -> tuple[Any, Device]:
     if device.kind not in ("auto", "cpu", "cuda"):
-        raise UserError(f"onnxruntime has no device {device}: for Intel's use --backend openvino")
+        raise UserError(f"onnxruntime does not support device {device}: use --backend openvino for Intel")
     if device.kind == "cuda":
         _require_provider(CUDA, device)
     if device.kind == "cpu" or CUDA not in ort.get_available_providers():
@@ -113,18 +114,18 @@ def _open_plain(model: OnnxModel, device: Device) -> tuple[Any, Device]:
     if device.kind == "auto":
         return session, Device("cpu")
     raise UserError(
-        f"device {device}: onnxruntime-gpu {ort.__version__} could not start CUDA{missing}. It needs an "
-        "NVIDIA driver, that device, and the CUDA and cuDNN of its version (onnxruntime.ai, CUDA provider)"
+        f"device {device}: onnxruntime-gpu {ort.__version__} could not start CUDA{missing}: install an "
+        "NVIDIA driver and the CUDA and cuDNN that this version requires (onnxruntime.ai, CUDA provider)"
     )
 
 
 def _open_tensorrt(model: OnnxModel, device: Device) -> tuple[Any, Device]:
-    """A session whose nodes run in TensorRT, or, what that does not take, in CUDA; never on the CPU alone.
+    """Opens a session with TensorRT, and CUDA for unsupported nodes; never falls back to the CPU.
 
-    The provider lets TensorRT use TF32 for float32, and has no option against it.
+    The provider lets TensorRT use TF32 for float32 and has no option to disable it.
     """
     missing = _preload_cuda_libraries()
-    # Its networks are weakly typed: without these, what the file has in float16 is computed in float32.
+    # The provider's networks are weakly typed: without these options, float16 is computed in float32.
     options = {
         "device_id": str(device.index),
         "trt_fp16_enable": str(int(model.metadata.precision == "fp16")),
@@ -132,13 +133,13 @@ def _open_tensorrt(model: OnnxModel, device: Device) -> tuple[Any, Device]:
     }
     refusal = UserError(
         f"device {Device('cuda', device.index)}: onnxruntime-gpu {ort.__version__} could not start TensorRT"
-        f"{missing}. It needs an NVIDIA driver, that device, and the libnvinfer 10 and CUDA of its version "
-        "(onnxruntime.ai, TensorRT provider); --backend onnxruntime runs with CUDA alone"
+        f"{missing}: install an NVIDIA driver and the libnvinfer 10 and CUDA that this version requires "
+        "(onnxruntime.ai, TensorRT provider), or use --backend onnxruntime, which needs only CUDA"
     )
     try:
         session = _session(model, [(TENSORRT, options), (CUDA, _cuda_options(device)), CPU])
     except UserError as error:
-        # Without its libraries it raises, where the CUDA provider is left out in silence.
+        # Without its libraries the TensorRT provider raises; the CUDA provider is silently left out.
         if "install TensorRT libraries" in str(error.__cause__):
             raise refusal from error
         raise
@@ -148,48 +149,48 @@ def _open_tensorrt(model: OnnxModel, device: Device) -> tuple[Any, Device]:
 
 
 def _require_provider(provider: str, device: Device) -> None:
-    """One line for a package that was built without a provider, or a device that it has nothing for."""
+    """Refuses a device that the provider does not support, and a package built without the provider."""
     name = "TensorRT" if provider == TENSORRT else "CUDA"
     if device.kind not in ("auto", "cuda"):
-        raise UserError(f"device {device}: {name} runs on NVIDIA GPUs: use --device cuda")
+        raise UserError(f"device {device}: {name} runs only on NVIDIA GPUs: use --device cuda")
     if provider not in ort.get_available_providers():
         raise UserError(
-            f"device {device}: the installed onnxruntime {ort.__version__} has no {name}. Remove it and "
-            f"install the other package: pip uninstall onnxruntime && {pip_install('onnxruntime-gpu')}"
+            f"device {device}: the installed onnxruntime {ort.__version__} was built without {name}: replace "
+            f"the package: pip uninstall onnxruntime && {pip_install('onnxruntime-gpu')}"
         )
 
 
 def _cuda_options(device: Device) -> dict[str, str]:
-    """TF32 keeps 10 of float32's 23 bits, and is on by default."""
+    """Turns off TF32, which is on by default and keeps 10 of float32's 23 mantissa bits."""
     return {"device_id": str(device.index), "use_tf32": "0"}
 
 
 def _session(model: OnnxModel, providers: list[Any]) -> Any:
     options = ort.SessionOptions()
-    options.log_severity_level = _FATAL  # what fails in a session comes as an exception
-    # Both hold memory from the first run to the last for tensors that live briefly: lite at 1080p
-    # peaks at 4.2 GiB with them and at 1.6 GiB without, in the same time.
+    options.log_severity_level = _FATAL  # failures raise an exception anyway
+    # Both reserve memory for short-lived tensors for the whole life of the session: lite at 1080p
+    # peaks at 4.2 GiB with them and at 1.6 GiB without, at the same speed.
     options.enable_mem_pattern = False
     options.enable_mem_reuse = False
     if model.metadata.quantisation.get("target") == "tensorrt":
-        # Its integer kernels take no float16 scales (loading fails): the pairs are computed as written.
+        # The integer kernels take no float16 scales (loading fails), so compute Q/DQ pairs as written.
         options.add_session_config_entry("session.disable_quant_qdq", "1")
     try:
-        # Without the fallback, a provider that fails at run time fails, and is not replaced by the CPU.
+        # No fallback: a provider that fails at run time must not be replaced by the CPU.
         return ort.InferenceSession(str(model.path), options, providers=providers, enable_fallback=0)
     except ORT_ERRORS as error:
         raise model.failure("loading it in ONNX Runtime", error) from error
 
 
 def _preload_cuda_libraries() -> str:
-    """Finds CUDA and cuDNN where pip put them; they need not be on the loader's path then.
+    """Loads CUDA and cuDNN from pip packages, so that they need not be on the loader's path.
 
     Returns:
-        For an error: `` (there is no libcublas.so.13)``; empty if all are there.
+        A part of an error message, `` (missing: libcublas.so.13)``; empty if nothing is missing.
     """
     if not hasattr(ort, "preload_dlls"):
         return ""
-    with redirect_stdout(io.StringIO()) as printed:  # it prints a line for each that it misses
+    with redirect_stdout(io.StringIO()) as printed:  # it prints one line per missing library
         ort.preload_dlls()
     names = re.findall(r"Failed to load ([^\s:]+):", printed.getvalue())
-    return f" (there is no {', '.join(dict.fromkeys(names))})" if names else ""
+    return f" (missing: {', '.join(dict.fromkeys(names))})" if names else ""

@@ -1,4 +1,4 @@
-"""OpenVINO, on the CPU or on an Intel GPU or NPU."""
+"""OpenVINO on the CPU, or on an Intel GPU or NPU."""
 
 from pathlib import Path
 from typing import Any
@@ -23,22 +23,21 @@ _OV_ERRORS: tuple[type[Exception], ...] = (
 
 
 SIZES_KEPT = 2
-"""Compiled graphs that are kept: a directory of pictures is often of two sizes, upright and lying."""
+"""Number of compiled graphs to keep: a directory of pictures often has two sizes, portrait and landscape."""
 
 
 class OpenVinoEngine(GraphEngine):
     """An exported model in OpenVINO.
 
-    A graph of dynamic size is compiled anew, in half a second, for each size of frame that comes:
-    run as it is, it takes twice the memory (lite at 1080p 2.7 GiB, compiled for the size 1.3) and is
-    no faster.
+    A graph of dynamic size is recompiled for each new frame size, which takes half a second. Run with
+    dynamic shapes it would need twice the memory (lite at 1080p: 2.7 GiB instead of 1.3) and be no faster.
     """
 
     def __init__(self, path: Path, device: Device) -> None:
-        """Loads ``path`` on ``device``: ``auto`` (which is ``cpu``), ``cpu``, ``gpu`` or ``npu``.
+        """Loads ``path`` on ``device``: ``auto`` (meaning ``cpu``), ``cpu``, ``gpu`` or ``npu``.
 
         Raises:
-            UserError: if the file is not a model of ours, or the device is not to be had.
+            UserError: if the file was not made by granet-export, or the device is not available.
         """
         self._core = ov.Core()
         self._device = _checked(device, self._core.available_devices)
@@ -58,12 +57,12 @@ class OpenVinoEngine(GraphEngine):
         inputs = self._model.to_input(batch, self._dtype)
         request = self._request(inputs.shape)
         try:
-            # Shared: neither the input nor the outputs that are not asked for are copied.
+            # Shared memory: neither the input nor unused outputs are copied.
             request.infer([inputs], share_inputs=True, share_outputs=True)
         except _OV_ERRORS as error:
             raise self._model.failure(f"OpenVINO on a batch of {batch.shape}", error) from error
         outputs = (request.get_tensor(name).data for name in self._model.outputs(want_mask))
-        # The request overwrites its output at the next call, so the caller gets a copy.
+        # Copy: the request overwrites its output in the next call.
         return tuple(self._model.to_frames(output.copy(), batch) for output in outputs)
 
     def _request(self, shape: tuple[int, ...]) -> Any:
@@ -78,7 +77,7 @@ class OpenVinoEngine(GraphEngine):
 
     def _compiled(self, shape: tuple[int, ...]) -> Any:
         # Never less precise than the file: the default is bfloat16 on CPUs with AMX and float16 on GPUs.
-        # A CPU without float16 arithmetic takes f16 as f32. Quantised layers are not concerned.
+        # A CPU without float16 arithmetic computes f16 in f32. Quantised layers are not affected.
         precision = "f16" if self._model.metadata.precision == "fp16" else "f32"
         properties = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
         try:
@@ -95,7 +94,7 @@ class OpenVinoEngine(GraphEngine):
 
 def _read(model: OnnxModel) -> Any:
     try:
-        # Not Core.read_model: it offers a file that the ONNX reader refuses to all the others.
+        # Not Core.read_model: it tries all other front ends on a file that the ONNX one rejects.
         reader = frontend.FrontEndManager().load_by_framework("onnx")
         return reader.convert(reader.load(str(model.path)))
     except _OV_ERRORS as error:
@@ -104,13 +103,13 @@ def _read(model: OnnxModel) -> Any:
 
 def _checked(device: Device, available: list[str]) -> Device:
     if device.kind == "cuda":
-        raise UserError(f"openvino has no device {device}: for NVIDIA's use --backend onnxruntime")
+        raise UserError(f"openvino does not support device {device}: use --backend onnxruntime for NVIDIA")
     if device.kind in ("auto", "cpu"):
         return Device("cpu")
     if not any(name.split(".")[0] == device.kind.upper() for name in available):
         raise UserError(
             f"device {device}: OpenVINO {_version()} finds no Intel {device.kind.upper()} here, only "
-            f"{', '.join(available) or 'nothing'}; it needs Intel's driver for it (docs.openvino.ai, "
+            f"{', '.join(available) or 'nothing'}: install Intel's driver for it (docs.openvino.ai, "
             "'Additional Configurations')"
         )
     return device

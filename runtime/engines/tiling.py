@@ -1,4 +1,4 @@
-"""Overlapping tiles of a frame and the cross-fade that joins their results without a seam."""
+"""Overlapping tiles of a frame, and the cross-fade that joins their results without a seam."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 from runtime.media.frame import Pixels
 
 OVERLAP = 32
-"""Pixels that neighbouring tiles share at least; half a tile where a tile is under 64 pixels."""
+"""Least overlap of neighbouring tiles in pixels; half a tile if a tile is smaller than 64 pixels."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A stretch of one side, owned by one tile alone or faded between two.
+    """An interval of one side, owned by one tile or faded between two.
 
     Attributes:
-        start: first pixel in the frame.
+        start: first pixel, in the frame.
         stop: the pixel after the last, in the frame.
-        weights: the tile's share of each pixel, in (0, 1), ascending or descending; empty where the
-            tile owns the stretch.
+        weights: the tile's share of each pixel, in (0, 1), ascending or descending; empty if the tile
+            owns the interval.
     """
 
     start: int
@@ -30,19 +30,19 @@ class Part:
     weights: tuple[float, ...] = ()
 
     def within(self, cut: "Cut | None" = None, channels: int = 1) -> slice:
-        """As indices of the frame, or of a tile cut from it; times ``channels`` values a pixel."""
+        """As a slice of the frame, or of a tile cut from it, with ``channels`` values per pixel."""
         origin = 0 if cut is None else cut.start
         return slice(channels * (self.start - origin), channels * (self.stop - origin))
 
 
 @dataclass(frozen=True)
 class Cut:
-    """A tile along one side.
+    """The extent of a tile along one side.
 
     Attributes:
         start: its first pixel in the frame.
-        parts: what of it is used, in ascending order. In an overlap the outermost pixels, which see
-            the least of their surroundings, are left to the neighbour; the fade lies in the middle.
+        parts: the parts that are used, in ascending order. In an overlap the outermost pixels, which see
+            the least context, are left to the neighbour; the fade lies in the middle.
     """
 
     start: int
@@ -51,7 +51,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Tile:
-    """A tile: its rows and columns of the frame, and the cuts that they come from."""
+    """A tile: its rows and columns in the frame, and its extent along both sides."""
 
     rows: slice
     columns: slice
@@ -66,8 +66,8 @@ class TileGrid:
     Attributes:
         frame: (height, width) in pixels.
         tile: (height, width) of every tile, in pixels.
-        vertical: cuts of the height.
-        horizontal: cuts of the width.
+        vertical: extents along the height.
+        horizontal: extents along the width.
     """
 
     frame: tuple[int, int]
@@ -77,7 +77,7 @@ class TileGrid:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Tiles along the height and along the width."""
+        """Number of tiles along the height and along the width."""
         return len(self.vertical), len(self.horizontal)
 
     def __len__(self) -> int:
@@ -85,7 +85,7 @@ class TileGrid:
         return len(self.vertical) * len(self.horizontal)
 
     def __iter__(self) -> Iterator[Tile]:
-        """Row by row."""
+        """Iterates row by row."""
         height, width = self.tile
         for down in self.vertical:
             for across in self.horizontal:
@@ -93,19 +93,19 @@ class TileGrid:
                 yield Tile(rows, slice(across.start, across.start + width), down, across)
 
     def canvas(self, frames: int) -> "Canvas":
-        """Where the results of the tiles of ``frames`` frames come together."""
+        """A canvas that collects the results of the tiles of ``frames`` frames."""
         return Canvas(self, frames)
 
 
 class Canvas:
-    """Collects tiles. Give it each tile once, then :meth:`finish`.
+    """Collects tiles. Paste each tile once, then call :meth:`finish`.
 
-    Arrays are N x H x 3W here: numpy's loops run over the last axis, and three channels are too few
-    to be one.
+    Arrays are N x H x 3W here: numpy's inner loop runs over the last axis, and an axis of three channels
+    is too short.
     """
 
     def __init__(self, grid: TileGrid, frames: int) -> None:
-        """An empty canvas for ``frames`` frames."""
+        """Makes an empty canvas for ``frames`` frames."""
         height, width = grid.frame
         self._shape = (frames, height, width, 3)
         self._bands = [
@@ -116,7 +116,7 @@ class Canvas:
             ),
         ]
         self._pixels = np.empty((frames, height, 3 * width), np.uint8)
-        # The sums of the cross-fade. Only the bands are ever touched, so only they take memory.
+        # The sums of the cross-fade. Only the bands are touched, so only they use physical memory.
         self._sums = np.empty(self._pixels.shape, np.float32)
         for band in self._bands:
             self._sums[band] = 0
@@ -135,7 +135,7 @@ class Canvas:
                     self._pixels[target] = values[source]
 
     def finish(self) -> Pixels:
-        """The joined frames, uint8 N x H x W x 3; faded values are rounded to the nearest level."""
+        """Returns the joined frames, uint8 N x H x W x 3; faded values are rounded to the nearest level."""
         for band in self._bands:
             sums = self._sums[band]
             self._pixels[band] = np.rint(sums, out=sums)
@@ -146,7 +146,7 @@ def tile_grid(frame: tuple[int, int], tile: tuple[int, int]) -> TileGrid:
     """The fewest evenly spaced tiles that cover ``frame`` and overlap by :data:`OVERLAP`.
 
     Args:
-        frame: (height, width) in pixels, each at least the tile's.
+        frame: (height, width) in pixels, each at least that of the tile.
         tile: (height, width) in pixels.
     """
     return TileGrid(frame, tile, _cuts(frame[0], tile[0]), _cuts(frame[1], tile[1]))
@@ -156,7 +156,7 @@ def _cuts(side: int, tile: int) -> tuple[Cut, ...]:
     overlap = min(OVERLAP, tile // 2)
     steps = -(-(side - tile) // (tile - overlap))
     starts = [round(i * (side - tile) / steps) if steps else 0 for i in range(steps + 1)]
-    # Fades stay narrower than the steps, so that a pixel never belongs to three tiles.
+    # Fades are no wider than the steps, so that a pixel never belongs to three tiles.
     width = min([overlap, *(b - a for a, b in pairwise(starts))])
     fades = [(b + a + tile - width) // 2 for a, b in pairwise(starts)]
     return tuple(
@@ -180,7 +180,7 @@ def _parts(fade_in: int | None, fade_out: int | None, side: int, width: int) -> 
 
 @lru_cache(maxsize=256)
 def _weights(rows: tuple[float, ...], columns: tuple[float, ...]) -> NDArray[np.float32]:
-    """Of shape h x 3w, or h x 1 or 1 x 3w where one side is not faded."""
+    """Weights of shape h x 3w, or h x 1 or 1 x 3w if one side is not faded."""
     down = np.asarray(rows or (1.0,), np.float32)[:, None]
     across = np.repeat(np.asarray(columns, np.float32), 3) if columns else np.ones(1, np.float32)
     weights: NDArray[np.float32] = down * across
@@ -188,6 +188,6 @@ def _weights(rows: tuple[float, ...], columns: tuple[float, ...]) -> NDArray[np.
 
 
 def _fades(cuts: tuple[Cut, ...]) -> Iterator[tuple[int, int]]:
-    """Start and stop of the fades between neighbouring cuts, in pixels of the frame."""
+    """Start and stop of the fades between neighbouring tiles, in pixels of the frame."""
     for cut in cuts[:-1]:
         yield cut.parts[-1].start, cut.parts[-1].stop

@@ -1,1 +1,1 @@
-"""The pipeline from a source through an engine to sinks, and what keeps it running."""
+"""The pipeline from a source through an engine to sinks, and the parts that keep it running."""

@@ -1,9 +1,9 @@
-"""Dry frames pass through untouched and cost no inference.
+"""Skips inference for dry frames, which bypass the engine unchanged.
 
-Built to be wrong on the safe side: one frame with a little rain turns inference on, and only seconds
-without any turn it off. What is dry to it is a scene in which fewer than half of the blocks have
-anything bright, thin, long and near the vertical; a scene of railings or reeds in most of the picture is
-taken for rain and computed as before. Rain that shows as mist, or as drops on the lens, is not seen.
+The detector errs on the safe side: one frame with a little rain turns inference on, and only seconds
+without rain turn it off. A scene counts as dry if fewer than half of its blocks contain anything bright,
+thin, long and nearly vertical. A scene full of railings or reeds is taken for rain and computed as usual.
+Rain that appears as mist, or as drops on the lens, is not detected.
 """
 
 from granet.app.console import Say
@@ -12,21 +12,21 @@ from runtime.telemetry.health import Health
 from runtime.views.rain_strength import rain_strength
 
 WET_FROM = 0.02
-"""Strength, in grey levels, from which a frame has rain. Of 100 rainy pictures of Rain100L one is below,
-of 52 photographs of rain none; light synthetic rain on dry videos is mostly above 0.07."""
+"""Strength in grey levels from which a frame counts as rainy. Of 100 rainy pictures of Rain100L one is
+below, of 52 photographs of rain none; light synthetic rain on dry videos is mostly above 0.07."""
 
 DRY_BELOW = 0.01
-"""Strength below which a frame may be dry. Three dry videos have 0.000 throughout."""
+"""Strength in grey levels below which a frame may be dry. Three dry videos have 0.000 throughout."""
 
 EVERY = 5
-"""One frame of so many is looked at: rain is noticed that much later, and looking costs that much less."""
+"""Only every fifth frame is measured, which costs a fifth and detects rain up to four frames later."""
 
 CALM = 12
-"""Frames looked at in a row that must be dry before inference stops: 2 s at 30 frames a second."""
+"""Consecutive measured frames that must be dry before inference stops: 2 s at 30 fps."""
 
 
 class DryDetector:
-    """Says of frame after frame of one video whether it is dry; at first none is."""
+    """Decides for each frame of one video whether it is dry; the first frames count as rainy."""
 
     def __init__(self) -> None:
         self._seen = 0
@@ -34,18 +34,18 @@ class DryDetector:
         self._dry = False
 
     def is_dry(self, pixels: Pixels) -> bool:
-        """Takes the next frame, uint8 H x W x 3 in any channel order."""
-        look = self._seen % EVERY == 0
+        """Whether the next frame is dry; call it for every frame, uint8 H x W x 3 in any channel order."""
+        is_measured = self._seen % EVERY == 0
         self._seen += 1
-        if look:
-            self._look(rain_strength(pixels))
+        if is_measured:
+            self._update(rain_strength(pixels))
         return self._dry
 
-    def _look(self, strength: float) -> None:
+    def _update(self, strength: float) -> None:
         if strength >= WET_FROM:
             self._dry, self._calm = False, 0
         elif strength >= DRY_BELOW:
-            # Neither: what it was, it stays.
+            # Undecided: keep the current state.
             self._calm = 0
         else:
             self._calm += 1
@@ -56,8 +56,8 @@ class DrySkipper:
     """Finds the frames of one video that need no inference.
 
     Args:
-        health: of the stream; counts the frames that are skipped.
-        say: prints a line when skipping begins and when it ends.
+        health: health of the stream; counts the skipped frames.
+        say: called with one line when skipping begins and when it ends.
     """
 
     def __init__(self, health: Health, say: Say) -> None:
@@ -74,7 +74,7 @@ class DrySkipper:
         dry = self._detector.is_dry(pixels)
         if dry != self._was_dry:
             self._was_dry = dry
-            self._say("dry: frames pass as they are" if dry else "rain: frames are computed again")
+            self._say("dry: frames bypass the engine" if dry else "rain: frames pass through the engine")
         if dry:
             self._health.dry(1)
         return dry

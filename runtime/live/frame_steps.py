@@ -1,4 +1,4 @@
-"""The way of a frame from the source to the sinks: dry or not, through the network, and the view of it."""
+"""The steps from a source frame to a written frame: dry check, engine, view."""
 
 import threading
 import time
@@ -15,14 +15,14 @@ from runtime.telemetry.summary import Times
 
 
 class FrameSteps:
-    """Turns the frames of one stream into what is written.
+    """Turns the frames of one stream into the frames to write.
 
     Args:
-        engine: loaded. Frames for which it raises
-            :class:`runtime.live.guard.EngineFaultError` pass as they came, marked with :attr:`Frame.fault`.
-        dry: passes dry frames as they came; ``None`` computes all.
+        engine: the loaded engine. Frames for which it raises
+            :class:`runtime.live.guard.EngineFaultError` are passed through, marked with :attr:`Frame.fault`.
+        dry: finds dry frames, which bypass the engine; ``None`` computes all frames.
         view: shows the rain instead of the picture; ``None`` shows the picture.
-        say: prints a line on what happens to every frame.
+        say: called once with one line if frames have to be padded or tiled.
     """
 
     def __init__(self, engine: Engine, dry: DrySkipper | None, view: MaskView | None, say: Say) -> None:
@@ -31,24 +31,24 @@ class FrameSteps:
         self._lock = threading.Lock()
         self._is_first = True
         self.times = Times()
-        """Seconds of each frame in the engine; read it when the run is over."""
+        """Seconds that each frame spent in the engine; read it only after the run."""
 
     def skips(self, frame: Frame) -> bool:
         """Whether the frame needs no inference; call it for every frame, in order."""
         return self._dry is not None and self._dry.skips(frame.pixels)
 
     def apply(self, frame: Frame, skipped: bool) -> Frame:
-        """Makes of a frame what is written; up to ``engine.concurrency`` threads may call it at once.
+        """Makes the frame to write; up to ``engine.concurrency`` threads may call it at once.
 
         Args:
-            frame: as it was read. Not modified.
-            skipped: what :meth:`skips` said of it.
+            frame: the frame as read. Not modified.
+            skipped: the result of :meth:`skips` for it.
 
         Returns:
-            The frame with other pixels of the same shape, or with its own.
+            The frame with new pixels of the same shape, or unchanged.
 
         Raises:
-            UserError: if the engine refuses or fails on it; names the picture if it has a name.
+            UserError: if the engine refuses the frame or fails; names the picture if it has a name.
         """
         if skipped:
             return replace(frame, pixels=self._view.paint_dry(frame.pixels)) if self._view else frame

@@ -1,4 +1,4 @@
-"""An engine that may fail without ending a live run: its failures have a type of their own."""
+"""Guards a live run against a failing engine: failures raise :class:`EngineFaultError`."""
 
 import threading
 
@@ -13,13 +13,13 @@ from runtime.telemetry.health import Health
 
 _STRIDE = 16
 _FAR = 48
-"""Levels from black (or white) from which a value of the input cannot become that."""
+"""An input value at least this many levels from black (or white) must not become black (or white)."""
 _NEAR = 2
-"""Levels from black (or white) up to which a value of the output is that."""
+"""An output value at most this many levels from black (or white) counts as black (or white)."""
 _SHARE = 0.25
-"""Share of the values far from black (or white) that become it, from which the output is no picture."""
+"""The output is invalid if more than this share of the values far from black (or white) become so."""
 _LEAST = 0.02
-"""Share of all values that must do so: streaks on a black night may."""
+"""They must also be more than this share of all values: bright streaks on a black night may turn black."""
 
 _MEMORY = (
     "out of memory",
@@ -32,24 +32,24 @@ _MEMORY = (
 
 
 class EngineFaultError(Exception):
-    """The engine failed on a batch; the text says why, in one line."""
+    """The engine failed on a batch; the message gives the reason in one line."""
 
 
 class EngineGuard(ForwardingEngine):
-    """Watches the results of the network of one live stream.
+    """Checks the results of the network for one live stream.
 
-    A batch fails if the engine raises, gives something of another shape, or gives black where there was
-    light or white where there was none, in one channel or in all (which is what not-a-number becomes in
-    uint8). It judges the network, so nothing may have been drawn into its results. The next batch is tried
-    again. The user reads one line when a series of failures begins and one when it ends.
+    A batch fails if the engine raises, returns another shape, or returns black where there was light or
+    white where there was none, in one channel or in all (NaN becomes black or white in uint8). The guard
+    judges the network, so nothing may be drawn into its results before. The next batch is tried again. The
+    user gets one line when a series of failures begins and one when it ends.
 
-    Before the engine has computed anything, a :class:`UserError` is raised as it is: then the engine and
-    the stream do not fit, which the user can mend.
+    Before the first success a :class:`UserError` is passed on: then the engine does not fit the stream, and
+    the user can fix that.
 
     Args:
-        engine: loaded.
-        health: of the stream; counts the failures.
-        say: prints a line when a series of failures begins and ends.
+        engine: the loaded engine.
+        health: health of the stream; counts the failures.
+        say: called with one line when a series of failures begins and when it ends.
     """
 
     def __init__(self, engine: Engine, health: Health, say: Say) -> None:
@@ -64,7 +64,7 @@ class EngineGuard(ForwardingEngine):
 
         Raises:
             EngineFaultError: if the engine failed.
-            UserError: if the engine refuses the very first frames.
+            UserError: if the engine refuses the first frames.
         """
         try:
             result = super().derain(frames, want_mask)
@@ -77,7 +77,7 @@ class EngineGuard(ForwardingEngine):
         wrong = _wrong(frames, result)
         if wrong:
             raise self._fault(wrong, frames)
-        self._works()
+        self._recover()
         return result
 
     def _fault(self, why: str, frames: Pixels) -> EngineFaultError:
@@ -88,17 +88,17 @@ class EngineGuard(ForwardingEngine):
         for _ in frames:
             self._health.count("engine_fault")
         if first:
-            self._say(f"the engine failed ({why}); frames pass with the rain in them until it works")
+            self._say(f"the engine failed ({why}); frames bypass it, with rain, until it recovers")
         return EngineFaultError(why)
 
-    def _works(self) -> None:
+    def _recover(self) -> None:
         """Reports a success."""
         with self._lock:
             failed, self._failed = self._failed, 0
             self._has_worked = True
         self._health.engine_failing("")
         if failed:
-            self._say(f"the engine works again after {failed} frames")
+            self._say(f"the engine recovered after {failed} frames")
 
 
 def _reason(error: Exception) -> str:
@@ -110,23 +110,23 @@ def _reason(error: Exception) -> str:
 
 
 def _wrong(before: Pixels, result: Derained) -> str:
-    """What is wrong with a result; an empty text if nothing is."""
+    """The fault of a result; an empty text if there is none."""
     for after in result:
         if after is not None and (after.shape != before.shape or after.dtype != np.uint8):
-            return f"it gave {after.dtype} {after.shape}, not uint8 {before.shape}"
+            return f"it returned {after.dtype} {after.shape}, not uint8 {before.shape}"
     return next(filter(None, map(_wrong_picture, before, result.frames)), "")
 
 
 def _wrong_picture(before: Pixels, after: Pixels) -> str:
-    """Looks at one pixel in 256, because this is done for every frame."""
+    """The fault of one picture; checks only one pixel in 256, because it runs for every frame."""
     was, now = before[::_STRIDE, ::_STRIDE], after[::_STRIDE, ::_STRIDE]
     least = _LEAST * was.shape[0] * was.shape[1]
     for name, far, near in (
         ("black", was >= _FAR, now <= _NEAR),
         ("white", was <= 255 - _FAR, now >= 255 - _NEAR),
     ):
-        # By channel: one weight that is not a number may spoil one of the three only.
+        # By channel: one weight that is NaN may spoil only one of the three.
         wrong, possible = (far & near).sum((0, 1)), far.sum((0, 1))
         if ((wrong > _SHARE * possible) & (wrong > least)).any():
-            return f"it gave {name}, or not a number"
+            return f"it returned {name} or NaN"
     return ""

@@ -1,4 +1,4 @@
-"""Work on items in several threads at once, with the results in the order of the items."""
+"""Processes items in several threads and yields the results in the order of the items."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -10,7 +10,7 @@ R = TypeVar("R")
 
 
 def in_order(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[tuple[T, R]]:
-    """Applies ``work`` to ``items``; unlike ``Executor.map`` it takes no more items than it works on.
+    """Applies ``work`` to ``items``; unlike ``Executor.map`` it takes no items in advance.
 
     Args:
         work: called by up to ``threads`` threads at once; with one, by the thread that iterates.
@@ -18,21 +18,21 @@ def in_order(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iterat
         threads: at least 1.
 
     Yields:
-        Items and their results, in order. Ending the iteration waits for the work that has begun.
+        Items and their results, in order. Closing the iterator waits for the work in progress.
 
     Raises:
-        Exception: whatever ``work`` raises, in place of the result.
+        Exception: any error of ``work``, in place of its result.
     """
     if threads == 1:
         for item in items:
             yield item, work(item)
         return
-    flying: deque[tuple[T, Future[R]]] = deque()
+    in_flight: deque[tuple[T, Future[R]]] = deque()
     with ThreadPoolExecutor(threads, "engine") as pool:
         for item in items:
-            flying.append((item, pool.submit(work, item)))
-            if len(flying) == threads:
-                oldest, future = flying.popleft()
+            in_flight.append((item, pool.submit(work, item)))
+            if len(in_flight) == threads:
+                oldest, future = in_flight.popleft()
                 yield oldest, future.result()
-        for item, future in flying:
+        for item, future in in_flight:
             yield item, future.result()

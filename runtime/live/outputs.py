@@ -1,4 +1,4 @@
-"""All that one run writes to, as the command line asks for it."""
+"""Opens all outputs of one run."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ View = Literal["result", "compare", "slider", "mask"]
 
 @dataclass(frozen=True)
 class Outputs:
-    """What is asked for.
+    """The outputs that the user wants.
 
     Attributes:
         destinations: as :func:`runtime.sinks.open.open_sink` takes them; with none and no page, a window.
         serve: (host, port) of a page.
         metrics: (host, port) for Prometheus.
-        view: what of the frames is written.
+        view: how frames are shown and written.
         window: whether there may be a window.
         overwrite: whether files that exist may be replaced.
         limit: most frames that are written.
@@ -42,7 +42,7 @@ class Outputs:
 
 
 def open_page(wanted: Outputs, health: Health, say: Say) -> PageSink | None:
-    """The page, if one is asked for: open before there is a source, so that it says what is waited for.
+    """Opens the page, if the user wants one: before the source, so that viewers see the wait for it.
 
     Raises:
         UserError: if nothing can listen there.
@@ -61,10 +61,10 @@ def open_outputs(
     """Opens everything that is written to.
 
     Args:
-        wanted: what is asked for.
+        wanted: the outputs.
         source: opened.
-        notes: is told, once, what is not kept.
-        say: is told what becomes of an output.
+        notes: prints a line, once, on what an output does not keep.
+        say: prints a line when an output fails.
         beat: called again and again by the thread that writes, unless it is stuck.
         page: from :func:`open_page`; aborted with the others if one of them is refused.
 
@@ -72,13 +72,11 @@ def open_outputs(
         UserError: if one is refused; nothing was written then.
     """
     if len({_place(text) for text in wanted.destinations}) < len(wanted.destinations):
-        raise UsageError("--output: the same destination twice")
+        raise UsageError("--output: two of them name the same destination; leave one out")
     health, sinks = source.health, list[Sink]([] if page is None else [page])
     try:
         for text in wanted.destinations or ([] if sinks else [None]):
             sinks.append(_open(text, wanted, source, health, notes, say))
-        if wanted.view == "slider" and not any(sink.wants_before for sink in sinks):
-            raise UsageError("--show slider is for a window or a page; use --compare for files")
     except BaseException:
         for sink in sinks:
             sink.abort()
@@ -87,16 +85,16 @@ def open_outputs(
 
 
 def _place(text: str) -> Path:
-    """The same for every name of a file, which two sinks would write, and the last of them would win.
+    """The same path for every name of a file: of two sinks for one file the last would win.
 
-    Addresses, devices and the like are no paths, but as paths they differ where they differ.
+    Addresses and devices are compared as if they were paths, which keeps different ones different.
     """
     return Path(text).absolute().resolve()
 
 
 def _open(text: str | None, wanted: Outputs, source: Source, health: Health, notes: Say, say: Say) -> Sink:
     info = source.info
-    # What happens again and again in a live run, as a full disk, is told each time.
+    # In a live run some events recur, as a full disk: each is printed.
     sink = open_sink(
         text if text is None or text == STDOUT else expanded(text, notes),
         info,

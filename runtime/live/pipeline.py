@@ -1,11 +1,10 @@
-"""Reading, inference and writing at the same time, in order, in bounded memory.
+"""Reads, infers and writes concurrently, in order and in bounded memory.
 
-Two threads read and infer; writing stays in the calling thread, because windows and signals want the
-main one. Between them are bounded queues, so the slowest of the three sets the pace. A *file* waits
-for it and loses nothing; of a *live* source the newest frame counts: one may wait for the engine and
-one for the sink, and what gives way is counted. An engine that fails ends a file; of a live source the
-frames pass as they are (:mod:`runtime.live.guard`). What becomes of a frame in between is
-:mod:`runtime.live.frame_steps`.
+Two threads read and infer; writing stays in the calling thread, because windows and signals need the main
+thread. Bounded queues connect them, so the slowest of the three sets the pace. A *file* waits for it and
+loses no frame. A *live* source keeps only the newest frame: one may wait for the engine and one for the
+sink, and dropped frames are counted. A failing engine ends the run of a file; frames of a live source
+bypass it (:mod:`runtime.live.guard`). :mod:`runtime.live.frame_steps` processes each frame.
 """
 
 import threading
@@ -33,14 +32,14 @@ from runtime.telemetry.health import DropReason, Health
 from runtime.telemetry.summary import Summary, Times
 
 QUEUED = 3
-"""Frames that wait between two stages, at most: enough to even out their jitter."""
+"""Most frames that wait between two stages: enough to even out their jitter."""
 
 AHEAD = 0.3
-"""Seconds of the engine's work that are read ahead of it: what was read has to be finished after a stop."""
+"""Seconds of engine work to read ahead; short, because frames that were read are finished after a stop."""
 
 DRAIN = 1.0
-"""Seconds after :meth:`Pipeline.stop` in which frames that were read are still written. With what the sinks
-and the source may take to end, it makes less than the two seconds that are promised."""
+"""Seconds after :meth:`Pipeline.stop` in which frames that were read are still written. Together with the
+closing of sinks and source this stays below the two seconds that the documentation promises."""
 
 _IDLE = 0.05
 _JOIN = 0.2
@@ -48,7 +47,7 @@ _JOIN = 0.2
 
 @dataclass(frozen=True)
 class _Work:
-    """A frame on its way."""
+    """A frame in the pipeline."""
 
     frame: Frame
     read_at: float
@@ -57,7 +56,7 @@ class _Work:
 
 
 class _Stop(IntEnum):
-    """What :meth:`Pipeline.stop` asked for."""
+    """How far :meth:`Pipeline.stop` has been requested."""
 
     NOTHING = 0
     DRAIN = 1
@@ -66,7 +65,7 @@ class _Stop(IntEnum):
 
 @dataclass(frozen=True)
 class _Failure:
-    """The error that ended the run; others that follow from it are not kept."""
+    """The error that ended the run; later errors are its consequences."""
 
     error: BaseException
     keeps_recording: bool
@@ -74,7 +73,7 @@ class _Failure:
 
 @dataclass
 class _Tally:
-    """Frames of one run, and how late they were."""
+    """Frame counts and latencies of one run."""
 
     read: int = 0
     written: int = 0
@@ -85,17 +84,17 @@ class Pipeline:
     """One run of a source through an engine into a sink.
 
     Args:
-        source: opened.
-        engine: loaded.
-        sink: neither started nor written to.
-        compare: give the sink the frames as they were read, too.
-        skip_dry: pass dry frames as they are.
-        show_mask: give the sink the rain instead of the picture.
-        limit: most frames to be written; ``None`` for all.
-        say: prints a line, once, on what happens to every frame, and on what a stop loses.
-        announce: prints a line when the engine fails on a live stream and when it works again, and when
-            skipping dry frames begins and ends.
-        progress: called with the number of frames written, after each.
+        source: the opened source.
+        engine: the loaded engine.
+        sink: the sink, not yet started.
+        compare: pass the frames as read to the sink, too.
+        skip_dry: let dry frames bypass the engine.
+        show_mask: pass the rain to the sink instead of the picture.
+        limit: stop after this many written frames; ``None`` for no limit.
+        say: called with one line on how frames are processed, and on frames that a stop loses.
+        announce: called with one line when the engine fails on a live stream or recovers, and when
+            skipping of dry frames begins or ends.
+        progress: called after each written frame with the number of frames written.
     """
 
     def __init__(
@@ -130,26 +129,26 @@ class Pipeline:
         self._tally = _Tally()
         self._stop = _Stop.NOTHING
         self._failures: deque[_Failure] = deque()
-        # The source dropped them before this pipeline saw them.
+        # Drops before this run are not part of its summary.
         self._dropped_before = self.health.snapshot().dropped["source"]
 
     def stop(self) -> None:
-        """Ends the run; a second call does not wait for anything.
+        """Ends the run; a second call ends it without waiting.
 
-        No more is read. What was read is written first, unless that takes longer than :data:`DRAIN`.
-        May be called from any thread and from a signal handler.
+        Reading stops. Frames that were read are still written, unless that takes longer than
+        :data:`DRAIN`. May be called from any thread and from a signal handler.
         """
-        # The queues are closed by the loop: a signal can arrive while this very thread has their lock.
+        # The loop closes the queues: a signal can arrive while this thread holds their lock.
         self._stop = _Stop.AT_ONCE if self._stop else _Stop.DRAIN
 
     def run(self) -> Summary:
-        """Runs until the source ends, :meth:`stop` is called or the sink wants no more.
+        """Runs until the source ends, :meth:`stop` is called or the sink wants no more frames.
 
-        Whatever ends it but an error, the output is finished. After an error it is removed; but not
-        if a live source fails: then what was recorded is finished, and the error raised.
+        The output is finished unless an error ends the run; after an error it is removed. The exception is
+        the failure of a live source: then the recording is finished and the error raised.
 
         Raises:
-            UserError: from any of the three.
+            UserError: from source, engine or sink.
         """
         threads = [
             threading.Thread(target=self._guarded, args=(stage,), name=stage.__name__, daemon=True)
@@ -177,7 +176,7 @@ class Pipeline:
     def _reading(self) -> None:
         """The first thread: source -> queue."""
         frames = iter(self._source.frames(self._engine.info.colour))
-        # What waits for room is not read yet, and so is not lost by a stop.
+        # Wait for room before reading, so that a stop loses no frame.
         while (room := self._read.lease()) is not None:
             with room:
                 frame = next(frames, None)
@@ -196,7 +195,7 @@ class Pipeline:
     def _inferring(self) -> None:
         """The second thread: queue -> engine -> queue.
 
-        Of a file as many frames at once as the engine takes; of a live source one, which is late the least.
+        A file uses the full concurrency of the engine; a live source one frame at a time, for low latency.
         """
         threads = 1 if self._live else self._engine.concurrency
         for work, result in in_order(self._apply, self._taken(), threads):
@@ -205,7 +204,7 @@ class Pipeline:
                 return
 
     def _taken(self) -> Iterator[_Work]:
-        """What was read, in order, and whether it is dry, which depends on the frames before."""
+        """Frames that were read, in order, each marked as dry or not, which depends on earlier frames."""
         while (work := self._read.get()) is not None:
             yield replace(work, skipped=self._steps.skips(work.frame))
 
@@ -233,7 +232,7 @@ class Pipeline:
                 self._sink.idle()
                 continue
             if work is None:
-                # What came after the last frame.
+                # The sound after the last frame.
                 self._sink.write_sound(self._source.sound())
                 return
             self._write(work)
@@ -248,7 +247,7 @@ class Pipeline:
         self._progress(self._tally.written, self._total, "")
 
     def _guarded(self, stage: Callable[[], None]) -> None:
-        """Runs a stage in its thread; its error ends the run and is raised in the calling thread."""
+        """Runs a stage in its thread; an error ends the run and is raised in the calling thread."""
         try:
             stage()
         except BaseException as error:  # noqa: BLE001 - raised again by run()
@@ -263,7 +262,7 @@ class Pipeline:
         self._read.close(discard=True)
         self._done.close(discard=True)
         if self._live:
-            # A camera that is away would be waited for. A file is not closed under its reader.
+            # Otherwise the reader would wait for a disconnected camera. A file is not closed while in use.
             self._source.close()
         self.health.enter("ended")
         deadline = time.monotonic() + _JOIN
@@ -272,14 +271,14 @@ class Pipeline:
                 thread.join(max(0.0, deadline - time.monotonic()))
 
     def _say_loss(self) -> None:
-        """A stop that the engine was too slow for."""
+        """Reports frames that were read but not written before a stop timed out."""
         tally = self._tally
         lost = tally.read - tally.written - self._dropped()
         if self._stop and lost > 0 and tally.written != self._limit:
-            self._say(f"stopped: {lost} frames that were read could not be written in time")
+            self._say(f"stopped: {lost} frames were read but not written in time")
 
     def _queue(self, reason: DropReason) -> FrameQueue[_Work] | Newest[_Work]:
-        """Of a live source, one frame, the newest."""
+        """A queue for the next stage; for a live source it keeps only the newest frame."""
         if not self._live:
             return FrameQueue(QUEUED)
         return Newest(dropping=lambda: self.health.drop(reason))

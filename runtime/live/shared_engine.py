@@ -1,4 +1,4 @@
-"""One engine for several streams: what waits at the same time is computed as one batch."""
+"""Shares one engine between several streams: frames that wait at the same time form one batch."""
 
 import threading
 import time
@@ -14,10 +14,10 @@ from runtime.engines.forwarding import ForwardingEngine
 from runtime.media.frame import Pixels
 
 GATHER = 0.1
-"""Of the time that the last batch took: for so long the streams in it are waited for when it is done."""
+"""After a batch, wait for its streams for this share of the time that the batch took."""
 
 MOST_GATHER = 0.05
-"""Seconds, at most."""
+"""Upper limit of that wait, in seconds."""
 
 
 @dataclass
@@ -33,18 +33,18 @@ class _Request:
 
 
 class SharedEngine:
-    """Runs an engine in a thread of its own for any number of streams.
+    """Runs an engine in its own thread for any number of streams.
 
-    A batch is what waits when the engine becomes free. A stream that just got its result needs a moment to
-    hand it on and come with its next frame; without waiting for that, two streams would take turns for ever.
-    So those of the last batch have :data:`GATHER` of its time to be in the next one, and a stream that is
-    slow or dead holds up no other for longer, nor again before it has been there again. Frames of different
-    sizes are different batches. If a batch fails, each stream's frames are run alone, and only the stream
-    whose frames fail has the error. If one stream of a batch wants the mask, it is computed for all of it.
+    All frames that wait when the engine becomes free form a batch. A stream that just got its result needs
+    a moment to pass it on and submit its next frame; without a wait, two streams would alternate for ever.
+    So the streams of the last batch have :data:`GATHER` of its time to join the next one. A slow or dead
+    stream delays the others only once, until it submits a frame again. Frames of different sizes form
+    different batches. If a batch fails, the frames of each stream run alone, so that only the stream with
+    the faulty frames gets the error. If one stream of a batch needs the mask, it is computed for all.
 
     Args:
-        engine: loaded; it is closed by :meth:`close`.
-        clock: seconds that only go forward.
+        engine: the loaded engine; :meth:`close` closes it.
+        clock: returns monotonic seconds.
     """
 
     def __init__(self, engine: Engine, clock: Callable[[], float] = time.monotonic) -> None:
@@ -53,7 +53,7 @@ class SharedEngine:
         self._expected: set[_Stream] = set()
         self._expected_until = 0.0
         self.batches: dict[int, int] = defaultdict(int)
-        """Frames in a batch -> how many such batches were run."""
+        """Batch size -> number of batches of that size."""
         self._waiting: list[_Request] = []
         self._changed = threading.Condition()
         self._closed = False
@@ -61,14 +61,14 @@ class SharedEngine:
         self._thread.start()
 
     def __str__(self) -> str:
-        """How many batches of which size were run, for people."""
+        """The number of batches by size, for people."""
         sizes = ", ".join(f"{count} of {size}" for size, count in sorted(self.batches.items()))
         frames = sum(size * count for size, count in self.batches.items())
         return f"the engine computed {frames} frames in batches: {sizes or 'none'}"
 
     @property
     def waiting(self) -> int:
-        """Calls that wait for the next batch."""
+        """Number of calls that wait for the next batch."""
         return len(self._waiting)
 
     def stream(self) -> Engine:
@@ -76,7 +76,7 @@ class SharedEngine:
         return _Stream(self)
 
     def submit(self, stream: "_Stream", frames: Pixels, want_mask: bool) -> Derained:
-        """Computes frames of one stream; waits for it. See :meth:`Engine.derain`."""
+        """Computes frames of one stream and waits for the result. See :meth:`Engine.derain`."""
         request = _Request(stream, frames, want_mask)
         with self._changed:
             if self._closed:
@@ -90,7 +90,7 @@ class SharedEngine:
         return request.result
 
     def close(self) -> None:
-        """Lets the batch that is running end, refuses the rest, and closes the engine."""
+        """Finishes the running batch, refuses the waiting calls, and closes the engine."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -120,16 +120,16 @@ class SharedEngine:
             self._expected_until = end + min(MOST_GATHER, GATHER * (end - start))
 
     def _missing(self) -> set["_Stream"]:
-        """Streams that were in the last batch and do not wait for the next one yet."""
+        """Streams of the last batch that have not yet submitted their next frame."""
         return self._expected - {request.stream for request in self._waiting}
 
     def _compute(self, group: list[_Request]) -> None:
-        """Runs requests of one size of frame as one batch."""
+        """Runs requests with frames of one size as one batch."""
         frames = [request.frames for request in group]
         want_mask = any(request.want_mask for request in group)
         try:
             result = self.engine.derain(frames[0] if len(frames) == 1 else np.concatenate(frames), want_mask)
-        except Exception as error:  # noqa: BLE001 - given to the stream, which raises it
+        except Exception as error:  # noqa: BLE001 - raised by the stream that submitted the frames
             if len(group) == 1:
                 self._answer(group[0], None, error)
                 return
@@ -150,16 +150,16 @@ class SharedEngine:
 
 
 def _part(result: Derained, start: int, stop: int, request: _Request) -> Derained:
-    """The frames of one request: copies, so that no stream keeps the others' frames in memory."""
+    """The result of one request; a copy, so that no stream keeps the frames of others in memory."""
     mask = result.mask[start:stop].copy() if request.want_mask and result.mask is not None else None
     return Derained(result.frames[start:stop].copy(), mask)
 
 
 class _Stream(ForwardingEngine):
-    """What one stream's pipeline takes for an engine of its own.
+    """The engine that one stream's pipeline uses.
 
-    Batches are made of several streams, one frame of each. More frames of one stream at once would make
-    batches of ever-changing size, and an engine on a GPU needs new buffers for each size.
+    A batch contains one frame per stream. Several frames of one stream at once would make the batch size
+    vary, and an engine on a GPU needs new buffers for each size.
     """
 
     def __init__(self, shared: SharedEngine) -> None:
@@ -171,4 +171,4 @@ class _Stream(ForwardingEngine):
         return self._shared.submit(self, frames, want_mask)
 
     def close(self) -> None:
-        """Leaves the engine open: the other streams use it. :meth:`SharedEngine.close` closes it."""
+        """Does nothing: other streams use the engine. :meth:`SharedEngine.close` closes it."""

@@ -29,7 +29,7 @@ class Streams:
         config: which.
         engine: loaded; all share it.
         open_stream: opens a source.
-        say: is told what happens, by stream.
+        say: prints a line on what happens in a stream.
         beat: called again and again by the thread that waits for the streams.
     """
 
@@ -57,7 +57,7 @@ class Streams:
             pipeline.stop()
 
     def run(self) -> None:
-        """Runs them; one that fails is told and noted in :attr:`failed`, and the others go on."""
+        """Runs them; one that fails is reported, noted in :attr:`failed`, and the others go on."""
         threads = [
             threading.Thread(target=self._guarded, args=(stream, health), name=stream.name, daemon=True)
             for stream, health in zip(self._config.stream, self.healths, strict=True)
@@ -73,7 +73,7 @@ class Streams:
     def _guarded(self, stream: StreamConfig, health: Health) -> None:
         try:
             self._run(stream, health)
-        except Exception as error:  # noqa: BLE001 - told, and the others go on
+        except Exception as error:  # noqa: BLE001 - reported, and the others go on
             health.enter("ended", str(error))
             if not self._stopping.is_set():
                 self.failed[stream.name] = error
@@ -98,6 +98,8 @@ class Streams:
                 say(f"page: {page.name}")
             source = self._open(stream, patience, self._stopping, health)
             unused.callback(source.close)
+            if stream.give_up_after and not source.info.live:
+                raise UserError(f"give_up_after is for live sources, and {source.info.name} is a file")
             sink = open_outputs(wanted, source, say, say, lambda: None, page)
             unused.pop_all()
         with source:

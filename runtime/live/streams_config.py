@@ -1,4 +1,4 @@
-"""``granet-run --config streams.toml``: which streams there are, and what becomes of each."""
+"""``granet-run --config streams.toml``: the schema of the file."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from granet.app.schema import NotNegative, Text, read_toml
+from runtime.sinks.open import is_written_to_disk
+from runtime.sources.open import can_be_live, is_network
 
 Outputs = Annotated[tuple[str, ...], Meta(description="a string or a list of strings")]
 TextOrNumber = Annotated[str, Meta(description="a string or an integer")]
@@ -26,7 +28,7 @@ class StreamConfig(Struct, frozen=True, forbid_unknown_fields=True):
         give_up_after: seconds, as ``--give-up-after``; 0 for never.
 
     Raises:
-        ValueError: if the settings contradict each other.
+        ValueError: if settings contradict each other, or one would not be used.
     """
 
     name: Text
@@ -46,6 +48,10 @@ class StreamConfig(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("needs output or serve")
         if "window" in self.output or "-" in self.output:
             raise ValueError("several streams have neither a window nor stdout; give it a page with serve")
+        if self.live and not is_network(self.input):
+            raise ValueError("live is for addresses: a camera is always live, and a file never is")
+        if self.give_up_after and self.input and not can_be_live(self.input):
+            raise ValueError("give_up_after is for live sources, and input is a file")
 
 
 class StreamsConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,14 +59,14 @@ class StreamsConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         stream: one or more.
-        model: as ``--model``; empty for the one that came along.
+        model: as ``--model``; empty for the packaged model for the device.
         device: as ``--device``.
         backend: as ``--backend``.
         metrics: as ``--metrics``, for all streams together.
         overwrite: as ``--overwrite``.
 
     Raises:
-        ValueError: if there is no stream, or two have the same name.
+        ValueError: if there is no stream, two have the same name, or a setting would not be used.
     """
 
     stream: tuple[StreamConfig, ...] = ()
@@ -76,13 +82,16 @@ class StreamsConfig(Struct, frozen=True, forbid_unknown_fields=True):
         names = [stream.name for stream in self.stream]
         if len(set(names)) < len(names):
             raise ValueError("two streams have the same name")
+        outputs = [output for stream in self.stream for output in stream.output]
+        if self.overwrite and not any(map(is_written_to_disk, outputs)):
+            raise ValueError("overwrite is for files, and no stream writes one")
 
 
 def read_streams_config(path: Path) -> StreamsConfig:
     """Reads and checks the file.
 
     Raises:
-        UserError: if it cannot be read, or anything in it is not what it must be; the line says what.
+        UserError: if it cannot be read or is not valid; the line says where and why.
     """
     return read_toml(path, StreamsConfig, _write_out)
 

@@ -1,4 +1,4 @@
-"""Tells systemd that the service has started and is not stuck: the protocol of ``sd_notify(3)``."""
+"""Notifies systemd that the service has started and is alive, with the protocol of ``sd_notify(3)``."""
 
 import os
 import socket
@@ -8,11 +8,11 @@ from contextlib import suppress
 
 
 class Watchdog:
-    """Says *ready*, and *alive* again and again, to who supervises the process; to nobody if nobody does.
+    """Sends *ready*, *alive* and *stopping* to the service manager; does nothing without one.
 
     Args:
-        environment: has ``NOTIFY_SOCKET`` and, if systemd watches, ``WATCHDOG_USEC``.
-        clock: seconds that only go forward.
+        environment: contains ``NOTIFY_SOCKET`` and, if the watchdog is on, ``WATCHDOG_USEC``.
+        clock: returns monotonic seconds.
     """
 
     def __init__(
@@ -20,28 +20,28 @@ class Watchdog:
     ) -> None:
         self._path = environment.get("NOTIFY_SOCKET", "")
         self._clock = clock
-        # Three times within the time that systemd gives.
+        # Three times per timeout of systemd.
         self._every = int(environment.get("WATCHDOG_USEC") or 0) / 3e6
         self._due = 0.0
 
     def ready(self) -> None:
-        """The service runs."""
+        """Reports that the service has started."""
         self._send(b"READY=1")
 
     def alive(self) -> None:
-        """To be called often by what must not be stuck."""
+        """Reports that the service is alive; call it often from the loop that must not hang."""
         if self._every and self._clock() >= self._due:
             self._due = self._clock() + self._every
             self._send(b"WATCHDOG=1")
 
     def stopping(self) -> None:
-        """The service ends on purpose."""
+        """Reports that the service is stopping on purpose."""
         self._send(b"STOPPING=1")
 
     def _send(self, message: bytes) -> None:
         if not self._path:
             return
-        # A name that begins with @ is in the abstract namespace of Linux.
+        # A name that begins with @ is in Linux's abstract namespace.
         address = "\0" + self._path[1:] if self._path.startswith("@") else self._path
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
             channel.sendto(message, address)

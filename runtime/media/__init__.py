@@ -1,1 +1,1 @@
-"""Frames, and what is common to reading and writing them."""
+"""Frames, and code shared by sources and sinks."""

@@ -1,22 +1,22 @@
-"""How long to wait before a connection, or whatever else failed, is tried again."""
+"""Exponential back-off with jitter for retries."""
 
 import random
 
 FIRST, MOST = 1.0, 10.0
-"""Seconds: the first wait, and the longest."""
+"""First and longest wait, in seconds."""
 
 _JITTER = 0.25
 
 
 class Backoff:
-    """Waits that double from ``first`` to ``most``, each a quarter longer or shorter at random.
+    """Waits that double from ``first`` to ``most``, with a random jitter of up to 25% either way.
 
-    The jitter keeps a hundred boxes from coming back to one recorder in the same instant.
+    The jitter keeps a hundred boxes from reconnecting to one recorder at the same instant.
 
     Args:
-        first: seconds.
-        most: seconds, before jitter.
-        rng: where chance comes from; ``None`` for a generator that is seeded by the system.
+        first: first wait in seconds.
+        most: longest wait in seconds, before jitter.
+        rng: source of the jitter; ``None`` creates a generator seeded by the system.
     """
 
     def __init__(self, first: float = FIRST, most: float = MOST, rng: random.Random | None = None) -> None:
@@ -31,9 +31,9 @@ class Backoff:
         return wait
 
     def lived(self, seconds: float) -> None:
-        """What was tried worked for ``seconds``. If that is longer than the first wait, waits begin anew.
+        """Reports that an attempt worked for ``seconds``; resets the back-off if that exceeds the first wait.
 
-        So a server that takes every connection and drops it at once is not asked every second.
+        A server that accepts every connection and drops it at once therefore still backs off.
         """
         if seconds > self._first:
             self._next = self._first

@@ -1,4 +1,4 @@
-"""What is closed at the end of a ``with`` block."""
+"""Base class for objects that a ``with`` block closes."""
 
 from abc import ABC, abstractmethod
 from types import TracebackType
@@ -10,14 +10,14 @@ class Closing(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Releases what is held; it cannot be used after."""
+        """Releases all resources; the object cannot be used afterwards."""
 
     def __enter__(self) -> Self:
-        """Itself."""
+        """Returns the object itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Closes."""
+        """Closes the object."""
         self.close()

@@ -1,6 +1,6 @@
-"""The colour tags of a video: which YUV a decoder gives and an encoder must state.
+"""Colour tags of a video: the YUV encoding that a decoder reports and an encoder must declare.
 
-The numbers are those of ISO/IEC 23091-2 (H.273), which FFmpeg uses as they are.
+The values are those of ISO/IEC 23091-2 (H.273); FFmpeg uses the same numbers.
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 UNSPECIFIED = 2
 
 LIMITED = 1
-"""``tv``: luma 16 to 235, chroma 16 to 240. What a YUV video without a tag is."""
+"""``tv``: luma 16 to 235, chroma 16 to 240. The default for YUV video without a tag."""
 FULL = 2
 """``pc``: 0 to 255."""
 
@@ -22,13 +22,13 @@ KR_KB[9] = (0.2627, 0.0593)
 
 @dataclass(frozen=True)
 class ColourTags:
-    """What a stream says about its colours.
+    """Colour tags of a stream.
 
     Attributes:
-        matrix: YUV matrix coefficients; 2 if the stream does not say.
-        range: 1 limited, 2 full; 0 if the stream does not say.
-        primaries: colour primaries; 2 if the stream does not say.
-        transfer: transfer characteristics; 2 if the stream does not say.
+        matrix: YUV matrix coefficients; 2 if unspecified.
+        range: 1 limited, 2 full; 0 if unspecified.
+        primaries: colour primaries; 2 if unspecified.
+        transfer: transfer characteristics; 2 if unspecified.
     """
 
     matrix: int = UNSPECIFIED
@@ -38,13 +38,13 @@ class ColourTags:
 
     @property
     def effective_range(self) -> int:
-        """The range to compute with."""
+        """The range to use in conversions: limited unless tagged full."""
         return FULL if self.range == FULL else LIMITED
 
 
 def guessed_matrix(height: int, width: int) -> int:
-    """The matrix of a video of this many pixels that does not say it, as players guess it.
+    """The matrix that players assume for an untagged video of this size in pixels.
 
-    BT.709 if it is 1280 or more wide or more than 576 high, BT.601 otherwise (mpv's rule).
+    BT.709 if the width is at least 1280 or the height exceeds 576, otherwise BT.601 (mpv's rule).
     """
     return BT709 if width >= 1280 or height > 576 else BT601

@@ -1,4 +1,4 @@
-"""A bounded queue between two threads that loses nothing: who puts an item waits until there is room."""
+"""A bounded queue between two threads that loses nothing: :meth:`FrameQueue.put` blocks while it is full."""
 
 from collections import deque
 from collections.abc import Callable
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class _State(Enum):
-    """*open* takes items; *closed* gives what it has or is promised; *discarded* gives nothing."""
+    """*open* accepts items; *closed* still delivers queued and reserved items; *discarded* delivers none."""
 
     OPEN = "open"
     CLOSED = "closed"
@@ -18,10 +18,10 @@ class _State(Enum):
 
 
 class FrameQueue(Generic[T]):
-    """First in, first out; never more than ``size`` items.
+    """First in, first out; holds at most ``size`` items.
 
     Args:
-        size: most items that wait; see :meth:`resize`.
+        size: maximum number of queued items; see :meth:`resize`.
     """
 
     def __init__(self, size: int) -> None:
@@ -29,65 +29,65 @@ class FrameQueue(Generic[T]):
         self._size = size
         self._changed = Condition()
         self._state = _State.OPEN
-        self._coming = 0  # items that a put or a lease has promised
-        self._wanted = 0  # calls of get that wait
+        self._reserved = 0  # items announced by a put or a lease
+        self._waiting_gets = 0
 
     def put(self, item: T) -> bool:
-        """Appends ``item``; waits while the queue is full.
+        """Appends ``item``; blocks while the queue is full.
 
-        An item that was waiting when the queue was closed is still taken.
+        If the queue is closed while ``put`` blocks, the item is still accepted.
 
         Returns:
-            Whether it was taken: ``False`` once the queue is closed.
+            Whether the item was accepted: ``False`` once the queue is closed.
         """
         with self._changed:
             if self._state is not _State.OPEN:
                 return False
-            self._coming += 1
+            self._reserved += 1
             return self._take(item)
 
     def lease(self) -> "Lease[T] | None":
-        """Waits until an item would be taken at once, and reserves that room.
+        """Blocks until there is room for an item, and reserves it.
 
         Returns:
-            The room; ``None`` once the queue is closed.
+            The reservation; ``None`` once the queue is closed.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._has_room() or self._state is not _State.OPEN)
             if self._state is not _State.OPEN:
                 return None
-            self._coming += 1
+            self._reserved += 1
             return Lease(self._take, self._withdraw)
 
     def resize(self, size: int) -> None:
-        """Lets ``size`` items wait from now on; those that do already are kept.
+        """Changes the maximum number of queued items to ``size``; keeps the items already queued.
 
-        With 0, :meth:`lease` waits until somebody waits for an item.
+        With 0, :meth:`lease` blocks until a :meth:`get` is waiting.
         """
         with self._changed:
             self._size = size
             self._changed.notify_all()
 
     def get(self, timeout: float | None = None) -> T | None:
-        """The oldest item; waits until there is one.
+        """Removes and returns the oldest item; blocks until there is one.
 
         Args:
-            timeout: seconds; ``None`` waits for ever.
+            timeout: seconds; ``None`` waits indefinitely.
 
         Returns:
-            ``None`` once the queue is closed, empty, and nothing is promised.
+            ``None`` once the queue is closed and empty with no reservation left.
 
         Raises:
-            TimeoutError: if there is none within ``timeout``.
+            TimeoutError: if no item arrives within ``timeout``.
         """
         with self._changed:
-            self._wanted += 1
+            self._waiting_gets += 1
             self._changed.notify_all()
             try:
                 if not self._changed.wait_for(lambda: self._items or self._is_done(), timeout):
                     raise TimeoutError
             finally:
-                self._wanted -= 1
+                self._waiting_gets -= 1
             if not self._items:
                 return None
             item = self._items.popleft()
@@ -95,7 +95,7 @@ class FrameQueue(Generic[T]):
             return item
 
     def close(self, *, discard: bool = False) -> None:
-        """No more items; those that wait or are promised can still be taken, unless they are discarded."""
+        """Closes the queue to new items; queued and reserved items can still be taken unless discarded."""
         with self._changed:
             if discard:
                 self._state = _State.DISCARDED
@@ -105,38 +105,38 @@ class FrameQueue(Generic[T]):
             self._changed.notify_all()
 
     def _take(self, item: T) -> bool:
-        """Appends an item that was promised, as soon as there is room."""
+        """Appends a reserved item as soon as there is room."""
         with self._changed:
             self._changed.wait_for(
                 lambda: len(self._items) < max(1, self._size) or self._state is _State.DISCARDED
             )
-            self._coming -= 1
+            self._reserved -= 1
             if self._state is not _State.DISCARDED:
                 self._items.append(item)
             self._changed.notify_all()
             return self._state is not _State.DISCARDED
 
     def _withdraw(self) -> None:
-        """Takes a promise back."""
+        """Cancels a reservation."""
         with self._changed:
-            self._coming -= 1
+            self._reserved -= 1
             self._changed.notify_all()
 
     def _has_room(self) -> bool:
-        return len(self._items) + self._coming < (self._size or min(1, self._wanted))
+        return len(self._items) + self._reserved < (self._size or min(1, self._waiting_gets))
 
     def _is_done(self) -> bool:
-        return self._state is _State.DISCARDED or (self._state is _State.CLOSED and not self._coming)
+        return self._state is _State.DISCARDED or (self._state is _State.CLOSED and not self._reserved)
 
 
 class Lease(Generic[T]):
-    """Room for one item that is being made: put it within the ``with`` block, or the room is given back.
+    """A reservation for one item; leaving the ``with`` block without :meth:`put` releases it.
 
-    Once leased, an item is awaited: even if the queue is closed meanwhile, it is still taken.
+    The queue waits for a leased item: it accepts the item even if it was closed in the meantime.
 
     Args:
-        put: hands an item to the queue.
-        withdraw: gives the room back.
+        put: appends an item to the queue.
+        withdraw: releases the reservation.
     """
 
     def __init__(self, put: Callable[[T], bool], withdraw: Callable[[], None] = lambda: None) -> None:
@@ -144,15 +144,15 @@ class Lease(Generic[T]):
         self._is_used = False
 
     def put(self, item: T) -> bool:
-        """Appends ``item``, once; whether it was taken, as of :meth:`FrameQueue.put`."""
+        """Appends ``item``; call it once. Returns whether it was accepted, like :meth:`FrameQueue.put`."""
         self._is_used = True
         return self._put(item)
 
     def __enter__(self) -> Self:
-        """Itself."""
+        """Returns the lease itself."""
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Gives the room back unless it is used."""
+        """Releases the reservation if it is unused."""
         if not self._is_used:
             self._withdraw()

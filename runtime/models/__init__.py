@@ -1,1 +1,1 @@
-"""The models that come with the package; each has a manifest and a model card beside it."""
+"""The packaged models; each has a manifest and a model card beside it."""

@@ -1,5 +1,5 @@
-"""Where frames go: video files, pictures, stdout, a window, nowhere. One contract, one file each."""
+"""Frame sinks: video files, pictures, stdout, a window, a page, a server. All implement one contract."""
 
-# Before anything here imports PyAV: the wheels of both bring X11 libraries of the same names, and OpenCV's
-# windows wait for ever, on all of a core, with those of PyAV (PyAV issues 978 and 1050).
+# Import OpenCV before PyAV: the wheels of both bundle X11 libraries of the same names, and with PyAV's copies
+# OpenCV's windows hang in a busy loop (PyAV issues 978 and 1050).
 import cv2  # noqa: F401

@@ -1,4 +1,4 @@
-"""What a sink is: it takes frames in order, and finishes or leaves nothing."""
+"""The contract of a sink: it receives frames in order, and either finishes or removes its output."""
 
 from abc import ABC, abstractmethod
 
@@ -7,18 +7,18 @@ from runtime.sources.base import SoundPacket
 
 
 class Sink(ABC):
-    """Takes the frames of one run, all from one thread: the main one, if it says that it needs that.
+    """Receives the frames of one run, all from one thread: the main thread if ``main_thread`` is set.
 
-    Constructing one checks the destination and writes nothing. Then come :meth:`start`, any number of
-    :meth:`write` and :meth:`write_sound`, and one of :meth:`finish` and :meth:`abort`.
+    The constructor checks the destination and writes nothing. The caller then calls :meth:`start`, any
+    number of :meth:`write` and :meth:`write_sound`, and finally either :meth:`finish` or :meth:`abort`.
 
     Attributes:
-        name: where the frames go, for people.
-        wants_more: ``False`` once the user has closed it; the run then ends as if the input had.
-        wants_before: whether it shows the frames as they were read, too.
-        shows: it is looked at while the run lasts, so that of a live source only the newest frame
-            counts; what records takes those before it as well.
-        main_thread: it can live in the main thread only.
+        name: display name of the destination.
+        wants_more: ``False`` once the user has closed the sink; the run then ends as at the end of input.
+        wants_before: whether the sink also needs the input frames.
+        shows: whether it is a live display, for which only the newest frame of a live source counts; a
+            sink that records needs earlier frames as well.
+        main_thread: whether it must run in the main thread.
     """
 
     name: str
@@ -28,41 +28,41 @@ class Sink(ABC):
     main_thread: bool = False
 
     def start(self, colour: Colour) -> None:
-        """Called once, before the first frame.
+        """Prepares for frames; call it once, before the first frame.
 
         Args:
-            colour: channel order of the frames to come.
+            colour: channel order of the frames.
         """
         self._colour: Colour = colour
 
     @abstractmethod
     def write(self, frame: Frame, before: Frame | None = None) -> None:
-        """Takes the next frame; blocks while the destination is slower than the frames.
+        """Writes the next frame; blocks while the destination is slower than the frames arrive.
 
         Args:
             frame: the result.
-            before: the frame it was made from, of the same size, to be shown on the left of it;
-                ``None`` if no comparison is asked for.
+            before: the input frame, of the same size, shown to the left of the result; ``None`` without
+                a comparison.
 
         Raises:
-            UserError: if it cannot be written; :meth:`abort` must follow.
+            UserError: if the frame cannot be written; :meth:`abort` must follow.
         """
 
     def write_sound(self, packets: list[SoundPacket]) -> None:  # noqa: B027 - few sinks can keep sound
-        """Takes coded sound that belongs with the frames written so far or soon after."""
+        """Writes encoded sound that belongs to the frames written recently or next."""
 
-    def idle(self) -> None:  # noqa: B027 - only a window has something to do
-        """Called several times a second while there is no frame."""
+    def idle(self) -> None:  # noqa: B027 - only displays need it
+        """Called several times per second while no frame arrives."""
 
-    def release(self) -> None:  # noqa: B027 - only a window waits for a person
-        """Lets :meth:`finish` wait for nobody; may be called from a signal handler."""
+    def release(self) -> None:  # noqa: B027 - only a window waits for the user
+        """Stops :meth:`finish` from waiting for the user; may be called from a signal handler."""
 
-    def finish(self) -> None:  # noqa: B027 - not all have something to finish
-        """Completes what was written and gives it its name. Nothing written leaves nothing.
+    def finish(self) -> None:  # noqa: B027 - some sinks have nothing to finish
+        """Completes the output and gives it its final name. Without frames there is no output.
 
         Raises:
             UserError: if that fails; :meth:`abort` must follow.
         """
 
-    def abort(self) -> None:  # noqa: B027 - not all leave something
-        """Removes all that was written. May follow a failed :meth:`finish`; raises nothing."""
+    def abort(self) -> None:  # noqa: B027 - some sinks have no output to remove
+        """Removes the output. May follow a failed :meth:`finish`; raises nothing."""

@@ -1,4 +1,4 @@
-"""Which sink a text of the command line means."""
+"""Open the sink that a command-line argument names."""
 
 import os
 import sys
@@ -23,16 +23,23 @@ from runtime.sources.url import is_url
 from runtime.telemetry.health import Health
 
 WINDOW, NULL = "window", "null"
-"""Destinations that are no files; a directory of that name is ``./window``."""
+"""Reserved destinations; write ``./window`` for a directory of that name."""
+
+
+def is_written_to_disk(text: str) -> bool:
+    """Whether a destination of :func:`open_sink` is a file or a directory."""
+    if text in (WINDOW, NULL, STDOUT) or is_push(text):
+        return False
+    return text.partition(":")[0] != VIRTUAL_CAMERA
 
 
 class NullSink(Sink):
-    """Drops every frame."""
+    """Discards every frame, for measurements."""
 
     name = "nowhere (measuring only)"
 
     def write(self, frame: Frame, before: Frame | None = None) -> None:
-        """Does nothing."""
+        """Discards the frame."""
 
 
 def open_sink(
@@ -46,22 +53,22 @@ def open_sink(
     health: Health | None = None,
     slider: bool = False,
 ) -> Sink:
-    """A video file or a picture by its ending, a directory, ``-`` for stdout; a window or nothing.
+    """Opens a video or picture by its file extension, a directory, ``-`` for stdout, a window or nothing.
 
     Args:
-        text: the destination: a path, ``-``, an address to push to, ``virtual-camera`` (with ``:`` and
-            a device after it, if a certain one is meant), :data:`WINDOW` or :data:`NULL`; ``None`` for a
-            window, or for nothing if there shall be no window.
-        info: of the source.
-        say: is told what is not kept.
-        window: whether there may be a window.
-        overwrite: whether files that exist may be replaced.
-        limit: most frames that are written; ``None`` for all.
-        health: of the stream.
-        slider: of a window: a slider between input and result.
+        text: destination: a path, ``-``, an address to push to, ``virtual-camera`` (optionally followed
+            by ``:`` and a device), :data:`WINDOW` or :data:`NULL`; ``None`` opens a window, or nothing if
+            ``window`` is ``False``.
+        info: info of the source.
+        say: called with a note about each property of the input that is not kept.
+        window: whether a window may be opened by default.
+        overwrite: whether existing files may be replaced.
+        limit: maximum number of frames to write; ``None`` for all.
+        health: health of the stream; ``None`` creates one.
+        slider: show a slider between input and result in a window.
 
     Raises:
-        UserError: if the destination is refused; a :class:`UsageError` if it can never be right.
+        UserError: if the destination cannot be used; :class:`UsageError` if the argument is invalid.
     """
     health = health or Health(info.name, live=info.live)
     if text in (None, WINDOW):
@@ -74,7 +81,7 @@ def open_sink(
             raise UsageError("--output -: stdout is a terminal; redirect it to a file or a program")
         return VideoSink(text, info, say, overwrite=overwrite)
     if not text:
-        raise UsageError("--output: is empty; give a file, a directory or an address (--help lists them)")
+        raise UsageError("--output: is empty; use a file, a directory or an address (--help lists them)")
     if is_push(text):
         if not urlsplit(text).hostname:
             raise UsageError(
@@ -93,7 +100,7 @@ def _open_path(
     path = Path(text)
     if is_url(text) and not path.exists():
         raise UsageError(
-            f"--output {mask(text)}: cannot be written to; addresses that can are rtsp, rtsps, rtmp and rtmps"
+            f"--output {mask(text)}: cannot be written to; use an rtsp, rtsps, rtmp or rtmps address"
         )
     if text.endswith(("/", os.sep)) or path.is_dir() or not path.suffix:
         return DirectorySink(path, info, say, overwrite=overwrite)
@@ -101,16 +108,17 @@ def _open_path(
         if info.live:
             return RecordingSink(text, info, say, overwrite=overwrite, health=health)
         if "%" in text:
-            say(f"{text}: % stands for the time in recordings of live sources only, here for itself")
+            say(f"{text}: % stands for the time only when recording a live source; it is kept as it is")
         return VideoSink(text, info, say, overwrite=overwrite)
     if is_picture(path):
         if info.frames != 1 and limit != 1:
             raise UsageError(
-                f"--output {text}: is one picture and the input has more: "
-                "give a directory, or --max-frames 1 for the first"
+                f"--output {text}: is one picture, but the input has several; "
+                "use a directory, or --max-frames 1 for the first"
             )
         return PictureSink(path, info, say, overwrite=overwrite)
     raise UsageError(
-        f"--output {text}: unknown ending {path.suffix} (videos: {' '.join(CONTAINERS)}; "
-        f"pictures: {' '.join(sorted(PICTURE_SUFFIXES))}; a directory has none)"
+        f"--output {text}: unsupported file extension {path.suffix}; use one for videos "
+        f"({' '.join(CONTAINERS)}), one for pictures ({' '.join(sorted(PICTURE_SUFFIXES))}), or none for a "
+        "directory"
     )

@@ -1,4 +1,4 @@
-"""A file is shown no faster than it plays."""
+"""Real-time pacing: show a file no faster than it plays."""
 
 import time
 from collections.abc import Callable
@@ -7,11 +7,11 @@ from runtime.media.frame import Frame
 
 
 class Pace:
-    """Says how long a frame must still wait.
+    """Computes how long a frame must wait until it is due.
 
     Args:
-        live: frames come at their own pace; none waits.
-        clock: seconds that only go forward.
+        live: whether frames arrive in real time; they never wait.
+        clock: monotonic clock in seconds.
     """
 
     def __init__(self, *, live: bool, clock: Callable[[], float] = time.monotonic) -> None:
@@ -19,7 +19,7 @@ class Pace:
         self._start: tuple[float, float] | None = None
 
     def ahead(self, frame: Frame) -> float:
-        """Seconds until ``frame`` is due, counted from the first frame; 0 or less if it is due."""
+        """Seconds until ``frame`` is due, relative to the first frame; 0 or less if it is due."""
         if self._live or frame.pts is None or frame.time_base is None:
             return 0.0
         seconds = float(frame.pts * frame.time_base)

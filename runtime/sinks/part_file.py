@@ -1,4 +1,4 @@
-"""A file has its name only when it is whole: until then it is a hidden one beside it."""
+"""Output checks, and growing output files that get their final name when complete."""
 
 import os
 from contextlib import suppress
@@ -8,16 +8,16 @@ from granet.errors import UserError
 
 
 def check_file(path: Path, inputs: tuple[Path, ...], *, overwrite: bool) -> None:
-    """Refuses an output file before anything is computed for it.
+    """Checks an output file before any computation.
 
     Args:
-        path: the output.
-        inputs: files that are read.
-        overwrite: whether a file that exists may be replaced.
+        path: the output file.
+        inputs: the input files.
+        overwrite: whether an existing file may be replaced.
 
     Raises:
-        UserError: if its directory is missing or not writable, if it is a directory or an input, or
-            if it exists.
+        UserError: if its directory is missing or not writable, if it is a directory or an input file, or
+            if it exists and ``overwrite`` is ``False``.
     """
     if path.is_dir():
         raise UserError(f"{path}: is a directory")
@@ -29,29 +29,31 @@ def check_file(path: Path, inputs: tuple[Path, ...], *, overwrite: bool) -> None
 
 
 def check_parent(path: Path) -> None:
-    """Refuses an output whose directory is missing or not writable.
+    """Checks that the directory of an output exists and is writable.
 
     Raises:
-        UserError: see above.
+        UserError: if it is missing or not writable.
     """
     if not path.parent.is_dir():
-        raise UserError(f"{path}: there is no directory {path.parent}; make it first")
+        raise UserError(f"{path}: there is no directory {path.parent}; create it first")
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise UserError(f"{path}: the directory {path.parent} is not writable")
+        raise UserError(
+            f"{path}: the directory {path.parent} is not writable; change its permissions or use another"
+        )
 
 
 class PartFile:
-    """``.NAME.part.SUFFIX`` beside ``NAME.SUFFIX``, created empty.
+    """Unfinished file ``.NAME.part.SUFFIX`` beside ``NAME.SUFFIX``, created empty.
 
-    What a killed run left under that name is kept: it may be a recording. A number makes ours another.
+    A part file left by a killed run is kept, because it may be a recording; a new one then gets a number.
 
     Args:
-        final: the name it shall have.
-        visible: without the dot in front, for what is worth finding after a kill.
-        overwrite: whether a file that has that name by then may be replaced.
+        final: final path of the file.
+        visible: omit the leading dot, so that a user finds the file after a kill.
+        overwrite: whether a file at the final path may be replaced.
 
     Attributes:
-        path: of the unfinished file.
+        path: path of the unfinished file.
     """
 
     def __init__(self, final: Path, *, visible: bool = False, overwrite: bool = True) -> None:
@@ -71,22 +73,24 @@ class PartFile:
             return
 
     def commit(self) -> None:
-        """Gives the file its name.
+        """Renames the file to its final path.
 
         Raises:
-            UserError: if that fails, or if another program made a file of that name meanwhile; then both
-                are kept.
+            UserError: if that fails, or if another program has created the final file in the meantime;
+                both files are then kept.
         """
         if not self._overwrite and self._final.exists():
             self._kept = True
-            raise UserError(f"{self._final}: was made by another program meanwhile; ours is {self.path}")
+            raise UserError(
+                f"{self._final}: was created by another program meanwhile; the output is kept as {self.path}"
+            )
         try:
             self.path.replace(self._final)
         except OSError as error:
             raise UserError(f"{self._final}: cannot be written: {error.strerror}") from error
 
     def discard(self) -> None:
-        """Removes the file, if it is there and has not been told of as kept."""
+        """Removes the file if it exists and :meth:`commit` has not reported it as kept."""
         if self._kept:
             return
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Several sinks at once: none of a live run waits for another, and none ends with another."""
+"""Several sinks at once; in a live run they neither block nor stop each other."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -16,24 +16,24 @@ from runtime.telemetry.health import Health
 from runtime.views.banner import with_fault
 
 FINISH = 0.5
-"""Seconds that all sinks of a live run have together to finish; an end within 2 s is promised."""
+"""Seconds for all sinks of a live run together to finish; the documented limit for the exit is 2 s."""
 
 
 class SeveralSinks(Sink):
-    """Gives every frame to every sink.
+    """Passes every frame to every sink.
 
-    Of a file every sink takes every frame, in order, one sink after the other; the first error ends
-    the run. Of a live source each sink has a thread and two frames that may wait, so that a slow or
-    dead one holds up nothing; what fails there is told once and the others go on. The run ends when
-    no sink wants more.
+    For a file, each sink receives every frame in order, one sink after the other, and the first error ends
+    the run. For a live source, each sink runs in its own thread with a queue of two frames, so that a slow
+    or hanging sink blocks nothing; a failure is announced once and the other sinks continue. The run ends
+    when no sink wants more frames.
 
     Args:
-        sinks: one or more, not started.
-        live: whether the source is.
-        health: is told of frames that a sink was too slow for, and of sinks that fail.
-        say: is told what became of a sink.
-        beat: called whenever this is: the thread that it lives in is not stuck.
-        clock: seconds that only go forward.
+        sinks: one or more sinks that are not started.
+        live: whether the source is live.
+        health: counts frames dropped by slow sinks, and failed sinks.
+        say: called with a note when a sink ends early.
+        beat: called on each call of this sink to show that its thread is not stuck.
+        clock: monotonic clock in seconds.
     """
 
     main_thread = True
@@ -51,7 +51,7 @@ class SeveralSinks(Sink):
         self.name = ", ".join(sink.name for sink in sinks)
         self.wants_before = any(sink.wants_before for sink in sinks)
         self.failed: list[UserError] = []
-        """Why sinks of a live run ended before their time."""
+        """Errors of the sinks of a live run that failed."""
         self._live, self._health, self._say, self._clock = live, health, say, clock
         self._beat = beat
         self._threaded = [sink for sink in sinks if live and not sink.main_thread]
@@ -60,7 +60,7 @@ class SeveralSinks(Sink):
         self._started = False
 
     def start(self, colour: Colour) -> None:
-        """Starts all of them."""
+        """Starts all sinks."""
         super().start(colour)
         self._started = True
         for sink in self._here:
@@ -68,16 +68,16 @@ class SeveralSinks(Sink):
         self._workers = [SinkWorker(sink, colour, self._health) for sink in self._threaded]
 
     def write(self, frame: Frame, before: Frame | None = None) -> None:
-        """Gives the frame to each; see :meth:`Sink.write`."""
+        """Passes the frame to each sink; see :meth:`Sink.write`."""
         frame = with_fault(frame)
         for worker in self._workers:
             worker.offer(frame, before if worker.sink.wants_before else None)
         for sink in [*self._here]:
             self._write_here(sink, frame, before if sink.wants_before else None)
-        self._look()
+        self._update()
 
     def write_sound(self, packets: list[SoundPacket]) -> None:
-        """Gives each a copy: writing a packet changes it."""
+        """Passes a copy of the packets to each sink, because writing a packet modifies it."""
         if not packets:
             return
         for worker in self._workers:
@@ -86,10 +86,10 @@ class SeveralSinks(Sink):
             sink.write_sound(copied(packets))
 
     def idle(self) -> None:
-        """See :meth:`Sink.idle`; those with a thread are idle there."""
+        """See :meth:`Sink.idle`; a sink with its own thread idles there."""
         for sink in [*self._here]:
             sink.idle()
-        self._look()
+        self._update()
 
     def release(self) -> None:
         """See :meth:`Sink.release`."""
@@ -97,12 +97,12 @@ class SeveralSinks(Sink):
             sink.release()
 
     def finish(self) -> None:
-        """Finishes all; a sink that does not within :data:`FINISH` is left behind, and that is told.
+        """Finishes all sinks; announces and abandons a sink that exceeds :data:`FINISH`.
 
-        What is looked at comes last: a picture may stay on the screen, and what is written is done then.
+        Displays finish last: a picture may stay on the screen, and the files are complete by then.
 
         Raises:
-            UserError: if a sink fails now and the source is a file.
+            UserError: if a sink fails here and the source is a file.
         """
         deadline = self._clock() + FINISH
         for worker in self._workers:
@@ -111,11 +111,11 @@ class SeveralSinks(Sink):
             sink.finish()
         for worker in self._workers:
             if not worker.join(max(0.0, deadline - self._clock())):
-                self._say(f"{worker.sink.name}: did not finish within {FINISH:g} s and was left as it is")
-        self._look()
+                self._say(f"{worker.sink.name}: did not finish within {FINISH:g} s and was abandoned")
+        self._update()
 
     def abort(self) -> None:
-        """Aborts all; what a live source's recording has is kept, see :class:`RecordingSink`."""
+        """Aborts all sinks; a recording of a live source is kept, see :class:`RecordingSink`."""
         for sink in [*self._here, *([] if self._started else self._threaded)]:
             sink.abort()
         deadline = self._clock() + FINISH
@@ -134,8 +134,8 @@ class SeveralSinks(Sink):
             sink.abort()
             self._fail(sink, error)
 
-    def _look(self) -> None:
-        """Takes out what has ended; raises what is no user's mistake; says whether any wants more."""
+    def _update(self) -> None:
+        """Removes sinks that have ended and updates ``wants_more``; raises unexpected errors."""
         self._beat()
         for worker in [*self._workers]:
             if worker.error is not None:
@@ -148,7 +148,7 @@ class SeveralSinks(Sink):
             if not sink.wants_more:
                 self._here.remove(sink)
                 sink.finish()
-                self._say_rest(f"{sink.name} was closed")
+                self._announce_end(f"{sink.name} was closed")
         self.wants_more = bool(self._here or self._workers)
 
     def _fail(self, sink: Sink, error: BaseException) -> None:
@@ -159,16 +159,16 @@ class SeveralSinks(Sink):
         self.failed.append(failure)
         if not (self._here or self._workers):
             raise error
-        self._say_rest(str(failure))
+        self._announce_end(str(failure))
 
-    def _say_rest(self, what: str) -> None:
+    def _announce_end(self, what: str) -> None:
         rest = ", ".join(sink.name for sink in [*self._here, *(worker.sink for worker in self._workers)])
         if rest:
-            self._say(f"{what}; {rest} goes on")
+            self._say(f"{what}; still running: {rest}")
 
 
 def copied(packets: list[SoundPacket]) -> list[SoundPacket]:
-    """Copies of the packets, still of the source's streams: a muxer sets stream and times to its own."""
+    """Copies of the packets that keep the source's streams; muxers overwrite stream and timestamps."""
     return [_copy(packet) for packet in packets]
 
 

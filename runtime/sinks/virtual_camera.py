@@ -1,4 +1,4 @@
-"""A camera of this machine that other programs can open, made by pyvirtualcam."""
+"""A virtual camera that other programs can open, provided by pyvirtualcam."""
 
 import time
 from fractions import Fraction
@@ -22,12 +22,12 @@ VIRTUAL_CAMERA = "virtual-camera"
 
 
 class VirtualCameraSink(Sink):
-    """Shows the newest picture in a virtual camera; one that stands still says so.
+    """Shows the newest picture in a virtual camera, with a banner while the stream is stalled.
 
     Args:
-        device: as the system names it (``/dev/video4``); ``None`` takes the first that is free.
-        info: of the source.
-        health: of the stream.
+        device: device name (``/dev/video4``); ``None`` uses the first free device.
+        info: info of the source.
+        health: health of the stream.
 
     Raises:
         UserError: if pyvirtualcam is not installed.
@@ -58,7 +58,7 @@ class VirtualCameraSink(Sink):
         self._camera.send(self._picture)
 
     def idle(self) -> None:
-        """Says it on the picture if that stands still."""
+        """Adds a banner to the picture if the stream is stalled."""
         banner = self._health.banner()
         if banner is not None and banner != self._banner and self._picture is not None:
             self._banner = banner
@@ -86,6 +86,6 @@ class VirtualCameraSink(Sink):
                 device=self._device,
             )
         except RuntimeError as error:
-            # It joins the reasons of all of its backends; on Linux that is v4l2loopback's.
+            # pyvirtualcam joins the reasons of all its backends; on Linux the only one is v4l2loopback.
             reason = " ".join(str(error).split())
             raise UserError(f"{self.name}: cannot be opened: {reason}") from error

@@ -27,28 +27,28 @@ _CLOSING_KEYS = {27, ord("q"), ord("Q")}
 _SLIDER = "input | result"
 _STEPS = 1000
 _SLIDER_HEIGHT = 24
-"""Pixels that the slider takes from the window."""
+"""Height of the slider in the window, in pixels."""
 
 _HINT = "add --output to write the result, or --no-window to only measure"
-# Qt does not fail without a screen that answers: it ends the process or waits for ever. So another process
-# tries first, with the libraries loaded in the same order, on which it depends (see runtime/__init__.py).
+# If the screen does not respond, Qt does not raise: it ends the process or hangs. A child process therefore
+# tries first; it imports the libraries in the same order, which matters (see runtime/sinks/__init__.py).
 _PROBE = "import {modules}; cv2.namedWindow('granet-run probe'); cv2.destroyAllWindows()"
 _PROBE_SECONDS = 20
 _FONTS = (Path("/usr/share/fonts"), Path("/usr/local/share/fonts"))
 
 
 class WindowSink(Sink):
-    """Shows frames: those of a file no faster than the file plays, those of a camera as they come.
+    """Shows frames in a window: those of a file no faster than it plays, those of a camera at once.
 
-    Pictures stay until a key is pressed after the last one. q, Esc or closing the window ends the run.
-    A camera's picture that stands still says so.
+    The last picture stays until a key is pressed. q, Esc or closing the window ends the run. A stalled
+    live stream shows a banner.
 
     Args:
-        info: of the source.
-        health: of the stream; ``None`` if nothing can stand still.
-        slider: input left of a slider and result right of it, in one picture, instead of side by side;
-            the picture itself can be dragged as well.
-        clock: seconds that only go forward.
+        info: info of the source.
+        health: health of the stream; ``None`` disables the banner.
+        slider: show the input left and the result right of a slider in one picture, instead of side by
+            side; the user can also drag in the picture.
+        clock: monotonic clock in seconds.
 
     Raises:
         UserError: if there is no screen.
@@ -72,7 +72,7 @@ class WindowSink(Sink):
         self._pace = Pace(live=info.live, clock=clock)
         self._newest: tuple[Pixels, Pixels | None] | None = None
         self._drawn: tuple[str | None, int] = (None, 0)
-        """Banner and place of the slider in what is on the screen."""
+        """Banner and slider position of the picture on the screen."""
         self._released = False
         _check_screen()
 
@@ -100,7 +100,7 @@ class WindowSink(Sink):
         self._take_key(1)
 
     def idle(self) -> None:
-        """Takes keys, follows the slider, and says it on the picture if that stands still."""
+        """Handles keys and the slider, and adds a banner if the stream is stalled."""
         self._refresh()
         self._take_key(1)
 
@@ -109,7 +109,7 @@ class WindowSink(Sink):
         self._released = True
 
     def finish(self) -> None:
-        """Leaves pictures on the screen until a key is pressed; closes the window."""
+        """Keeps pictures on the screen until a key is pressed, then closes the window."""
         stays = self._newest is not None and self._info.kind == "pictures"
         while stays and self.wants_more and not self._released and self._take_key(50) < 0:
             self._refresh()
@@ -131,14 +131,14 @@ class WindowSink(Sink):
         try:
             return cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) >= 1
         except cv2.error:
-            # With its only window Qt ends, and then there is nothing that could be asked.
+            # Qt shuts down with its only window, and then the property cannot be read.
             return False
 
     def _refresh(self) -> None:
-        """Draws the newest picture anew if the slider has moved or the banner is another."""
+        """Redraws the newest picture if the slider has moved or the banner has changed."""
         if self._newest is None or not self.wants_more:
             return
-        # A new picture takes the banner away, and nothing else does.
+        # Only a new picture removes the banner.
         banner = (None if self._health is None else self._health.banner()) or self._drawn[0]
         if (banner, self._place()) != self._drawn:
             self._draw(banner)
@@ -175,13 +175,13 @@ class WindowSink(Sink):
 
 
 def _window_size(height: int, width: int) -> tuple[int, int]:
-    """(width, height) that fits on most screens."""
+    """(width, height) in pixels that fits on most screens."""
     scale = min(1.0, 1600 / width, 900 / height)
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def _find_fonts() -> None:
-    """OpenCV's Qt looks for fonts in a folder of its own that does not exist: the slider had no text."""
+    """Points Qt to the system's fonts: OpenCV's Qt uses a missing folder, so the slider has no text."""
     if Path(os.environ.get("QT_QPA_FONTDIR", ".")).is_dir():
         return
     found = next((path for root in _FONTS for path in sorted(root.rglob("*.ttf"))), None)
@@ -190,11 +190,11 @@ def _find_fonts() -> None:
 
 
 def _prefer_x11_of_the_system() -> None:
-    """Keeps windows from staying black.
+    """Loads the system's libX11-xcb first, because windows can otherwise stay black.
 
-    With the copy of libX11-xcb that opencv-python 5.0 brings, one start in ten on two busy cores lost the
-    events by which the X server tells Qt that its window is on the screen, and Qt never drew; with that of
-    the system found first, none of 120. Without one (Debian: libx11-xcb1) there is nothing to be done.
+    With the copy of libX11-xcb bundled by opencv-python 5.0, one start in ten on two busy cores lost the
+    X server's events that map the window, and Qt never drew; with the system's library, none of 120 did.
+    Without a system library (Debian: libx11-xcb1) this does nothing.
     """
     if sys.platform.startswith("linux"):
         with suppress(OSError):
@@ -215,8 +215,10 @@ def _check_screen() -> None:
             timeout=_PROBE_SECONDS,
         )
     except subprocess.TimeoutExpired:
-        raise UserError(f"the screen does not answer; {_HINT}") from None
+        raise UserError(f"the screen does not respond; {_HINT}") from None
     if b"not implemented" in probe.stderr:
-        raise UserError(f"this OpenCV has no windows (opencv-python has, its headless twin not); {_HINT}")
+        raise UserError(
+            f"this OpenCV cannot open windows; install opencv-python, not the headless one, or {_HINT}"
+        )
     if probe.returncode != 0:
         raise UserError(f"a window cannot be opened on this screen; {_HINT}")

@@ -1,4 +1,4 @@
-"""One sink in a thread of its own, which takes frames without ever making their giver wait."""
+"""One sink in its own thread; handing it a frame never blocks."""
 
 import threading
 from collections import deque
@@ -11,7 +11,7 @@ from runtime.sources.base import SoundPacket
 from runtime.telemetry.health import Health
 
 WAITING = 2
-"""Frames that may wait for a sink that records."""
+"""Queue size in frames for a sink that records."""
 
 _IDLE = 0.1
 _SOUND = 1000
@@ -24,11 +24,11 @@ class _Item:
 
 
 class SinkWorker:
-    """Runs a sink: frames that it is too slow for are dropped, the oldest first, and counted.
+    """Runs a sink in a thread; if the sink is too slow, drops and counts the oldest frames.
 
     Attributes:
-        sink: it is started, written to and ended in this thread only.
-        error: what ended it before its time; then it was aborted.
+        sink: the sink; only the worker's thread starts it, writes to it and ends it.
+        error: the error on which the sink was aborted; ``None`` if there is none.
     """
 
     def __init__(self, sink: Sink, colour: Colour, health: Health) -> None:
@@ -44,24 +44,24 @@ class SinkWorker:
         self._thread.start()
 
     def offer(self, frame: Frame, before: Frame | None) -> None:
-        """Hands a frame over; does not wait."""
+        """Queues a frame; does not block."""
         self._queue.put(_Item(frame, before))
 
     def offer_sound(self, packets: list[SoundPacket]) -> None:
-        """Hands sound over, to be written after the frames that wait."""
+        """Queues sound, to be written after the next frame."""
         self._sound.extend(packets)
 
     def finish(self) -> None:
-        """Lets it write what waits and finish; does not wait for that."""
+        """Requests that the sink write its queued frames and finish; does not block."""
         self._queue.close()
 
     def abort(self) -> None:
-        """Lets it abort; does not wait for that."""
+        """Requests that the sink abort; does not block."""
         self._aborting = True
         self._queue.close(discard=True)
 
     def join(self, seconds: float) -> bool:
-        """Waits for its end; whether it has ended."""
+        """Waits up to ``seconds`` for the thread; whether it has ended."""
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
@@ -73,7 +73,7 @@ class SinkWorker:
                 self.sink.abort()
             else:
                 self.sink.finish()
-        except BaseException as error:  # noqa: BLE001 - raised again where the worker is looked at
+        except BaseException as error:  # noqa: BLE001 - the owner of the worker raises it again
             self.error = error
             self.sink.abort()
 

@@ -1,4 +1,4 @@
-"""What a source is: frames one after another, and what is known about them beforehand."""
+"""The contract of a source: frames in order, and information about the stream."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
@@ -19,37 +19,37 @@ from runtime.media.frame import Colour, Frame, Pixels
 from runtime.telemetry.health import Health
 
 SoundPacket: TypeAlias = "Packet[AudioStream]"
-"""A piece of coded sound, as the file has it."""
+"""A packet of encoded audio, as stored in the file."""
 
 Chroma = Literal["yuv420p", "yuv422p", "yuv444p"]
-"""How finely a video samples its colours; an output is sampled as its input was."""
+"""Chroma subsampling of a video; an output keeps the subsampling of its input."""
 
 
 class WrongSettingsError(UserError):
-    """What was asked of a source can never be right: trying again would not help."""
+    """The requested settings of a source are invalid; retrying would not help."""
 
 
 @dataclass(frozen=True)
 class StreamInfo:
-    """What is known about a source before its frames are read.
+    """Information about a source that is available before its frames are read.
 
     Attributes:
-        name: for people; never has credentials in it.
-        kind: pictures have names and sizes of their own, video and camera have time.
-        live: frames do not wait: the newest counts, what comes too fast is dropped.
-        frames: how many; ``None`` if that is not known. An estimate if ``kind`` is ``video``.
-        rate: frames a second, on average; ``None`` where there is no time.
+        name: display name, without credentials.
+        kind: ``pictures`` have individual names and sizes, ``video`` and ``camera`` have timestamps.
+        live: only the newest frame counts; frames that arrive too fast are dropped.
+        frames: number of frames; ``None`` if unknown. An estimate if ``kind`` is ``video``.
+        rate: average frames per second; ``None`` if the source has no timestamps.
         time_base: seconds per unit of :attr:`runtime.media.frame.Frame.pts`.
         size: (height, width) in pixels of the upright first frame; ``None`` for pictures.
-        aspect: width of a pixel over its height.
+        aspect: pixel aspect ratio, width over height.
         colour: colour tags of a video.
-        matrix: YUV matrix to compute with: the stream's, or a guess; ``None`` if it is not YUV.
-        chroma: sampling of a video's colours.
-        sound: audio streams whose packets :meth:`Source.sound` gives.
-        metadata: title and the like.
-        left_behind: what of the input no output keeps, for people (``1 subtitle stream``).
-        names: of pictures, in order, relative to the directory they came from.
-        paths: files that are read, so that no output overwrites one.
+        matrix: YUV matrix for conversions, tagged or guessed; ``None`` if the video is not YUV.
+        chroma: chroma subsampling of a video.
+        sound: audio streams whose packets :meth:`Source.sound` returns.
+        metadata: container metadata such as the title.
+        left_behind: parts of the input that no output keeps, for display (``1 subtitle stream``).
+        names: names of the pictures, in order, relative to their directory.
+        paths: input files, which no output may overwrite.
     """
 
     name: str
@@ -75,9 +75,9 @@ class DecodedFrame(Frame):
     """A frame of a video.
 
     Attributes:
-        native: what the decoder gave, if it is upright and sampled as ``StreamInfo.chroma`` says;
+        native: the decoder's frame, if it is upright and has the subsampling ``StreamInfo.chroma``;
             ``None`` otherwise. A comparison copies it instead of converting pixels back.
-        duration: how long it is shown, in units of ``time_base``; 0 if the stream does not say.
+        duration: display time in units of ``time_base``; 0 if unknown.
     """
 
     native: av.VideoFrame | None = None
@@ -89,8 +89,8 @@ class Picture(Frame):
     """A picture from a file.
 
     Attributes:
-        alpha: uint8 H x W, to be written back unchanged; ``None`` if the file has none.
-        gray: the file has one channel; ``pixels`` has it three times.
+        alpha: uint8 H x W, written back unchanged; ``None`` if the file has no alpha channel.
+        gray: whether the file has one channel, which ``pixels`` repeats three times.
     """
 
     alpha: Pixels | None = None
@@ -98,7 +98,7 @@ class Picture(Frame):
 
 
 class Source(Closing):
-    """Frames in order. Constructing one opens it; wrong input is refused there if it can be seen there.
+    """Frames in order. The constructor opens the input and rejects invalid input as early as possible.
 
     One thread iterates over :meth:`frames`; another may call :meth:`sound`.
     """
@@ -107,30 +107,30 @@ class Source(Closing):
 
     @cached_property
     def health(self) -> Health:
-        """How the stream fares; who reads, computes and writes its frames reports there."""
+        """Health of the stream; all stages that read, process or write its frames report to it."""
         return Health(self.info.name, live=self.info.live)
 
     @abstractmethod
     def frames(self, colour: Colour) -> Iterator[Frame]:
-        """The frames, once.
+        """Iterates over the frames; call it once.
 
         Args:
-            colour: channel order that the pixels shall have.
+            colour: channel order of the pixels.
 
         Yields:
-            Frames with uint8 H x W x 3 pixels that are not used again by the source.
+            Frames with uint8 H x W x 3 pixels; the source does not reuse the arrays.
 
         Raises:
-            UserError: if the input is damaged, cut short or cannot be reached any more; the line
-                says after which frame.
+            UserError: if the input is damaged, truncated or no longer reachable; the message names the
+                last good frame.
         """
 
     def sound(self) -> list[SoundPacket]:
-        """Audio packets read since the last call, in the order of the file."""
+        """Audio packets read since the last call, in file order."""
         return []
 
     def close(self) -> None:
-        """Releases the input. May be called twice, and from any thread.
+        """Releases the input. May be called twice and from any thread.
 
-        An input that another thread is waiting for (a silent server) is left to the end of the process.
+        If another thread is blocked on the input (a silent server), it stays open until the process ends.
         """

@@ -1,4 +1,4 @@
-"""Which source a text of the command line means."""
+"""Open the source that a command-line argument names."""
 
 import threading
 from pathlib import Path
@@ -18,8 +18,19 @@ from runtime.sources.video.source import VideoSource
 from runtime.telemetry.health import Health
 
 
+def can_be_live(text: str) -> bool:
+    """Whether ``text`` may turn out to be a live source: an address over the network, or a pipeline."""
+    return is_pipeline(text) or is_network(text)
+
+
+def is_network(text: str) -> bool:
+    """Whether ``text`` is an address over the network: neither a file nor a pipeline."""
+    is_other = is_pipeline(text) or text.lower().startswith("file:") or Path(text).exists()
+    return is_url(text) and not is_other
+
+
 def may_be_waited_for(text: str, live: LiveOptions) -> bool:
-    """Whether opening ``text`` may take as long as it likes, because it is live and may be away."""
+    """Whether opening ``text`` may block indefinitely, because it is live and may be offline."""
     if is_pipeline(text):
         return True
     return is_url(text) and not Path(text).exists() and (live.live or parse_url(text).live)
@@ -32,19 +43,19 @@ def open_source(
     cancelled: threading.Event | None = None,
     health: Health | None = None,
 ) -> Source:
-    """A picture, a directory of them, a pattern, a video file, a URL, a pipeline, or ``-`` for stdin.
+    """Opens a picture, a directory, a pattern, a video file, a URL, a pipeline, or ``-`` for stdin.
 
-    A directory and a path with wildcards that does not exist itself mean pictures; a file is a
-    picture if its ending says so, and a video otherwise, as its content says. What turns out to be
-    live is supervised: it is opened again whenever it breaks. An ``rtsp`` address is live even if nobody
-    answers yet; an ``http`` address only if ``live`` says so, or once it was seen to be.
+    A directory means pictures, and so does a path with wildcards unless a file has that name. A file is a
+    picture if it has a picture's suffix, otherwise a video. Live sources are supervised: they reconnect
+    whenever they break. An ``rtsp`` address is live even while the server is offline; an ``http`` address
+    is live if ``live`` says so or if its stream turns out to be live.
 
     Args:
         text: what to open.
-        say: is told, once, about what the user would not expect.
-        live: how a live source is supervised.
-        cancelled: if it is set while the first frame of a live source is awaited, the wait ends.
-        health: to report to, from before there is a source; ``None`` makes one.
+        say: called with a note about each unexpected property of the input.
+        live: options for supervising a live source.
+        cancelled: when set, ends the wait for the first frame of a live source.
+        health: health to report to, also while opening; ``None`` creates one.
 
     Raises:
         UserError: if there is nothing to read.
@@ -74,19 +85,19 @@ def _opened(
     if is_url(text) and not path.exists() and parse_url(text).remote:
         return _open_remote(text, say, options, cancelled, health)
     if options.live:
-        raise UserError(f"{text}: is a file, which cannot be live")
+        raise UserError(f"{text}: is a file; only an address can be live")
     return VideoSource(text, say)
 
 
 def open_raw(text: str, health: Health) -> Source:
-    """Uncompressed frames on stdin.
+    """Opens uncompressed frames on stdin.
 
     Args:
-        text: what they are, see :func:`runtime.sources.video.raw.parse_raw`.
-        health: to report to.
+        text: format of the frames, see :func:`runtime.sources.video.raw.parse_raw`.
+        health: health to report to.
 
     Raises:
-        UserError: if ``text`` is wrong, or there is not one whole frame.
+        UserError: if ``text`` is invalid or stdin ends before one whole frame.
     """
     source = RawSource(parse_raw(text))
     source.health = health
@@ -101,18 +112,18 @@ def open_camera(
     cancelled: threading.Event | None = None,
     health: Health | None = None,
 ) -> Source:
-    """A camera of this machine, supervised: if it is unplugged, its return is waited for.
+    """Opens a camera of this machine, supervised: it reconnects after being unplugged.
 
     Args:
         camera: its number, from 0, or its device (``/dev/video0``).
-        options: format, size and frame rate.
-        live: how it is supervised.
-        cancelled: if it is set while the first frame is awaited, the wait ends.
-        health: to report to, from before there is a camera; ``None`` makes one.
+        options: pixel format, size and frame rate.
+        live: options for supervising it.
+        cancelled: when set, ends the wait for the first frame.
+        health: health to report to, also while opening; ``None`` creates one.
 
     Raises:
-        WrongSettingsError: if the camera cannot do what ``options`` say.
-        UserError: if it is given up.
+        WrongSettingsError: if the camera does not support ``options``.
+        UserError: if no frame arrives within ``live.give_up_after``.
     """
     device = device_path(camera)
     return SupervisedSource(
@@ -145,7 +156,7 @@ def _open_remote(
         first.append(source)
     return SupervisedSource(
         text,
-        # The first time, what is open already, if there is anything.
+        # The first connection reuses the source that is already open, if any.
         lambda: first.pop() if first else open_once(),
         options,
         reachable=server_probe(text),

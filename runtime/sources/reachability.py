@@ -1,4 +1,4 @@
-"""Whether there is anything to open, found out quickly and without opening it."""
+"""Cheap checks whether a server or device is reachable, without opening it."""
 
 import socket
 import time
@@ -6,20 +6,20 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-_PATIENCE = 0.5
-_EVERY = 0.5
+_TIMEOUT = 0.5
+_INTERVAL = 0.5
 _PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
-_QUESTIONS = {"rtsp": b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n", "http": b"HEAD / HTTP/1.0\r\n\r\n"}
-"""Any answer will do, a refusal too. Where it would have to be encrypted, a connection is enough."""
+_REQUESTS = {"rtsp": b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n", "http": b"HEAD / HTTP/1.0\r\n\r\n"}
+"""Any response counts, even an error. For encrypted schemes a TCP connection is enough."""
 
 
 def server_probe(url: str) -> Callable[[], bool] | None:
-    """A function that says whether the server of ``url`` answers.
+    """Creates a function that checks whether the server of ``url`` responds.
 
-    Nothing of the address but host and port is sent.
+    It uses only host and port and sends no other part of the address.
 
     Args:
-        url: with a scheme that :func:`runtime.sources.url.parse_url` takes.
+        url: an address with a scheme that :func:`runtime.sources.url.parse_url` supports.
 
     Returns:
         ``None`` if the address has no host or no valid port.
@@ -33,11 +33,11 @@ def server_probe(url: str) -> Callable[[], bool] | None:
     if host is None:
         return None
     place = (host, port)
-    return lambda: _answers(place, _QUESTIONS.get(scheme, b""))
+    return lambda: _responds(place, _REQUESTS.get(scheme, b""))
 
 
 def host_is_known(url: str) -> bool:
-    """Whether the host of an address has an address itself: FFmpeg calls it an input/output error if not."""
+    """Whether the host of an address resolves; FFmpeg reports an unknown host as an input/output error."""
     try:
         socket.getaddrinfo(urlsplit(url).hostname, None)
     except OSError:
@@ -46,24 +46,24 @@ def host_is_known(url: str) -> bool:
 
 
 def device_probe(path: Path) -> Callable[[], bool]:
-    """A function that says whether a device is plugged in."""
+    """Creates a function that checks whether a device is plugged in."""
     return path.exists
 
 
-def _answers(place: tuple[str, int], question: bytes) -> bool:
+def _responds(place: tuple[str, int], request: bytes) -> bool:
     try:
-        with socket.create_connection(place, _PATIENCE) as connection:
-            if not question:
+        with socket.create_connection(place, _TIMEOUT) as connection:
+            if not request:
                 return True
-            connection.settimeout(_PATIENCE)
-            connection.sendall(question)
+            connection.settimeout(_TIMEOUT)
+            connection.sendall(request)
             return bool(connection.recv(1))
     except OSError:
         return False
 
 
 class ReturnWatch:
-    """Notices, while there is no connection, that what could not be reached now can."""
+    """Detects, while disconnected, that an unreachable source has become reachable."""
 
     def __init__(self, reachable: Callable[[], bool] | None) -> None:
         self._reachable = reachable
@@ -71,13 +71,13 @@ class ReturnWatch:
         self.is_away = False
 
     def forget(self) -> None:
-        """There is a connection."""
+        """Resets the state; call it once a connection is live."""
         self.is_away = False
 
     def came_back(self, now: float) -> bool:
-        """Whether it was away when it was last asked, and is there now; asks every half second."""
+        """Whether the source was unreachable at the last probe and is reachable now; probes every 0.5 s."""
         if self._reachable is None or now < self._next:
             return False
         was_away, self.is_away = self.is_away, not self._reachable()
-        self._next = time.monotonic() + _EVERY
+        self._next = time.monotonic() + _INTERVAL
         return was_away and not self.is_away

@@ -1,4 +1,4 @@
-"""Which addresses are opened, how long they may keep us waiting, and how they are shown."""
+"""Supported addresses, the environment variables in them, their FFmpeg options and their timeouts."""
 
 import os
 import re
@@ -12,30 +12,30 @@ from granet.app.credentials import mask
 from granet.errors import UserError
 
 TIMEOUT = 10.0
-"""Seconds that a server has to answer, and to send the next packet."""
+"""Seconds within which a server must respond, and send each further packet."""
 
 SILENCE = 5.0
-"""Seconds without a packet after which a live stream is worth opening again."""
+"""Seconds without a packet after which a live stream is reconnected."""
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _SPACE = re.compile(r"[\s\x00-\x1f]")
 
 _HTTP = "http,https,tcp,tls,crypto,data,httpproxy"
 _RTSP = "rtsp,rtp,srtp,tcp,udp,tls"
-# Demuxers open what a playlist names. The lists keep a playlist off the disk and off other protocols.
+# Demuxers open the URLs in a playlist. These lists deny playlists access to the disk and other protocols.
 _PROTOCOLS = {"http": _HTTP, "https": _HTTP, "rtsp": _RTSP, "rtsps": _RTSP}
 
 
 @dataclass(frozen=True)
 class Address:
-    """What FFmpeg is to open.
+    """An input as FFmpeg opens it.
 
     Attributes:
-        target: FFmpeg's name of it.
-        options: of the demuxer and the protocol.
-        remote: over the network, with :data:`TIMEOUT`.
-        live: frames come at their own pace.
-        path: the file, if it is one.
+        target: FFmpeg's URL of the input.
+        options: options of the demuxer and the protocol.
+        remote: whether it is read over the network, with :data:`TIMEOUT`.
+        live: whether frames arrive in real time.
+        path: the path of a local file; ``None`` otherwise.
     """
 
     target: str
@@ -52,93 +52,92 @@ def is_url(text: str) -> bool:
 
 
 def split_url(text: str) -> SplitResult:
-    """The parts of an address.
+    """Splits an address into its parts.
 
     Raises:
-        UserError: if it cannot be right: a character that has to be quoted, no port that there is.
+        UserError: if it is invalid: an unquoted character or an invalid port.
     """
     if _SPACE.search(text):
-        # Nothing more of it is shown: where a password with spaces ends cannot be told.
-        raise UserError(f"{text.partition(':')[0]}://***: has a space in it; write %20")
+        # Show only the scheme: it is unknown where a password with spaces ends.
+        raise UserError(f"{text.partition(':')[0]}://***: contains a space; write %20")
     try:
         parts = urlsplit(text)
         before, at, _ = parts.netloc.rpartition("@")
         late = "@" in text.split("://", 1)[-1].removeprefix(before + at)
         if late and (at or ":" in parts.netloc):
             raise UserError(
-                f"{mask(text)}: has an @ after its host; write it as %40, and / ? # in a password as %2F %3F "
-                "%23"
+                f"{mask(text)}: contains an @ after the host; write @ / ? # in a password as %40 %2F %3F %23"
             )
-        # Looked at only to see whether it is one.
+        # Reading the port validates it.
         _ = parts.port
     except ValueError:
-        # Where the host or the @ was forgotten, the "port" is a password, which the error says.
+        # If the host or the @ is missing, the "port" may be a password, and the error would show it.
         scheme = text.partition(":")[0]
         raise UserError(
-            f"{scheme}://***: is no address; write {scheme}://HOST:PORT/PATH, with USER:PASSWORD@ before "
-            "HOST if need be"
+            f"{scheme}://***: is not a valid address; write {scheme}://HOST:PORT/PATH, with an optional "
+            "USER:PASSWORD@ before HOST"
         ) from None
     return parts
 
 
 def parse_url(text: str) -> Address:
-    """The address that ``text``, for which :func:`is_url` holds, stands for.
+    """Parses ``text``, for which :func:`is_url` must hold.
 
     Raises:
-        UserError: if its scheme is none of http, https, rtsp, rtsps and file; if it cannot be right.
+        UserError: if the scheme is not http, https, rtsp, rtsps or file, or the address is invalid.
     """
     scheme = text.partition(":")[0].lower()
     if scheme == "file":
         return file_address(unquote(urlsplit(text).path))
     if scheme not in _PROTOCOLS:
-        raise UserError(f"{scheme}: addresses are not read; http, https, rtsp, rtsps and file are")
+        raise UserError(f"{scheme}: is not a supported scheme; use http, https, rtsp, rtsps or file")
     if not split_url(text).hostname:
-        raise UserError(f"{mask(text)}: names no host")
+        raise UserError(f"{mask(text)}: has no host; write {scheme}://HOST/PATH")
     options = {"protocol_whitelist": _PROTOCOLS[scheme]}
     if scheme.startswith("rtsp"):
-        # Over UDP, lost packets smear the picture, and many networks let none through.
+        # Over UDP, lost packets smear the picture, and many networks block UDP.
         options["rtsp_transport"] = "tcp"
-        # FFmpeg would look at up to 5 s of video before it gives any.
+        # By default FFmpeg analyses up to 5 s of video before it delivers the first frame.
         options |= {"analyzeduration": "1000000", "fpsprobesize": "0"}
     else:
-        # Of a live playlist: begins with its newest segment, not with the third from the end.
+        # Start a live playlist at its newest segment, not at the third from the end.
         options["live_start_index"] = "-1"
     return Address(text, options, remote=True, live=scheme.startswith("rtsp"))
 
 
 def expanded(text: str, say: Say, environment: Mapping[str, str] = os.environ) -> str:
-    """An address with every ``${NAME}`` replaced by that variable of the environment, as URLs quote it.
+    """Replaces every ``${NAME}`` in an address with that environment variable, URL-quoted.
 
-    What is no address is left as it is. The command line, and a password in it, can be read by every user
-    of the machine.
+    Variables keep passwords out of the public process list. Text that is not an address is returned
+    unchanged.
 
     Args:
-        text: of the command line.
-        say: is told of a password that everyone can see.
-        environment: where the variables are.
+        text: an argument of the command line.
+        say: called with a warning if the argument contains a password.
+        environment: the environment variables.
 
     Raises:
-        UsageError: if there is no such variable.
-        UserError: if it cannot be an address.
+        UsageError: if a variable is not set.
+        UserError: if the address is invalid.
     """
     if "://" not in text:
         return text
     if split_url(_VARIABLE.sub("", text)).password:
         say(
-            f"{mask(text)}: its password is in the list of processes; write ${{NAME}} in its place and set "
-            "that variable of the environment"
+            f"{mask(text)}: the password is visible in the process list; write ${{NAME}} instead and set "
+            "that environment variable"
         )
 
     def value(match: re.Match[str]) -> str:
         if match[1] not in environment:
-            raise UsageError(f"{mask(text)}: there is no variable {match[1]} in the environment")
+            raise UsageError(f"{mask(text)}: environment variable {match[1]} is not set; set it first")
         return quote(environment[match[1]], safe="")
 
     return _VARIABLE.sub(value, text)
 
 
 def file_address(path: str) -> Address:
-    """A file. The prefix keeps FFmpeg from reading protocols into names like ``a:b.mp4``."""
+    """The address of a local file. The prefix keeps FFmpeg from parsing a protocol in ``a:b.mp4``."""
     return Address(f"file:{path}", {"protocol_whitelist": "file,crypto,data"}, path=Path(path))
 
 

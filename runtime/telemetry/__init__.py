@@ -1,1 +1,1 @@
-"""How a run fares: health, rates and times, on the terminal and over HTTP."""
+"""Telemetry: health, rates and latencies of a run, on the terminal and over HTTP."""

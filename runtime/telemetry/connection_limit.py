@@ -1,67 +1,67 @@
-"""How many connections a server holds at the same time, and which one gives way to a new one."""
+"""Limits the number of open connections of a server and closes the most idle one for a new one."""
 
 import socket
 import threading
 from contextlib import suppress
 
-_FAREWELL = 1.0
-"""Seconds that a connection may take to end once it is cut off."""
+_CLOSE_TIMEOUT = 1.0
+"""Seconds that a connection may take to close after it is shut down."""
 
 
 class ConnectionLimit:
-    """The open connections of a server, never more than ``most``.
+    """The open connections of a server, at most ``most`` of them.
 
-    If all places are taken, the connection that asked for nothing the longest is cut off for the new one:
-    clients that connect and stay silent keep nobody out. A stream keeps its place until it ends. There
-    are fewer streams than places, so a request always finds one.
+    When the limit is reached, the connection that has been idle longest is shut down to make room, so
+    silent clients cannot lock others out. A stream is never shut down for another connection. There are
+    fewer streams than connections, so a new request always gets in.
 
     Args:
-        most: connections.
-        streams: of them, most that are streams.
+        most: maximum number of connections.
+        streams: maximum number of them that may be streams.
     """
 
     def __init__(self, most: int, streams: int) -> None:
         assert streams < most
         self._most, self._most_streams = most, streams
         self._changed = threading.Condition()
-        # In the order of their last request.
+        # Ordered by the time of their last request; the value says whether it is a stream.
         self._open: dict[socket.socket, bool] = {}
 
     def admit(self, connection: socket.socket) -> bool:
-        """Counts a new connection; ``False`` if there is no place for it."""
+        """Registers a new connection; returns ``False`` if the limit does not allow it."""
         with self._changed:
             if len(self._open) >= self._most:
                 _cut_off(next(each for each, streams in self._open.items() if not streams))
-                if not self._changed.wait_for(lambda: len(self._open) < self._most, _FAREWELL):
+                if not self._changed.wait_for(lambda: len(self._open) < self._most, _CLOSE_TIMEOUT):
                     return False
             self._open[connection] = False
             return True
 
     def touch(self, connection: socket.socket) -> None:
-        """Notes that the connection asked for something."""
+        """Marks the connection as just used."""
         with self._changed:
             self._open[connection] = self._open.pop(connection)
 
     def hold(self, connection: socket.socket) -> bool:
-        """Makes the connection a stream; ``False`` if there are too many."""
+        """Marks the connection as a stream; returns ``False`` if there are too many streams."""
         with self._changed:
             self._open[connection] = sum(self._open.values()) < self._most_streams
             return self._open[connection]
 
     def release(self, connection: socket.socket) -> None:
-        """Forgets a connection that was closed."""
+        """Removes a closed connection."""
         with self._changed:
             self._open.pop(connection, None)
             self._changed.notify_all()
 
     def cut_off_all(self) -> None:
-        """Ends every connection."""
+        """Shuts down every connection."""
         with self._changed:
             for connection in self._open:
                 _cut_off(connection)
 
 
 def _cut_off(connection: socket.socket) -> None:
-    """Makes its thread return from whatever it waits for; the thread closes it."""
+    """Shuts the socket down, which unblocks its thread; the thread closes it."""
     with suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)

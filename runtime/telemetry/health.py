@@ -1,7 +1,7 @@
-"""How one stream fares: its state, what it lost, how late it is, and what a frozen picture has to say.
+"""Health of one stream: its state, losses and latency, and the banner over a frozen picture.
 
-The source, the engine guard, the pipeline and the sinks report here, each from a thread of its own;
-the status line, the metrics and the page read :meth:`Health.snapshot`. Times are of a monotonic
+The source, the engine guard, the pipeline and the sinks report here, each from its own thread. The
+status line, the metrics and the page read :meth:`Health.snapshot`. All times come from a monotonic
 clock, so a step of the wall clock changes nothing.
 """
 
@@ -16,51 +16,51 @@ from typing import Literal
 from granet.app.credentials import mask
 
 State = Literal["connecting", "live", "stalled", "reconnecting", "ended"]
-"""*connecting*: no frame yet. *live*: frames come. *stalled*: none for some seconds, the connection
-still stands. *reconnecting*: it is opened again. *ended*: no more frames will come."""
+"""*connecting*: no frame yet. *live*: frames arrive. *stalled*: no frame for some seconds, but the
+connection is open. *reconnecting*: the connection is being reopened. *ended*: no more frames will arrive."""
 
 STATES: tuple[State, ...] = ("connecting", "live", "stalled", "reconnecting", "ended")
 
 DropReason = Literal["source", "engine", "sink"]
-"""Which stage had frames waiting when a newer one came: *source* if nothing took what was decoded,
-*engine* if the engine was busy, *sink* if what shows or writes them was."""
+"""The stage in front of which a frame waited when a newer one replaced it: *source* if nothing took the
+decoded frame, *engine* if the engine was busy, *sink* if the sink was busy."""
 
 DROP_REASONS: tuple[DropReason, ...] = ("source", "engine", "sink")
 
 Event = Literal["reconnect", "engine_fault", "corrupt_packet", "timestamp_repair", "sink_fault"]
-"""What is counted: connections opened again, frames the engine failed on, packets or frames that the
-decoder calls corrupt, timestamps that were moved, writes that failed."""
+"""Counted events: reconnects, frames on which the engine failed, packets or frames that the decoder
+reports as corrupt, timestamps that were repaired, writes that failed."""
 
 EVENTS: tuple[Event, ...] = ("reconnect", "engine_fault", "corrupt_packet", "timestamp_repair", "sink_fault")
 
 LATENCY_BOUNDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12)
-"""Upper bounds, in seconds, of the histogram's buckets; the last bucket has none."""
+"""Upper bounds of the histogram's buckets, in seconds; one more bucket has no upper bound."""
 
 FRESH = 1.0
-"""Seconds that a picture may stand still before it has to say so."""
+"""Seconds after which a frozen picture gets a banner."""
 
 
 @dataclass(frozen=True)
 class HealthSnapshot:
-    """How a stream fared at one moment.
+    """The health of a stream at one moment.
 
     Attributes:
-        name: of the stream, for people and labels; has no credentials.
-        live: frames come at their own pace: a camera or a broadcast, not a file.
+        name: name of the stream, for people and labels; contains no credentials.
+        live: whether frames arrive at their own pace (a camera or a broadcast, not a file).
         state: see :data:`State`.
-        detail: why it is in that state; may be empty.
-        state_seconds: how long it has been.
+        detail: reason for the state; may be empty.
+        state_seconds: seconds since the state was entered.
         age: seconds since the last frame was written; ``None`` before the first.
-        frames_in: frames decoded, dropped ones included.
+        frames_in: frames decoded, including dropped ones.
         frames_out: frames written.
-        frames_dry: frames that passed as they are because they were dry.
-        dropped: frames that gave way to newer ones; every reason has a number.
-        events: how often each :data:`Event` happened; every event has a number.
-        transitions: how often each state was entered; every state has a number.
-        latency_counts: frames in each bucket of :data:`LATENCY_BOUNDS`, and beyond the last: one
-            more number than bounds, not cumulative.
-        latency_sum: seconds of all of them together, from being decoded to being written.
-        engine_failing: why the latest frame passed by the engine; empty if it did not.
+        frames_dry: frames that bypassed the engine because they were dry.
+        dropped: frames replaced by newer ones, for every reason.
+        events: count of every :data:`Event`.
+        transitions: how often each state was entered, for every state.
+        latency_counts: frames in each bucket of :data:`LATENCY_BOUNDS` and in the unbounded one; one
+            more entry than bounds, not cumulative.
+        latency_sum: sum of all latencies from decoding to writing, in seconds.
+        engine_failing: why the latest frame bypassed the engine; empty if it did not.
     """
 
     name: str
@@ -81,18 +81,18 @@ class HealthSnapshot:
 
 
 class Health:
-    """What is known of one stream. All methods may be called from any thread.
+    """Collects the health of one stream. All methods may be called from any thread.
 
     Args:
-        name: of the stream; credentials in it are masked.
-        live: whether frames come at their own pace. A file's picture may stand as long as it likes, and
-            its states are not told.
-        say: is told every change of state, once, in one line.
-        clock: seconds that only go forward.
+        name: name of the stream; credentials in it are masked.
+        live: whether frames arrive at their own pace. A file gets no banner, and its changes of state
+            are not announced.
+        say: called once with one line for each change of state.
+        clock: returns monotonic seconds.
 
     Attributes:
         name: as above; may be changed.
-        live: as above; may be changed, as it is known for certain only once a source is open.
+        live: as above; may be changed, because it is certain only after the source is open.
     """
 
     def __init__(
@@ -121,14 +121,14 @@ class Health:
         self._engine_failing = ""
 
     def enter(self, state: State, detail: str = "") -> bool:
-        """Changes the state; if that is the state already, only the detail. *ended* is for ever.
+        """Enters a state, or updates the detail of the current one. *ended* is final.
 
         Args:
-            state: the new one.
-            detail: why, for people; credentials in it are masked.
+            state: the new state.
+            detail: the reason, for people; credentials in it are masked.
 
         Returns:
-            Whether it changed.
+            Whether the state changed.
         """
         now = self._clock()
         with self._lock:
@@ -137,7 +137,7 @@ class Health:
             if state == self._state:
                 self._detail = mask(detail)
                 return False
-            # What never began has an error of its own to say why.
+            # A stream that never became live ends with an error that already gives the reason.
             line = "" if state == "ended" and not self._was_live else self._line(state, mask(detail), now)
             if self._state == "live":
                 self._lost_at = now
@@ -149,12 +149,12 @@ class Health:
         return True
 
     def frame_in(self) -> None:
-        """A frame was decoded."""
+        """Counts a decoded frame."""
         with self._lock:
             self._frames_in += 1
 
     def frame_out(self, latency: float) -> None:
-        """A frame was written, ``latency`` seconds after it was decoded."""
+        """Counts a frame written ``latency`` seconds after it was decoded."""
         now = self._clock()
         with self._lock:
             self._frames_out += 1
@@ -163,27 +163,27 @@ class Health:
             self._latency_sum += latency
 
     def dry(self, frames: int) -> None:
-        """So many frames pass as they are because it does not rain."""
+        """Counts frames that bypass the engine because they are dry."""
         with self._lock:
             self._frames_dry += frames
 
     def drop(self, reason: DropReason) -> None:
-        """A frame gave way to a newer one."""
+        """Counts a frame that was replaced by a newer one."""
         with self._lock:
             self._dropped[reason] += 1
 
     def count(self, event: Event) -> None:
-        """Something happened once."""
+        """Counts an event."""
         with self._lock:
             self._events[event] += 1
 
     def engine_failing(self, why: str) -> None:
-        """The latest frame passed by the engine because of ``why``; an empty text if it did not."""
+        """Records why the latest frame bypassed the engine; an empty text means that it did not."""
         with self._lock:
             self._engine_failing = why
 
     def snapshot(self) -> HealthSnapshot:
-        """All of it, of one moment."""
+        """Returns a consistent copy of everything."""
         now = self._clock()
         with self._lock:
             return HealthSnapshot(
@@ -205,18 +205,18 @@ class Health:
             )
 
     def banner(self) -> str | None:
-        """What is to be drawn over the picture, which has stood still for more than :data:`FRESH` seconds.
+        """The banner to draw over a picture that has been frozen for more than :data:`FRESH` seconds.
 
         Returns:
-            A short line of ASCII; ``None`` if the picture is fresh, or is a file's.
+            A short line of ASCII; ``None`` if the picture is fresh or comes from a file.
         """
         now = self._clock()
         with self._lock:
             shown_at = self._lost_at if self._written_at is None else self._written_at
-            still = now - shown_at
-            if not self.live or still <= FRESH:
+            frozen = now - shown_at
+            if not self.live or frozen <= FRESH:
                 return None
-            seconds = f"{int(still)} s"
+            seconds = f"{int(frozen)} s"
             if self._state == "ended":
                 return f"ENDED {seconds} ago"
             if self._state == "live":

@@ -1,8 +1,8 @@
 """A small HTTP server with limits, for the page and the metrics.
 
-The standard library's server has no limit on connections, on the time that a request may take, or on the
-size of its head. This one has, so that no client, slow, silent or hostile, keeps out the others or takes
-the descriptors that a camera or a recording needs.
+The standard library's server does not limit the number of connections, the duration of a request or the
+size of its head. This one does, so that a slow, silent or hostile client cannot lock out the others or use
+up the file descriptors that a camera or a recording needs.
 """
 
 import io
@@ -25,11 +25,11 @@ from runtime.telemetry.listen import cannot_listen, family_of, host_of, is_loopb
 _METHODS = ("GET", "HEAD")
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _CHUNK = 2**12
-_FAREWELL = 1.0
-"""Seconds in which what a client still sends is read and thrown away, so that it gets its answer."""
+_DISCARD_SECONDS = 1.0
+"""Seconds for which unread input of a client is discarded, so that the client receives its response."""
 
 _STREAM_BUFFER = 2**17
-"""Bytes in the kernel: what lies there is old by the time that a slow viewer gets it."""
+"""Size of the kernel's send buffer in bytes; a large one would show a slow viewer old frames."""
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -44,15 +44,15 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class Limits:
-    """What clients may take.
+    """Limits on clients.
 
     Attributes:
-        connections: at the same time; beyond it the one that is silent the longest is closed.
-        streams: of them, most that get a stream; one more gets 503.
-        head_bytes: of a request line and its headers; more gets 431.
-        head_seconds: until the head of a request is complete, from the start of the connection or the
-            answer before it.
-        send_seconds: that a client may take for an answer, or for one part of a stream.
+        connections: maximum number of open connections; beyond it the most idle one is closed.
+        streams: maximum number of streams among them; one more gets status 503.
+        head_bytes: maximum size of the request line and headers; a larger head gets status 431.
+        head_seconds: timeout for a complete request head, from the start of the connection or the end
+            of the previous response.
+        send_seconds: timeout for sending a response or one part of a stream.
     """
 
     connections: int = 64
@@ -64,7 +64,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Request:
-    """A request that passed all checks; its target is ``path?query``."""
+    """A request that passed all checks; its target was ``path?query``."""
 
     path: str
     query: str
@@ -73,12 +73,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """An answer.
+    """A response.
 
     Attributes:
         kind: content type.
-        body: the bytes, or a stream of them that is closed if the client goes away.
-        headers: further ones.
+        body: the bytes, or a generator of them, which is closed when the client disconnects.
+        status: HTTP status.
+        headers: additional headers.
     """
 
     kind: str
@@ -88,25 +89,25 @@ class Response:
 
 
 def refusal(status: HTTPStatus, **headers: str) -> Response:
-    """An answer that is its status and nothing else."""
+    """A response that contains only its status."""
     return Response("text/plain; charset=utf-8", status.phrase.encode(), status, headers)
 
 
 class HttpServer(ThreadingTCPServer):
-    """Answers ``GET`` and ``HEAD`` from the moment it is made until :meth:`close`.
+    """Serves ``GET`` and ``HEAD`` from its construction until :meth:`close`.
 
-    A server that listens on loopback answers only requests for a loopback name, so that a web site cannot
-    reach it under a name of its own (DNS rebinding). A request with a body is answered, its body is not
-    read, and the connection ends.
+    A server that listens on loopback accepts only requests whose ``Host`` is a loopback name, so that a web
+    site cannot reach it by DNS rebinding. If a request has a body, the server responds without reading the
+    body and closes the connection.
 
     Args:
-        listen: (host, port); port 0 is any that is free.
-        respond: makes the answer; called from several threads.
-        name: of the thread that listens.
-        limits: on clients.
+        listen: (host, port); port 0 picks a free port.
+        respond: makes the response; called from several threads.
+        name: name of the listening thread.
+        limits: limits on clients (default: :class:`Limits`).
 
     Raises:
-        UserError: if nothing can listen there.
+        UserError: if the address cannot be listened on.
     """
 
     daemon_threads = True
@@ -130,7 +131,7 @@ class HttpServer(ThreadingTCPServer):
         except OSError as error:
             raise cannot_listen(*listen, error) from error
         host, self.port = self.socket.getsockname()[:2]
-        # Of the address that the name stands for, which is the one that counts.
+        # Check the address that the name resolved to, not the name.
         self.loopback_only = is_loopback(host)
         self.url = url_of(listen[0], self.port)
         self._closed = False
@@ -138,7 +139,7 @@ class HttpServer(ThreadingTCPServer):
         self._thread.start()
 
     def close(self) -> None:
-        """Stops listening and ends every connection; a second call does nothing."""
+        """Stops listening and closes every connection; a second call does nothing."""
         if self._closed:
             return
         self._closed = True
@@ -152,12 +153,12 @@ class HttpServer(ThreadingTCPServer):
         try:
             return super().get_request()
         except OSError:
-            # Without descriptors the connection stays in the queue, and would be tried in a tight loop.
+            # Out of descriptors: the connection stays in the queue and would be retried in a tight loop.
             time.sleep(0.05)
             raise
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Starts a thread for a connection, or closes it if there is no place for it."""
+        """Starts a thread for a connection, or closes it if the limit does not allow it."""
         if self.connections.admit(request):
             super().process_request(request, client_address)
         else:
@@ -171,7 +172,7 @@ class HttpServer(ThreadingTCPServer):
             self.connections.release(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is not worth a message."""
+        """Stays silent: a disconnected client is not worth a message."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -179,7 +180,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = "granet-run"
     sys_version = ""
-    # What cannot be read is answered with headers, too.
+    # A malformed request gets a response with headers, too.
     default_request_version = "HTTP/1.1"
 
     def setup(self) -> None:
@@ -192,7 +193,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         with suppress(OSError):
             head = self._read_head()
-            # The time limit of sendall() is one of all that it sends.
+            # The timeout of sendall() covers everything that it sends.
             self.connection.settimeout(self.server.limits.send_seconds)
             if isinstance(head, HTTPStatus):
                 self.send_error(head)
@@ -206,7 +207,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def _read_head(self) -> bytes | HTTPStatus:
-        """The next request up to its empty line; nothing if the client asks for nothing more."""
+        """Reads the next request up to its empty line; empty if the client sends no more requests."""
         limits = self.server.limits
         deadline = time.monotonic() + limits.head_seconds
         while True:
@@ -228,7 +229,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._waiting += data
 
     def _response(self) -> Response:
-        # The body is not read: what comes after it could not be told from it.
+        # The body is not read, so a request after it could not be separated from it.
         if self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers:
             self.close_connection = self._has_unread = True
         refused = self._refused()
@@ -237,7 +238,7 @@ class _Handler(BaseHTTPRequestHandler):
         path, _, query = self.path.partition("?")
         try:
             return self.server.respond(Request(path, query, self.headers))
-        except Exception:  # noqa: BLE001 - a fault in an answer is the client's to see, and ends no run
+        except Exception:  # noqa: BLE001 - a failing response must not end the run; the client sees it
             return refusal(HTTPStatus.INTERNAL_SERVER_ERROR)
 
     def _refused(self) -> Response | None:
@@ -281,26 +282,26 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """What the base class says of a head that it cannot read."""
+        """Sends the errors that the base class finds while it parses a head."""
         self._has_unread = True
         self._send(refusal(HTTPStatus(code)))
 
     def handle_expect_100(self) -> bool:
-        """No body is wanted."""
+        """Sends no ``100 Continue``: bodies are not read."""
         return True
 
     def finish(self) -> None:
-        """Ends the connection so that the client gets its answer."""
+        """Closes the connection in a way that lets the client receive its response."""
         with suppress(OSError):
             super().finish()
             if self._has_unread:
-                # To close a connection with unread bytes takes back what was sent.
+                # Closing a socket with unread input resets it and can discard the response.
                 self.connection.shutdown(socket.SHUT_WR)
-                deadline = time.monotonic() + _FAREWELL
+                deadline = time.monotonic() + _DISCARD_SECONDS
                 while (left := deadline - time.monotonic()) > 0:
                     self.connection.settimeout(left)
                     if not self.connection.recv(_CHUNK):
                         break
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Requests are not logged."""
+        """Logs nothing."""

@@ -13,10 +13,10 @@ _HOST = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?
 
 
 def parse_listen(text: str) -> tuple[str, int]:
-    """(host, port) of ``8080``, ``:8080``, ``0.0.0.0:8080`` or ``[::]:8080``; without a host, loopback.
+    """Parses ``8080``, ``:8080``, ``0.0.0.0:8080`` or ``[::]:8080`` to (host, port); the default is loopback.
 
     Raises:
-        UsageError: if it is none of these.
+        UsageError: if the text has another form.
     """
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]") or LOOPBACK
@@ -26,14 +26,14 @@ def parse_listen(text: str) -> tuple[str, int]:
 
 
 def family_of(host: str) -> socket.AddressFamily:
-    """The family of sockets that ``host`` is an address of."""
+    """The socket address family of ``host``."""
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def is_loopback(host: str) -> bool:
-    """Whether ``host`` is ``localhost`` or an address that only this machine reaches.
+    """Whether ``host`` is ``localhost`` or an address that only this machine can reach.
 
-    Other names never are, whatever they look like (``127.evil.example``).
+    No other name counts as loopback, whatever it looks like (``127.evil.example``).
     """
     if host.lower() == "localhost":
         return True
@@ -44,18 +44,18 @@ def is_loopback(host: str) -> bool:
 
 
 def host_of(header: str) -> str | None:
-    """The host that a ``Host`` header names, without port and brackets; ``None`` if it is not valid."""
+    """The host in a ``Host`` header, without port and brackets; ``None`` if the header is not valid."""
     match = _HOST.fullmatch(header.strip())
     return match and (match["six"] or match["name"])
 
 
 def cannot_listen(host: str, port: int, error: OSError) -> UserError:
-    """One line on why nothing can listen there."""
-    return UserError(f"{_shown(host)}:{port}: cannot listen there: {error.strerror or error}")
+    """The error for an address that cannot be listened on."""
+    return UserError(f"{_shown(host)}:{port}: cannot listen on this address: {error.strerror or error}")
 
 
 def url_of(host: str, port: int) -> str:
-    """The address for a browser."""
+    """The URL to open in a browser."""
     return f"http://{_shown(host)}:{port}/"
 
 

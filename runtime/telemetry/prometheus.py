@@ -1,4 +1,4 @@
-"""Figures for Prometheus, over HTTP at ``/metrics``: what :mod:`runtime.telemetry.health` counted."""
+"""Serves the counters of :mod:`runtime.telemetry.health` to Prometheus, over HTTP at ``/metrics``."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,42 +18,44 @@ except ImportError:
 
 
 class HealthCollector(Collector):
-    """All metrics of one or more streams; each is a sample of the label ``stream``.
+    """All metrics of one or more streams, which the label ``stream`` distinguishes.
 
     Args:
-        healths: of the streams.
+        healths: health of each stream.
     """
 
     def __init__(self, healths: Sequence[Health]) -> None:
         self._healths = healths
 
     def collect(self) -> Iterable[Metric]:
-        """Every metric; see prometheus-client."""
+        """Yields every metric; see prometheus-client."""
         read = CounterMetricFamily("granet_frames_read", "Frames decoded.", labels=["stream"])
         written = CounterMetricFamily(
             "granet_frames_written", "Frames handed to the sinks.", labels=["stream"]
         )
         dry = CounterMetricFamily(
-            "granet_frames_dry", "Frames passed as they are because they were dry.", labels=["stream"]
+            "granet_frames_dry", "Frames that bypassed the engine because they were dry.", labels=["stream"]
         )
         dropped = CounterMetricFamily(
-            "granet_frames_dropped", "Frames that gave way to newer ones.", labels=["stream", "reason"]
+            "granet_frames_dropped", "Frames replaced by newer ones.", labels=["stream", "reason"]
         )
-        events = CounterMetricFamily("granet_events", "What went wrong, by kind.", labels=["stream", "event"])
+        events = CounterMetricFamily("granet_events", "Faults, by kind.", labels=["stream", "event"])
         entered = CounterMetricFamily(
             "granet_state_entered", "How often each state was entered.", labels=["stream", "state"]
         )
         state = GaugeMetricFamily(
-            "granet_state", "1 for the state of the source.", labels=["stream", "state"]
+            "granet_state", "1 for the current state of the source, else 0.", labels=["stream", "state"]
         )
         age = GaugeMetricFamily(
-            "granet_picture_age_seconds", "Since the last frame was written.", labels=["stream"]
+            "granet_picture_age_seconds", "Seconds since the last frame was written.", labels=["stream"]
         )
         failing = GaugeMetricFamily(
-            "granet_engine_failing", "1 while frames pass by a failing engine.", labels=["stream"]
+            "granet_engine_failing",
+            "1 while the engine is failing and frames are passed through.",
+            labels=["stream"],
         )
         latency = HistogramMetricFamily(
-            "granet_latency_seconds", "From decoded to handed to the sinks.", labels=["stream"]
+            "granet_latency_seconds", "Latency from decoding to the sinks.", labels=["stream"]
         )
         for now in (health.snapshot() for health in self._healths):
             read.add_metric([now.name], now.frames_in)
@@ -75,17 +77,17 @@ class HealthCollector(Collector):
 
 @contextmanager
 def metrics_server(listen: tuple[str, int], healths: Sequence[Health]) -> Iterator[str]:
-    """Serves the metrics while it lasts.
+    """Serves the metrics while the context is open.
 
     Args:
-        listen: (host, port); port 0 is any that is free.
-        healths: of the streams.
+        listen: (host, port); port 0 picks a free port.
+        healths: health of each stream.
 
     Yields:
-        The address.
+        The URL of the metrics.
 
     Raises:
-        UserError: if nothing can listen there, or prometheus-client is not installed.
+        UserError: if the address cannot be listened on.
     """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(HealthCollector(healths))
@@ -97,7 +99,7 @@ def metrics_server(listen: tuple[str, int], healths: Sequence[Health]) -> Iterat
 
 
 def _answers(registry: CollectorRegistry) -> Callable[[Request], Response]:
-    """prometheus-client's own application, which chooses the format and compresses."""
+    """Responds with prometheus-client's WSGI application, which chooses the format and compresses."""
     application = make_wsgi_app(registry)
 
     def respond(request: Request) -> Response:
@@ -121,7 +123,7 @@ def _answers(registry: CollectorRegistry) -> Callable[[Request], Response]:
 
 
 def _buckets(now: HealthSnapshot) -> list[tuple[str, float]]:
-    """Upper bound and how many were at most that; Prometheus wants them cumulative."""
+    """(upper bound, number of frames up to it): Prometheus expects cumulative buckets."""
     total, buckets = 0, []
     for bound, count in zip(
         [*(str(bound) for bound in LATENCY_BOUNDS), "+Inf"], now.latency_counts, strict=True

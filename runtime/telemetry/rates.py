@@ -1,4 +1,4 @@
-"""What a run does just now, for the status line and the page: rates and times of the last seconds."""
+"""Rates and latencies of the last seconds of a run, for the status line and the page."""
 
 import threading
 import time
@@ -9,28 +9,30 @@ from dataclasses import asdict, dataclass
 from runtime.telemetry.health import LATENCY_BOUNDS, Health, HealthSnapshot, State
 
 WINDOW = 5.0
-"""Seconds that rates and times are taken over."""
+"""Length of the window for rates and latencies, in seconds."""
 
 _APART = 0.2
+"""Least seconds between two snapshots that are kept."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """One moment of a run.
+    """The figures of a run at one moment.
 
     Attributes:
-        name: of the stream; has no credentials.
-        state: of the source.
-        detail: why it is in that state.
-        fps: frames written a second.
-        latency_ms: mean of the frames written in the last seconds, from decoded to handed to the sinks;
-            ``None`` if there were none.
-        latency_p99_ms: 99% of them took at most this; a bound of a histogram's bucket.
-        frames: written since the start.
-        dropped: frames that gave way to newer ones, since the start.
-        reconnects: since the start.
-        faults: of the engine and of sinks, since the start.
-        engine_failing: why the newest frame is not derained; empty if it is.
+        name: name of the stream; contains no credentials.
+        state: state of the source.
+        detail: reason for the state.
+        fps: frames written per second.
+        latency_ms: mean latency from decoding to the sinks, over the window; ``None`` if no frame was
+            written in it.
+        latency_p99_ms: 99th percentile of the same latency, rounded up to a bound of the histogram;
+            ``None`` beyond the last bound or without frames.
+        frames: frames written since the start.
+        dropped: frames replaced by newer ones since the start.
+        reconnects: reconnects since the start.
+        faults: faults of the engine and of sinks since the start.
+        engine_failing: why the latest frame bypassed the engine; empty if it did not.
         age_s: seconds since the last frame was written; ``None`` before the first.
     """
 
@@ -48,16 +50,16 @@ class Figures:
     age_s: float | None
 
     def to_dict(self) -> dict[str, object]:
-        """For JSON."""
+        """The figures as JSON values."""
         return asdict(self)
 
 
 class LiveFigures:
-    """Figures of one stream; may be asked from any thread, as often as one likes.
+    """Computes the figures of one stream. May be called from any thread, at any rate.
 
     Args:
-        health: of the stream.
-        clock: seconds that only go forward.
+        health: health of the stream.
+        clock: returns monotonic seconds.
     """
 
     def __init__(self, health: Health, clock: Callable[[], float] = time.monotonic) -> None:
@@ -66,7 +68,7 @@ class LiveFigures:
         self._kept: deque[tuple[float, HealthSnapshot]] = deque([(clock(), health.snapshot())])
 
     def now(self) -> Figures:
-        """The figures of the last :data:`WINDOW` seconds."""
+        """The figures over the last :data:`WINDOW` seconds."""
         new, at = self._health.snapshot(), self._clock()
         with self._lock:
             if at - self._kept[-1][0] >= _APART:
@@ -93,7 +95,7 @@ class LiveFigures:
 
 
 def _bound(counts: list[int], share: float) -> float | None:
-    """Milliseconds that ``share`` of the frames took at most; ``None`` if beyond the last bound."""
+    """Upper bound in milliseconds of the quantile ``share``; ``None`` beyond the last bound."""
     needed, seen = share * sum(counts), 0
     for bound, count in zip(LATENCY_BOUNDS, counts, strict=False):
         seen += count

@@ -1,4 +1,4 @@
-"""What a run took: counts, times and their percentiles."""
+"""Summary of a run: frame counts, times and their percentiles."""
 
 import random
 from dataclasses import asdict, dataclass
@@ -12,7 +12,7 @@ _SEED = 2019
 
 @dataclass(frozen=True)
 class Percentiles:
-    """Milliseconds that half, 90% and 99% of the frames took at most; 0 without frames."""
+    """50th, 90th and 99th percentile in milliseconds; 0 without frames."""
 
     p50: float
     p90: float
@@ -22,8 +22,9 @@ class Percentiles:
 class Times:
     """Percentiles of any number of times in bounded memory.
 
-    Exact up to 10,000; beyond, of a uniform sample of that many (reservoir sampling, Vitter 1985). The
-    memory for all of them is taken at once, so that a long run shows no growth that is none.
+    Percentiles are exact up to 10,000 times; beyond that they come from a uniform sample of 10,000
+    (reservoir sampling, Vitter 1985). All memory is allocated at the start, so that the memory of a long
+    run does not seem to grow.
     """
 
     def __init__(self) -> None:
@@ -32,14 +33,14 @@ class Times:
         self._random = random.Random(_SEED)
 
     def add(self, seconds: float) -> None:
-        """Takes one time."""
+        """Adds one time."""
         place = self._seen if self._seen < _KEPT else self._random.randrange(self._seen + 1)
         self._seen += 1
         if place < _KEPT:
             self._kept[place] = seconds
 
     def percentiles(self) -> Percentiles:
-        """In milliseconds, to the microsecond."""
+        """The percentiles in milliseconds, rounded to the microsecond."""
         if not self._seen:
             return Percentiles(0.0, 0.0, 0.0)
         kept = self._kept[: self._seen]
@@ -52,16 +53,16 @@ class Summary:
     """One run; the fields are those of ``granet-run --json``.
 
     Attributes:
-        frames_in: frames read, those that were dropped included.
+        frames_in: frames read, including dropped ones.
         frames_out: frames written.
-        dropped: frames of a live source that gave way to newer ones.
-        seconds: from the first read to the end of the output.
-        fps: frames written a second.
-        latency_ms: from a frame's being read to its being written.
-        engine_ms: of that, in the engine.
-        backend: of the engine.
-        device: of the engine.
-        model: file name.
+        dropped: frames of a live source that were replaced by newer ones.
+        seconds: time from the first read to the end of the output.
+        fps: frames written per second.
+        latency_ms: time from reading a frame to writing it.
+        engine_ms: the part of it spent in the engine.
+        backend: backend of the engine.
+        device: device of the engine.
+        model: file name of the model.
     """
 
     frames_in: int
@@ -76,15 +77,15 @@ class Summary:
     model: str
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The summary as JSON values."""
         return asdict(self)
 
     def __str__(self) -> str:
-        """One line, for people."""
+        """The summary in one line, for people."""
         dropped = f", {self.dropped} dropped" if self.dropped else ""
         latency, engine = self.latency_ms, self.engine_ms
         return (
-            f"{self.frames_out} frames in {self.seconds:.1f} s, {self.fps:.1f} a second{dropped}; "
+            f"{self.frames_out} frames in {self.seconds:.1f} s, {self.fps:.1f} fps{dropped}; "
             f"latency {latency.p50:.0f} ms (p99 {latency.p99:.0f}), "
             f"engine {engine.p50:.1f} ms (p99 {engine.p99:.1f})"
         )

@@ -1,4 +1,4 @@
-"""One line on a terminal that says how live streams fare; silence elsewhere."""
+"""A status line for live streams, shown only on a terminal."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ _EVERY = 0.5
 
 
 def status_text(now: Figures) -> str:
-    """``live, 24.8 fps, 41 ms, 1,204 frames, 3 dropped``; what is zero and good is left out."""
+    """``live, 24.8 fps, 41 ms, 1,204 frames, 3 dropped``; counts of faults that are zero are left out."""
     parts: list[str] = [now.state]
     if now.state == "live":
         parts.append(f"{now.fps:.1f} fps")
@@ -34,13 +34,13 @@ def status_text(now: Figures) -> str:
 
 @contextmanager
 def status_line(healths: Sequence[Health]) -> Iterator[Progress]:
-    """Shows a line a stream while it lasts, and takes it away at the end.
+    """Shows one line per stream while the context is open, and removes it at the end.
 
     Args:
-        healths: of the streams.
+        healths: health of each stream.
 
     Yields:
-        What a pipeline calls after each frame; the line does not need it.
+        A progress callback for the pipeline. It does nothing: the line updates itself.
     """
     if not stderr.is_terminal:
         yield no_progress
@@ -54,6 +54,6 @@ def status_line(healths: Sequence[Health]) -> Iterator[Progress]:
             lines.append(name + status_text(figures))
         return Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
 
-    # Drawn by a thread of its own: a stalled stream has no frames, and that must be seen.
+    # Drawn by a separate thread: a stalled stream delivers no frames, and the user must see that.
     with Live(get_renderable=render, console=stderr, transient=True, refresh_per_second=1 / _EVERY):
         yield no_progress

@@ -1,1 +1,1 @@
-"""The TensorRT engine: TensorRT 10, TensorRT 11 and TensorRT-RTX on an NVIDIA GPU."""
+"""Engines of TensorRT 10, TensorRT 11 and TensorRT-RTX on an NVIDIA GPU."""

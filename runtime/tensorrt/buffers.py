@@ -1,4 +1,4 @@
-"""What an engine needs for inputs of one shape: the network's own memory, and a slot a frame in flight."""
+"""Buffers for inputs of one shape: the network's own memory, and one slot per frame in flight."""
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from runtime.tensorrt.cuda.base import Cuda, DeviceMemory, Event, Graph
 
 SLOTS = 3
-"""Frames in flight: one is copied in, one computed and one copied out."""
+"""Frames in flight: one is uploaded, one computed and one downloaded."""
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,13 @@ class TensorKind:
 
     @property
     def size(self) -> int:
-        """In bytes."""
+        """Size in bytes."""
         return prod(self.shape) * int(np.dtype(self.dtype).itemsize)
 
 
 @dataclass
 class Slot:
-    """What one frame in flight needs."""
+    """Memory and events of one frame in flight."""
 
     host_in: NDArray[Any]
     host_out: NDArray[Any]
@@ -42,16 +42,16 @@ class Slot:
 
 @dataclass
 class Buffers:
-    """For inputs of one shape. What is made here is released by :attr:`stack`.
+    """Buffers for inputs of one shape. Closing :attr:`stack` releases all of them.
 
     Attributes:
-        cuda: whose memory it is.
-        shape: of the input.
-        stack: releases everything here.
+        cuda: allocates and releases the memory.
+        shape: shape of the input.
+        stack: releases everything.
         free: slots that are not in flight.
-        tensors: the network's own memory, by name.
-        graph: the network as a CUDA graph, once it is captured.
-        finished: frames that came through.
+        tensors: the network's own memory, by tensor name.
+        graph: the network as a CUDA graph; ``None`` until it is captured.
+        finished: number of finished frames.
     """
 
     cuda: Cuda
@@ -63,12 +63,12 @@ class Buffers:
     finished: int = 0
 
     def add_tensor(self, name: str, kind: TensorKind) -> int:
-        """Memory on the device for a tensor of the network; returns its address."""
+        """Allocates device memory for a tensor of the network; returns its address."""
         self.tensors[name] = self._memory(kind.size)
         return self.cuda.address(self.tensors[name])
 
     def add_slot(self, source: TensorKind, result: TensorKind) -> None:
-        """Pinned and device memory of a frame, in and out, and its events."""
+        """Allocates pinned and device memory for one frame, in and out, and its events."""
         sides = []
         for kind in (source, result):
             host = self.cuda.pinned(kind.shape, kind.dtype)
@@ -78,7 +78,7 @@ class Buffers:
         self.free.append(Slot(host_in, host_out, device_in, device_out, *(self._event() for _ in range(3))))
 
     def keep_graph(self, graph: Graph) -> None:
-        """Takes a graph that was captured with this memory."""
+        """Keeps a graph that was captured with these buffers."""
         self.graph = graph
         self.stack.callback(self.cuda.release_graph, graph)
 

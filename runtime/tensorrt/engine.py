@@ -1,4 +1,4 @@
-"""TensorRT 10, TensorRT 11 and TensorRT-RTX: a built engine on an NVIDIA GPU."""
+"""Runs a built engine of TensorRT 10, TensorRT 11 or TensorRT-RTX on an NVIDIA GPU."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -38,21 +38,21 @@ class TensorRtEngine(GraphEngine):
         """Loads ``path`` on ``device``: ``auto`` (the first GPU) or ``cuda``.
 
         Args:
-            path: the engine; its record lies beside it.
-            device: which GPU.
-            graphs: launch the network as a CUDA graph, which saves the time of launching every kernel. One
-                that uses a DLA core is never captured.
+            path: the engine, with its record beside it.
+            device: the GPU.
+            graphs: launch the network as a CUDA graph, which saves launching every kernel. An engine that
+                uses a DLA core is never captured.
             cuda: opens CUDA on a GPU.
             flavours: finds TensorRT.
 
         Raises:
-            UserError: if the engine has no record that matches it and this machine, or there is no GPU,
-                driver or TensorRT to run it; nothing is given to TensorRT before that is known.
+            UserError: if the engine has no record that matches it and this machine, or if GPU, driver or
+                TensorRT are missing. TensorRT gets the engine only after these checks.
         """
         if device.kind not in ("auto", "cuda"):
             raise UserError(
-                f"{path}: a TensorRT engine runs on NVIDIA GPUs, not on {device}: use --device cuda, or run "
-                "the ONNX model"
+                f"{path}: a TensorRT engine runs only on NVIDIA GPUs, not on {device}: use --device cuda, or "
+                "run the ONNX model"
             )
         trusted = read_trusted(path)
         try:
@@ -61,7 +61,7 @@ class TensorRtEngine(GraphEngine):
             raise trusted.refuse([str(error)]) from error
         check_software(trusted, flavour)
         self._record, self._path = trusted.record, path
-        graphs = graphs and trusted.record.dla_core is None  # CUDA captures the GPU's work alone
+        graphs = graphs and trusted.record.dla_core is None  # CUDA captures only work on the GPU
         self._model = OnnxModel(path, as_built(trusted.record))
         described: list[str] = []
 
@@ -78,7 +78,7 @@ class TensorRtEngine(GraphEngine):
         self.info = self._model.info("tensorrt", version, f"cuda:{device.index}", note)
 
     def plan(self, height: int, width: int) -> FittingPlan:
-        """See :meth:`Engine.plan`; also an error for frames that no optimisation profile takes."""
+        """See :meth:`Engine.plan`; also refuses frames that no optimisation profile takes."""
         plan = super().plan(height, width)
         self._group(1, plan.tiles.tile)
         return plan
@@ -90,7 +90,7 @@ class TensorRtEngine(GraphEngine):
         for start in range(0, len(inputs), most):
             group = inputs[start : start + most]
             missing = least - len(group)
-            if missing > 0:  # filled by repeating the last frame
+            if missing > 0:  # fill the batch by repeating the last frame
                 group = np.concatenate([group, np.repeat(group[-1:], missing, axis=0)])
             pending.append(self._thread.submit(group))
         results = [future.result() for future in pending]
@@ -98,10 +98,10 @@ class TensorRtEngine(GraphEngine):
         return (self._model.to_frames(output[: len(batch)], batch),)
 
     def _group(self, frames: int, sides: tuple[int, int]) -> tuple[int, int]:
-        """Least and most frames that go through at once, where ``frames`` of height x width are asked for.
+        """Least and most frames per batch for ``frames`` frames of (height, width).
 
         Raises:
-            UserError: if no optimisation profile takes that height and width.
+            UserError: if no optimisation profile takes this height and width.
         """
         profiles = self._record.profiles
         clipped = [min(max(frames, profile.min[0]), profile.max[0]) for profile in profiles]

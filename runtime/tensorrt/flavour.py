@@ -1,7 +1,7 @@
-"""TensorRT 10, TensorRT 11 and TensorRT-RTX: which is there, and all that differs between them.
+"""TensorRT 10, TensorRT 11 and TensorRT-RTX: finds the installed one and hides the differences.
 
-They share one Python API (module ``tensorrt``, or ``tensorrt_rtx``). Everything else in this project
-uses only names that all three have; what one of them lacks or adds is asked for here.
+They share one Python API (module ``tensorrt`` or ``tensorrt_rtx``). The rest of this project uses only
+names that all three have; this module handles whatever one of them lacks or adds.
 """
 
 import re
@@ -18,14 +18,14 @@ from granet.errors import UserError
 FlavourName = Literal["tensorrt", "tensorrt-rtx"]
 
 MODULES: dict[FlavourName, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
-"""Flavour -> its Python module. TensorRT 10 and 11 are one flavour that differs by its version."""
+"""Flavour -> its Python module. TensorRT 10 and 11 are one flavour in two versions."""
 
 _REFUSALS = {
     1: "it was built with another version",
     2: "its compute capability is not supported",
     4: "NVIDIA's driver is too old",
     8: "the CUDA runtime is too old",
-    16: "the GPU has not enough memory",
+    16: "the GPU does not have enough memory",
     32: "the plan is malformed",
     64: "CUDA or its driver is not installed correctly",
 }
@@ -34,11 +34,11 @@ _REFUSALS = {
 
 @dataclass(frozen=True)
 class Flavour:
-    """A TensorRT that is installed.
+    """An installed TensorRT.
 
     Attributes:
         name: ``tensorrt`` or ``tensorrt-rtx``.
-        version: as the module says it, ``10.16.1.11``.
+        version: version of the module, such as ``10.16.1.11``.
         module: the imported Python module.
     """
 
@@ -52,33 +52,38 @@ class Flavour:
 
     @property
     def is_rtx(self) -> bool:
-        """Whether it is TensorRT-RTX."""
+        """Whether this is TensorRT-RTX."""
         return self.name == "tensorrt-rtx"
 
     @property
     def builds_without_gpu(self) -> bool:
-        """RTX compiles for the GPU when the engine is loaded; TensorRT times kernels on it while building."""
+        """Whether a build needs no GPU: RTX compiles on loading, TensorRT times kernels during the build."""
         return self.is_rtx
 
     @property
     def has_timing_cache(self) -> bool:
-        """In RTX timing caches are deprecated and do nothing."""
+        """Whether a timing cache has an effect; in RTX it is deprecated and does nothing."""
+        return not self.is_rtx
+
+    @property
+    def has_optimisation_levels(self) -> bool:
+        """RTX 1.7.1 built the same bytes at levels 0 to 5: it compiles where the engine is loaded."""
         return not self.is_rtx
 
     @property
     def captures_graphs(self) -> bool:
-        """RTX makes CUDA graphs itself, when a shape's kernels are ready; with TensorRT the caller does."""
+        """Whether it captures CUDA graphs itself, as RTX does; with TensorRT the caller captures them."""
         return self.is_rtx
 
     def execution_context(self, engine: Any, *, graphs: bool, fill: Callable[[Any], None]) -> tuple[Any, Any]:
-        """An ``IExecutionContext`` of an ``ICudaEngine``, and what must outlive it.
+        """Makes an ``IExecutionContext``; returns it with the object that must outlive it.
 
-        The context is ``None`` if there is no memory for it.
+        The context is ``None`` if the GPU has no memory for it.
 
         Args:
-            engine: the engine.
-            graphs: with RTX, launch it as CUDA graphs.
-            fill: with RTX, called with a new ``IRuntimeCache``, which takes the kernels that are compiled.
+            engine: the ``ICudaEngine``.
+            graphs: with RTX, launch the network as CUDA graphs.
+            fill: with RTX, called with a new ``IRuntimeCache``, which receives the compiled kernels.
         """
         if not self.is_rtx:
             return engine.create_execution_context(), None
@@ -92,10 +97,10 @@ class Flavour:
         return engine.create_execution_context(runtime_config), runtime_config
 
     def refusal(self, runtime: Any, plan: bytes) -> str | None:
-        """Why this GPU cannot run a plan, asked before it is loaded; ``None`` if it may, or cannot be asked.
+        """Why this GPU cannot run a plan, checked before loading; ``None`` if it can or cannot be checked.
 
-        RTX plans serve many GPUs and are asked about this one; a TensorRT plan is for one kind of GPU,
-        which its record names.
+        An RTX plan serves many GPUs, so RTX is asked about this one. A TensorRT plan is for one kind of
+        GPU, which its record names.
         """
         if not self.is_rtx:
             return None
@@ -103,49 +108,49 @@ class Flavour:
         if validity != self.module.EngineValidity.INVALID:
             return None
         found = [text for bit, text in _REFUSALS.items() if int(diagnostics) & bit]
-        return ", ".join(found) or "it gives no reason"
+        return ", ".join(found) or "no reason given"
 
     @property
     def has_dla(self) -> bool:
-        """RTX takes a DLA core and ignores it."""
+        """Whether it can run on a DLA core; RTX accepts one and ignores it."""
         return not self.is_rtx
 
     @property
     def newest_opset(self) -> int:
-        """The last ONNX opset that the parser knows: that of 10.3 (JetPack 6) ends at 20, others at 24."""
+        """The newest ONNX opset that the parser reads: 20 for TensorRT 10.3 (JetPack 6), else 24."""
         return 24 if self.is_rtx or self._numbers >= (10, 16) else 20
 
     @property
     def network_flags(self) -> int:
-        """What ``Builder.create_network`` gets: strongly typed, so that precision is what the file says.
+        """Flags for ``Builder.create_network``: strongly typed, so that the file decides the precision.
 
-        TensorRT 11 and RTX have no other networks and take the flag all the same.
+        TensorRT 11 and RTX have only strongly typed networks, but accept the flag.
         """
         return 1 << int(self.module.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
 
     @property
     def capabilities(self) -> tuple[str, ...]:
-        """Compute capabilities that an engine can be built for by name; none where the GPU decides."""
+        """Compute capabilities that a build can target by name; empty if the GPU decides."""
         if not self.is_rtx:
             return ()
         names = (name for name in dir(self.module.ComputeCapability) if re.fullmatch(r"SM\d+", name))
         return tuple(sorted((_dotted(name) for name in names), key=_capability_order))
 
     def check_capabilities(self, capabilities: tuple[str, ...]) -> None:
-        """Refuses what this flavour does not build for.
+        """Refuses compute capabilities that this flavour cannot target.
 
         Raises:
-            UserError: names it, and what there is.
+            UserError: names the capability and lists the supported ones.
         """
         for name in capabilities:
             if name not in self.capabilities:
                 raise UserError(self._cannot_choose(name))
 
     def set_capabilities(self, config: Any, capabilities: tuple[str, ...]) -> None:
-        """Tells an ``IBuilderConfig`` what to build for; nothing if ``capabilities`` is empty.
+        """Sets the targets of an ``IBuilderConfig``; does nothing if ``capabilities`` is empty.
 
         Raises:
-            UserError: for one that this flavour does not build for.
+            UserError: for a capability that this flavour cannot target.
         """
         self.check_capabilities(capabilities)
         if capabilities:
@@ -157,11 +162,11 @@ class Flavour:
     def _cannot_choose(self, name: str) -> str:
         if not self.capabilities:
             return (
-                f"{self} builds for the GPU of the machine it runs on: leave --compute-capability out, "
-                "or build with --flavour tensorrt-rtx"
+                f"{self} builds only for the GPU of this machine: omit --compute-capability, or build with "
+                "--flavour tensorrt-rtx"
             )
         return (
-            f"{self} does not build for compute capability {name}: it does for {', '.join(self.capabilities)}"
+            f"{self} does not support compute capability {name}: choose from {', '.join(self.capabilities)}"
         )
 
     @property
@@ -170,11 +175,11 @@ class Flavour:
 
 
 def find_flavour(choice: str = "auto") -> Flavour:
-    """Imports the TensorRT that is asked for.
+    """Imports the requested TensorRT.
 
     Args:
         choice: ``tensorrt``, ``tensorrt-rtx``, or ``auto``: TensorRT if its package is installed, else
-            TensorRT-RTX. One that is installed and broken is an error, never a reason to take the other.
+            TensorRT-RTX. A broken installation is an error; there is no fallback to the other.
 
     Raises:
         UserError: if it is not installed or cannot be imported; the message says what to do.
@@ -183,14 +188,14 @@ def find_flavour(choice: str = "auto") -> Flavour:
         installed = [name for name in MODULES if find_spec(MODULES[name]) is not None]
         if not installed:
             raise UserError(
-                f"no TensorRT is installed: {pip_install('tensorrt')}, or {pip_install('tensorrt-rtx')}, "
-                "which needs no GPU to build"
+                f"TensorRT is not installed: {pip_install('tensorrt')}, or {pip_install('tensorrt-rtx')}, "
+                "which builds without a GPU"
             )
         return _load(installed[0])
     for name in MODULES:
         if name == choice:
             return _load(name)
-    raise UserError(f"no TensorRT is called {choice!r}: there are auto, {', '.join(MODULES)}")
+    raise UserError(f"unknown TensorRT flavour {choice!r}: choose auto, {', '.join(MODULES)}")
 
 
 @cache
@@ -204,7 +209,7 @@ def _load(name: FlavourName) -> Flavour:
         other = next(each for each in MODULES if each != name)
         raise UserError(
             f"{MODULES[name]} is installed but cannot be used ({' '.join(str(error).split()):.200}): "
-            f"mend it with {pip_install(name)}, or choose --flavour {other}"
+            f"repair it with {pip_install(name)}, or choose --flavour {other}"
         ) from error
     return Flavour(name, version, module)
 
@@ -217,7 +222,7 @@ def parse_capability(text: str) -> str:
     """
     match = re.fullmatch(r"(?:sm_?)?(\d{1,2})\.?(\d)", text.strip(), re.IGNORECASE)
     if match is None:
-        raise UserError(f"{text!r} is not a compute capability: write it as in 8.6")
+        raise UserError(f"{text!r} is not a compute capability: write it like 8.6")
     return f"{int(match[1])}.{match[2]}"
 
 

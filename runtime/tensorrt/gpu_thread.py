@@ -1,4 +1,4 @@
-"""The one thread that talks to the GPU: others hand it work and wait; it keeps several frames in flight."""
+"""The one thread that uses the GPU: it takes work from other threads and keeps several frames in flight."""
 
 import queue
 import threading
@@ -15,29 +15,29 @@ S = TypeVar("S")
 
 
 class Asynchronous(Protocol[S]):
-    """What the thread works with; see :class:`runtime.tensorrt.session.Session`."""
+    """The session that the thread drives; see :class:`runtime.tensorrt.session.Session`."""
 
     def takes(self, shape: tuple[int, ...]) -> bool:
-        """Whether :meth:`start` takes a batch of ``shape`` now."""
+        """Whether :meth:`start` can take a batch of ``shape`` now."""
 
     def start(self, batch: NDArray[Any]) -> S:
-        """Puts a batch on its way."""
+        """Enqueues a batch without waiting."""
 
     def finish(self, ticket: S) -> NDArray[Any]:
-        """Waits for it."""
+        """Waits for a batch and returns its result."""
 
     def close(self) -> None:
         """Releases everything."""
 
 
 class GpuThread(Generic[S]):
-    """Opens a session in a thread of its own, feeds it, and closes it there.
+    """Opens a session in its own thread, feeds it, and closes it there.
 
     Args:
-        open_session: called in the thread.
+        open_session: called in that thread.
 
     Raises:
-        BaseException: whatever ``open_session`` raises.
+        BaseException: any error of ``open_session``.
     """
 
     def __init__(self, open_session: Callable[[], Asynchronous[S]]) -> None:
@@ -48,7 +48,7 @@ class GpuThread(Generic[S]):
         self._closed = False
         opened: Future[None] = Future()
         self._end: Future[None] = Future()
-        # A daemon: a program that forgets to close must still be able to end.
+        # Daemon: a program that forgets to close the engine must still be able to exit.
         self._thread = threading.Thread(
             target=self._run, args=(open_session, opened), name="gpu", daemon=True
         )
@@ -56,10 +56,10 @@ class GpuThread(Generic[S]):
         opened.result()
 
     def submit(self, batch: NDArray[Any]) -> "Future[NDArray[Any]]":
-        """Hands over a batch, which must not change until the result is there.
+        """Queues a batch, which must not change until its result is available.
 
         Raises:
-            UserError: after :meth:`close`.
+            UserError: if the thread is already closed.
         """
         future: Future[NDArray[Any]] = Future()
         with self._lock:
@@ -69,10 +69,10 @@ class GpuThread(Generic[S]):
         return future
 
     def close(self) -> None:
-        """Finishes what was handed over, closes the session and ends the thread; may be called twice.
+        """Finishes the queued batches, closes the session and ends the thread; may be called twice.
 
         Raises:
-            BaseException: whatever closing the session raises, the first time.
+            BaseException: any error of closing the session, on the first call.
         """
         with self._lock:
             first, self._closed = not self._closed, True
@@ -99,37 +99,37 @@ class GpuThread(Generic[S]):
             self._end.set_result(None)
 
     def _serve(self, session: Asynchronous[S]) -> None:
-        """Starts what it can, and waits for the oldest when there is nothing to start."""
-        flying: deque[tuple[S, Future[NDArray[Any]]]] = deque()
+        """Starts batches as they arrive, and waits for the oldest one when the queue is empty."""
+        in_flight: deque[tuple[S, Future[NDArray[Any]]]] = deque()
         while True:
             try:
-                request = self._requests.get(block=not flying)
+                request = self._requests.get(block=not in_flight)
             except queue.Empty:
-                self._finish(session, flying)
+                self._finish(session, in_flight)
                 continue
             if request is None:
                 break
             batch, future = request
-            while flying and not session.takes(batch.shape):
-                self._finish(session, flying)
+            while in_flight and not session.takes(batch.shape):
+                self._finish(session, in_flight)
             try:
-                flying.append((session.start(batch), future))
-            except BaseException as error:  # noqa: BLE001 - raised by the future's owner
+                in_flight.append((session.start(batch), future))
+            except BaseException as error:  # noqa: BLE001 - raised through the future
                 future.set_exception(error)
-                self._fail(flying, error)
-        while flying:
-            self._finish(session, flying)
+                self._fail(in_flight, error)
+        while in_flight:
+            self._finish(session, in_flight)
 
-    def _finish(self, session: Asynchronous[S], flying: "deque[tuple[S, Future[NDArray[Any]]]]") -> None:
-        ticket, future = flying.popleft()
+    def _finish(self, session: Asynchronous[S], in_flight: "deque[tuple[S, Future[NDArray[Any]]]]") -> None:
+        ticket, future = in_flight.popleft()
         try:
             future.set_result(session.finish(ticket))
-        except BaseException as error:  # noqa: BLE001 - raised by the future's owner
+        except BaseException as error:  # noqa: BLE001 - raised through the future
             future.set_exception(error)
-            self._fail(flying, error)
+            self._fail(in_flight, error)
 
     @staticmethod
-    def _fail(flying: "deque[tuple[S, Future[NDArray[Any]]]]", error: BaseException) -> None:
-        """An error ends all that is in flight: the session has let go of it."""
-        while flying:
-            flying.popleft()[1].set_exception(error)
+    def _fail(in_flight: "deque[tuple[S, Future[NDArray[Any]]]]", error: BaseException) -> None:
+        """Fails all batches in flight: after an error the session has discarded them."""
+        while in_flight:
+            in_flight.popleft()[1].set_exception(error)

@@ -1,4 +1,4 @@
-"""A TensorRT engine on its GPU, loaded and ready to run: runtime, engine and execution context."""
+"""A TensorRT engine, loaded on its GPU: runtime, engine and execution context."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -20,23 +20,23 @@ from runtime.tensorrt.trust import TrustedPlan
 
 
 class LoadedEngine:
-    """An engine and its context, which go in the opposite order of their making.
+    """An engine and its context, released in the reverse order of their creation.
 
     Args:
         trusted: the engine.
         flavour: the TensorRT that loads it.
-        gpu: the one whose context is current in this thread.
-        model: what the engine was built from, for its names.
-        graphs: with TensorRT-RTX, which makes them itself: launch the network as a CUDA graph.
-        tell: told, in a line, what does not stop it.
+        gpu: the GPU whose context is current in this thread.
+        model: the model that the engine was built from; supplies the tensor names.
+        graphs: launch the network as a CUDA graph; only for TensorRT-RTX, which captures it itself.
+        note: called with one line for each problem that is not an error.
 
     Attributes:
-        names: its input and outputs.
+        names: names of its input and outputs.
         engine: the ``ICudaEngine``.
         context: its ``IExecutionContext``.
 
     Raises:
-        EngineRefusedError: if it cannot be loaded here, or is not what its record says.
+        EngineRefusedError: if it cannot be loaded here, or does not match its record.
         UserError: if the GPU has no memory for it.
     """
 
@@ -48,10 +48,10 @@ class LoadedEngine:
         model: OnnxModel,
         *,
         graphs: bool,
-        tell: Callable[[str], None] = say,
+        note: Callable[[str], None] = say,
     ) -> None:
         self._trusted, self._flavour, self._gpu, self._model = trusted, flavour, gpu, model
-        self._kernels = KeptKernels(kernels_path(flavour.version, gpu, trusted.record.sha256), tell)
+        self._kernels = KeptKernels(kernels_path(flavour.version, gpu, trusted.record.sha256), note)
         self._stack = ExitStack()
         try:
             with collected(flavour) as (logger, messages):
@@ -61,11 +61,11 @@ class LoadedEngine:
             raise
 
     def keep_kernels(self) -> None:
-        """Keeps what TensorRT-RTX has compiled by now for the next process; nothing with TensorRT."""
+        """Stores the kernels that TensorRT-RTX has compiled; does nothing with TensorRT."""
         self._kernels.keep()
 
     def close(self) -> None:
-        """Lets go of all of it; nothing may be running. May be called twice."""
+        """Releases everything; nothing may be running. May be called twice."""
         self._stack.close()
 
     def _load(self, logger: Any, messages: Messages, graphs: bool) -> None:
@@ -79,7 +79,7 @@ class LoadedEngine:
         refusal = self._flavour.refusal(self._runtime, self._trusted.plan)
         if refusal is not None:
             gpu, why = self._gpu, messages.reason(refusal)
-            found = f"{self._flavour} finds it not valid for {gpu.name} ({gpu.capability}): {why}"
+            found = f"{self._flavour} reports that it is not valid for {gpu.name} ({gpu.capability}): {why}"
             raise self._trusted.refuse([found])
         self.engine = self._runtime.deserialize_cuda_engine(self._trusted.plan)
         if self.engine is None:
@@ -94,32 +94,32 @@ class LoadedEngine:
         )
         if self.context is None:
             raise UserError(
-                f"{self._trusted.path}: {messages.reason('the GPU has no memory for it')}: close other "
+                f"{self._trusted.path}: {messages.reason('not enough GPU memory')}: close other "
                 "programs, or build for a smaller --size or --batch"
             )
         self._stack.callback(self._drop, "context")
 
     def _drop(self, name: str) -> None:
-        """TensorRT's objects go with their last reference, and each before the one it came from."""
+        """Drops the last reference, which frees a TensorRT object; each before the one that made it."""
         setattr(self, name, None)
 
     def _check(self) -> None:
-        """Holds what was loaded against the record: a damaged pair must not run."""
+        """Checks the loaded engine against the record: a mismatched pair must not run."""
         names, record = self.names, self._trusted.record
         found = [None if side < 0 else int(side) for side in self.engine.get_tensor_shape(names.source)]
         shapes = [_input_shape(record.metadata), _input_shape(as_built(record))]
-        # A side that the model leaves open and every profile fixes may come back either way.
+        # A dynamic side of the model that every profile fixes may be reported either way.
         if all(side in pair for side, *pair in zip(found, *shapes, strict=True)):
             found = shapes[0]
         self._model.check_graph(names.source_dtype, found, names.outputs)
         count = self.engine.num_optimization_profiles
         if count != len(record.profiles):
-            raise self._trusted.refuse([f"it has {count} profiles, its record {len(record.profiles)}"])
+            raise self._trusted.refuse([f"it has {count} profiles, but its record {len(record.profiles)}"])
 
 
 @dataclass(frozen=True)
 class Names:
-    """Inputs and outputs of a loaded engine."""
+    """Names of the input and the outputs of a loaded engine."""
 
     source: str
     source_dtype: Any
@@ -127,12 +127,16 @@ class Names:
 
     @classmethod
     def of(cls, trt: Any, engine: Any, model: OnnxModel) -> "Names":
-        """Sorts the engine's tensors; there must be one input."""
+        """Sorts the engine's tensors into inputs and outputs.
+
+        Raises:
+            UserError: if there is not exactly one input.
+        """
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
         inputs = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
         outputs = tuple(name for name in names if name not in inputs)
         if len(inputs) != 1:
-            raise UserError(f"{model.path}: it has {len(inputs)} inputs, not one: it is not of granet-export")
+            raise UserError(f"{model.path}: has {len(inputs)} inputs, not one: build it with granet-export")
         return cls(inputs[0], np.dtype(trt.nptype(engine.get_tensor_dtype(inputs[0]))), outputs)
 
 

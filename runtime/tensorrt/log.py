@@ -1,4 +1,4 @@
-"""What TensorRT says while it parses, builds and loads: kept, and put in one line for people."""
+"""Collects the log messages of TensorRT and shortens them to one line for people."""
 
 import re
 from collections.abc import Iterator
@@ -10,28 +10,28 @@ from typing import Any
 from runtime.tensorrt.flavour import Flavour
 
 LONGEST = 300
-"""Characters of a message that a person is shown."""
+"""Longest message that is shown to people, in characters."""
 
 
 @dataclass
 class Messages:
-    """What was said; in the order it was.
+    """Collected messages, in order.
 
     Attributes:
-        errors: of severity error and internal error.
-        warnings: of severity warning.
+        errors: messages of severity error and internal error.
+        warnings: messages of severity warning.
     """
 
     errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     def reason(self, otherwise: str) -> str:
-        """The first error, which is the cause of those after it; ``otherwise`` if there was none."""
+        """The first error, which causes those after it; ``otherwise`` if there was none."""
         return plain(self.errors[0]) if self.errors else otherwise
 
 
 def plain(message: str) -> str:
-    """A TensorRT message without the C++ that said it: one line of at most :data:`LONGEST` characters.
+    """A TensorRT message without its C++ location: one line of at most :data:`LONGEST` characters.
 
     >>> plain("IBuilder::build: Error Code 9: Some Error (No kernel for 'conv1'. In f at /_src/a.cpp:12)")
     "Some Error (No kernel for 'conv1'.)"
@@ -46,11 +46,11 @@ def plain(message: str) -> str:
 
 @contextmanager
 def collected(flavour: Flavour) -> Iterator[tuple[Any, Messages]]:
-    """Yields the flavour's logger and what it hears within the context.
+    """Yields the flavour's logger and the messages that it collects within the context.
 
-    TensorRT keeps the first logger that a process gives it and complains of any other, so there is
-    one for each flavour. It replaces an ``IErrorRecorder`` too: a recorder written in Python crashes
-    TensorRT-RTX 1.7 when the builder is released, and hears nothing that the logger does not.
+    TensorRT keeps the first logger of a process and complains about any other, so there is one per
+    flavour. An ``IErrorRecorder`` is not used: one written in Python crashes TensorRT-RTX 1.7 when the
+    builder is released, and receives nothing that the logger does not.
     """
     logger = _logger(flavour)
     messages, before = Messages(), logger.messages
@@ -66,7 +66,7 @@ def _logger(flavour: Flavour) -> Any:
     trt = flavour.module
 
     class Logger(trt.ILogger):  # type: ignore[misc, name-defined]
-        """Keeps warnings and errors."""
+        """Collects warnings and errors."""
 
         def __init__(self) -> None:
             super().__init__()

@@ -13,9 +13,9 @@ class Profile:
     """One optimisation profile: the shapes that an engine takes, and the one it is fastest at.
 
     Attributes:
-        min: the least of each, (N, H, W).
-        opt: what it was tuned for, (N, H, W).
-        max: the most of each, (N, H, W). A static engine has one profile with all three the same.
+        min: smallest (N, H, W).
+        opt: (N, H, W) that the engine is tuned for.
+        max: largest (N, H, W). A static engine has one profile in which all three are equal.
 
     Raises:
         ValueError: if they are not positive and in ascending order.
@@ -35,12 +35,12 @@ class Profile:
         return cls((n, height, width), (n, height, width), (n, height, width))
 
     def takes(self, shape: Shape) -> bool:
-        """Whether a batch of (N, H, W) lies within."""
+        """Whether a batch of (N, H, W) lies within the profile."""
         return all(a <= b <= c for a, b, c in zip(self.min, shape, self.max, strict=True))
 
     @property
     def is_static(self) -> bool:
-        """Whether it takes one shape only."""
+        """Whether it takes only one shape."""
         return self.min == self.max
 
     def __str__(self) -> str:
@@ -53,11 +53,11 @@ class Profile:
 
 
 def nearest(profiles: Sequence[Profile], shape: Shape) -> int | None:
-    """The index of the profile that takes ``shape`` and is tuned nearest to it; ``None`` if none does."""
+    """Index of the profile that takes ``shape`` and is tuned nearest to it; ``None`` if none takes it."""
     fitting = [index for index, profile in enumerate(profiles) if profile.takes(shape)]
     return min(fitting, key=lambda index: _distance(profiles[index], shape), default=None)
 
 
 def _distance(profile: Profile, shape: Shape) -> float:
-    """How far a profile's optimum is from a shape, in octaves of its sides."""
+    """Distance of a profile's optimum from a shape, in octaves of its sides."""
     return sum(abs(log2(opt / side)) for opt, side in zip(profile.opt, shape, strict=True))

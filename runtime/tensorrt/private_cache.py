@@ -1,7 +1,7 @@
-"""Files that hold machine code and are made to be found again: in a directory that is this user's alone.
+"""A cache for machine code, in a directory that only this user can write.
 
-Engines and the kernels that TensorRT-RTX compiled are executable code. What another user could have put there
-is not trusted: a cache that others can write is a way to run code as somebody else.
+Engines and the kernels that TensorRT-RTX compiles are executable code. A file that another user could have
+written is not trusted: a cache that others can write lets them run code as this user.
 """
 
 import os
@@ -17,16 +17,16 @@ _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 def cache_directory() -> Path:
-    """``$XDG_CACHE_HOME/granet-deploy``, by default in ``~/.cache``; it need not exist."""
+    """``$XDG_CACHE_HOME/granet-deploy`` (default: ``~/.cache/granet-deploy``); it need not exist."""
     home = os.environ.get("XDG_CACHE_HOME")
     return (Path(home) if home else Path.home() / ".cache") / "granet-deploy"
 
 
 def foreign(path: Path) -> str | None:
-    """Why a file may not be this user's own work; ``None`` if nobody else can write it or its directory.
+    """Why a file cannot be trusted; ``None`` if only this user can write it and its directory.
 
     Raises:
-        OSError: if it is not there.
+        OSError: if it does not exist.
     """
     if os.name != "posix":
         return None
@@ -40,7 +40,7 @@ def foreign(path: Path) -> str | None:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Writes a file that this user alone can read and write, whole or not at all; makes its directory.
+    """Atomically writes a file that only this user can read and write; creates its directory.
 
     Raises:
         UserError: if it cannot be written.
@@ -48,15 +48,15 @@ def write_private(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
-        raise UserError(f"{path.parent}: cannot be made: {error.strerror or error}") from error
+        raise UserError(f"{path.parent}: cannot be created: {error.strerror or error}") from error
     write_atomically(path, content, mode=0o600)
 
 
 def beyond(directory: Path, pattern: str, kept: int) -> Iterator[Path]:
-    """All files that match but the ``kept`` newest; other processes may be at work there too."""
+    """All matching files except the ``kept`` newest; other processes may use the directory meanwhile."""
     found = []
     for path in directory.glob(pattern):
-        with suppress(OSError):  # gone meanwhile
-            if not path.name.startswith("."):  # being written
+        with suppress(OSError):  # removed meanwhile
+            if not path.name.startswith("."):  # still being written
                 found.append((path.stat().st_mtime_ns, path))
     yield from (path for _, path in sorted(found)[:-kept])

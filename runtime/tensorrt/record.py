@@ -1,8 +1,8 @@
-"""The record beside a TensorRT engine: what it was built from, with what, and for which machine.
+"""The record beside a TensorRT engine: its model, its build and its target machine.
 
 ``best.engine`` has ``best.engine.json``. An engine is executable code, so it is loaded only with a
-record that matches it (:mod:`runtime.tensorrt.trust`); the record is never a prefix inside the engine,
-so that other programs can load it too.
+record that matches it (:mod:`runtime.tensorrt.trust`). The record is a separate file, not a prefix of
+the engine, so that other programs can load the engine too.
 """
 
 import re
@@ -23,7 +23,7 @@ from runtime.tensorrt.optimisation_profile import Profile, Shape, nearest
 
 FORMAT = 1
 KIND = "tensorrt-engine"
-"""Tells the record of an engine from the manifest of an ONNX file; both are ``NAME.json``."""
+"""Distinguishes the record of an engine from the manifest of an ONNX file; both are ``NAME.json``."""
 
 Capability = Annotated[
     str, Meta(pattern=r"^[1-9][0-9]?\.[0-9]\Z", description="a compute capability such as 8.6")
@@ -32,34 +32,35 @@ Capability = Annotated[
 
 @dataclass(frozen=True)
 class EngineRecord:
-    """What is known of one engine.
+    """Facts about one engine.
 
     Attributes:
         file: name of the engine when it was built, without its directory.
-        sha256: of the engine, hexadecimal.
+        sha256: SHA-256 of the engine, hexadecimal.
         onnx: file name of the ONNX model that it was built from.
-        onnx_sha256: of that.
-        table_sha256: of the calibration table; ``None`` if none was used. The checkpoint and its hash
-            are in ``metadata``.
-        metadata: what the ONNX file said of itself: precision, colour order, size rule, checkpoint, ...
+        onnx_sha256: SHA-256 of that model.
+        table_sha256: SHA-256 of the calibration table; ``None`` if none was used. The checkpoint and its
+            hash are in ``metadata``.
+        metadata: metadata of the ONNX file: precision, colour order, size rule, checkpoint, ...
         flavour: ``tensorrt`` or ``tensorrt-rtx``.
-        version: of TensorRT (or TensorRT-RTX), in full. An engine is run by the very version that built
+        version: full version of TensorRT (or TensorRT-RTX). Only the version that built an engine runs
             it.
         platform: ``Linux-x86_64`` and the like, see :func:`runtime.tensorrt.trust.this_platform`.
-        compute_capabilities: of the GPUs that it was built for, ``8.6`` and the like; empty for what
-            TensorRT-RTX builds by default, which its runtime itself checks against the GPU.
-        cuda: version of CUDA that TensorRT was used with; ``None`` where it was built without a driver.
-        driver: version of NVIDIA's driver, or the CUDA version that it supports; ``None`` likewise.
+        compute_capabilities: compute capabilities of the target GPUs, such as ``8.6``; empty for the
+            default of TensorRT-RTX, whose runtime checks the GPU itself.
+        cuda: version of CUDA during the build; ``None`` if built without a driver.
+        driver: version of NVIDIA's driver, or the CUDA version that it supports; ``None`` if built
+            without a driver.
         gpu: name of the GPU it was built on; ``None`` if built without one.
-        profiles: at least one, in the engine's order.
-        layers: name of each layer -> its precision, from the engine inspector; ``None`` where no GPU
-            allowed to look.
-        build_seconds: what the build took.
-        parity: the measured figures, as the JSON of ``granet-export parity``; ``None`` if none were.
-        parity_reason: why there are none; ``None`` if there are.
-        warnings: of the parser and the builder.
-        created: when, ISO 8601 in UTC.
-        arguments: of ``granet-export trt``, beside the ONNX file and the names: what was asked of the build.
+        profiles: optimisation profiles, at least one, in the engine's order.
+        layers: layer name -> precision, from the engine inspector; ``None`` if no GPU was available to
+            inspect the engine.
+        build_seconds: duration of the build, in seconds.
+        parity: measured parity, as the JSON of ``granet-export parity``; ``None`` if not measured.
+        parity_reason: why parity was not measured; ``None`` if it was.
+        warnings: warnings of the parser and the builder.
+        created: time of the build, ISO 8601 in UTC.
+        arguments: build options of ``granet-export trt``, without the ONNX file and the output names.
 
     Raises:
         ValueError: if fields contradict each other.
@@ -99,7 +100,7 @@ class EngineRecord:
             self._check_static(profile)
 
     def _check_static(self, profile: Profile) -> None:
-        """A static side of the ONNX model is that side of every profile."""
+        """Checks that every profile agrees with the static sides of the ONNX model."""
         fixed = (self.metadata.batch, self.metadata.height, self.metadata.width)
         for side, low, high in zip(fixed, profile.min, profile.max, strict=True):
             if side is not None and not low == side == high:
@@ -107,27 +108,28 @@ class EngineRecord:
 
     @property
     def checkpoint_sha256(self) -> str:
-        """Of the checkpoint that the ONNX model was exported from."""
+        """SHA-256 of the checkpoint that the ONNX model was exported from."""
         return self.metadata.checkpoint_sha256
 
     @property
     def dla_core(self) -> int | None:
-        """The DLA core that it was built for; ``None`` for one of the GPU alone."""
+        """The DLA core that it was built for; ``None`` if it runs only on the GPU."""
         if "--dla" not in self.arguments:
             return None
         return int(self.arguments[self.arguments.index("--dla") + 1])
 
     @property
     def rebuild_command(self) -> str:
-        """What makes this engine again, for messages."""
+        """The command that builds this engine again, for messages."""
         words = ["granet-export", "trt", self.onnx, *self.arguments, "-o", self.file, "--overwrite"]
         return shlex.join(words)
 
     def profile_for(self, shape: Shape, path: Path) -> int:
-        """The optimisation profile for a batch of (N, H, W): of those that take it, the one tuned nearest.
+        """The profile that takes a batch of (N, H, W) and is tuned nearest to it.
 
         Raises:
-            UserError: if none does; the message has the ranges, and ``path`` names the engine.
+            UserError: if no profile takes it; the message lists the ranges, and ``path`` names the
+                engine.
         """
         index = nearest(self.profiles, shape)
         if index is not None:
@@ -136,15 +138,15 @@ class EngineRecord:
         what = f"{width}x{height}" if n == 1 else f"{n} frames of {width}x{height}"
         ranges = " or ".join(str(profile) for profile in self.profiles)
         raise UserError(
-            f"{path}: was built for {ranges}, not for {what}: build it for that size too: "
+            f"{path}: was built for {ranges}, not for {what}: build it for this size too: "
             f"{self.rebuild_command} --size {width}x{height}"
         )
 
     def to_json(self) -> str:
-        """Indented JSON; the same record gives the same bytes.
+        """Indented JSON; equal records give equal bytes.
 
         Raises:
-            ValueError: if a value is not of the kind above.
+            ValueError: if a value does not have the type above.
         """
         return to_json(_FILE.values(self), indent=2) + "\n"
 
@@ -153,7 +155,7 @@ class EngineRecord:
         """Reads what :meth:`to_json` wrote; ``source`` names the file in errors.
 
         Raises:
-            UserError: if it is damaged, of a format that this version does not know, or of no engine.
+            UserError: if it is damaged, has an unknown format, or is not the record of an engine.
         """
         return _FILE.decode(text, source)
 
@@ -169,7 +171,7 @@ def record_path(engine: Path) -> Path:
 
 
 def write_record(engine: Path, record: EngineRecord) -> Path:
-    """Writes the record of ``engine``, whole or not at all; returns its path.
+    """Atomically writes the record of ``engine``; returns its path.
 
     Raises:
         UserError: if it cannot be written (no such directory, disk full, ...).
@@ -180,22 +182,22 @@ def write_record(engine: Path, record: EngineRecord) -> Path:
 
 
 def read_record(engine: Path) -> EngineRecord:
-    """The record beside ``engine``; the engine itself is not read, see :mod:`runtime.tensorrt.trust`.
+    """Reads the record beside ``engine``, but not the engine itself; see :mod:`runtime.tensorrt.trust`.
 
     Raises:
-        UserError: if there is none, or it cannot be read, is damaged or of another format.
+        UserError: if the record is missing, cannot be read, is damaged, or has an unknown format.
     """
     path = record_path(engine)
     if not path.exists():
         raise UserError(
-            f"{engine}: has no record {path.name} beside it, and an engine is executable code, so it is not "
-            "loaded: build it on this machine: granet-export trt MODEL.onnx"
+            f"{engine}: not loaded, because an engine is executable code and its record {path.name} is "
+            "missing: build it on this machine: granet-export trt MODEL.onnx"
         )
     return EngineRecord.from_json(read_bytes(path), str(path))
 
 
 def as_built(record: EngineRecord) -> ModelMetadata:
-    """The model's metadata, with the sides that every profile fixes where the model left them open."""
+    """The model's metadata, with dynamic sides replaced by those that all profiles fix."""
     fixed: list[int | None] = []
     for index in range(3):
         sides = {side for profile in record.profiles for side in (profile.min[index], profile.max[index])}

@@ -1,7 +1,8 @@
-"""The kernels that TensorRT-RTX compiles when an engine is first run, kept for the next process.
+"""A cache for the kernels that TensorRT-RTX compiles when it first runs an engine.
 
-A file for each engine, TensorRT-RTX, GPU and driver. It is machine code: only a file that no other user can
-have written is loaded, and only whole. TensorRT-RTX itself then holds it against its version and the GPU.
+There is one file per engine, TensorRT-RTX version, GPU and driver. It is machine code, so a file is loaded
+only if it is intact and no other user can have written it. TensorRT-RTX then checks it against its version
+and the GPU.
 """
 
 import hashlib
@@ -15,25 +16,26 @@ from runtime.tensorrt.cuda.base import Gpu
 from runtime.tensorrt.private_cache import beyond, cache_directory, foreign, write_private
 
 KEPT = 16
-"""Files that are kept; what was written longest ago goes first."""
+"""Number of files to keep; the oldest are removed first."""
 
 _DIGEST = hashlib.sha256
 _LENGTH = _DIGEST().digest_size
 
 
 def kernels_path(version: str, gpu: Gpu, engine_sha256: str) -> Path:
-    """Where the kernels of an engine are kept for this TensorRT-RTX, GPU and driver."""
+    """The file for the kernels of an engine with this TensorRT-RTX version, GPU and driver."""
     kind = re.sub(r"[^A-Za-z0-9]+", "-", gpu.name).strip("-")
     name = f"{version}-{kind}-{gpu.capability}-{gpu.driver}-{engine_sha256[:16]}.kernels"
     return cache_directory() / "rtx-kernels" / name
 
 
 class KeptKernels:
-    """An ``IRuntimeCache`` and the file that it comes from and goes to.
+    """Loads an ``IRuntimeCache`` from a file and stores it there.
 
     Args:
-        path: the file; it need not be there.
-        say: told, in a line, if it is not used or cannot be written: then kernels are compiled again.
+        path: the file; it need not exist.
+        say: called with one line if the file is not used or cannot be written, so that kernels have to
+            be compiled again.
     """
 
     def __init__(self, path: Path, say: Callable[[str], None]) -> None:
@@ -42,9 +44,9 @@ class KeptKernels:
         self._stored: bytes | None = None
 
     def fill(self, cache: Any) -> None:
-        """Loads the file into a new ``IRuntimeCache``, which is asked again by :meth:`keep`.
+        """Loads the file into a new ``IRuntimeCache``, which :meth:`keep` stores later.
 
-        Needs the context of the GPU to be current, which TensorRT-RTX compares it with.
+        The context of the GPU must be current: TensorRT-RTX checks the kernels against it.
         """
         self._cache = cache
         try:
@@ -59,14 +61,14 @@ class KeptKernels:
             if _DIGEST(kernels).digest() != digest:
                 why = "it is damaged"
             elif not cache.deserialize(kernels):
-                why = "TensorRT-RTX finds that they are not of this version and GPU"
+                why = "TensorRT-RTX reports another version or GPU"
             else:
                 self._stored = digest
         if why is not None:
-            self._say(f"note: kernels are compiled again, those of {self._path} are not used: {why}")
+            self._say(f"note: compiling kernels again instead of using those of {self._path}: {why}")
 
     def keep(self) -> None:
-        """Writes what has been compiled, if that is more than was read or written before."""
+        """Stores the compiled kernels if they have changed since they were loaded or stored."""
         if self._cache is None:
             return
         kernels = bytes(self._cache.serialize() or b"")
@@ -78,9 +80,9 @@ class KeptKernels:
             for path in beyond(self._path.parent, "*.kernels", KEPT):
                 path.unlink(missing_ok=True)
         except UserError as error:
-            self._say(f"note: compiled kernels are not kept for the next time: {error}")
-        self._stored = digest  # told once
+            self._say(f"note: compiled kernels are not cached: {error}")
+        self._stored = digest  # also after an error, so that it is reported once
 
     def close(self) -> None:
-        """Lets go of the ``IRuntimeCache``."""
+        """Releases the ``IRuntimeCache``."""
         self._cache = None

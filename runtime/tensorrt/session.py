@@ -1,15 +1,15 @@
-"""A TensorRT engine at work on one GPU: streams, events and graph. For one thread.
+"""Runs a TensorRT engine on one GPU with streams, events and a CUDA graph. For one thread.
 
-A frame goes through three streams, so that the copies of one frame overlap the computing of another::
+A frame passes through three streams, so that the copies of one frame overlap the compute of another::
 
     upload    pinned ──▶ slot          (event: uploaded)
     compute              slot ──▶ input ──▶ network ──▶ output ──▶ slot          (event: computed)
     download                                                      slot ──▶ pinned   (event: downloaded)
 
-Each frame in flight has a slot of its own. The network itself has one input and one output that never
-move while the shape stays: so one CUDA graph serves all slots, and whoever captures it (we, or
-TensorRT-RTX by itself) does it once. The two copies on the device are below a percent of what the network
-reads and writes.
+Each frame in flight has its own slot. The network has one input and one output whose addresses stay fixed
+while the shape stays the same, so one CUDA graph serves all slots and is captured once (by this class, or
+by TensorRT-RTX itself). The two copies on the device are less than a percent of the network's memory
+traffic.
 """
 
 from collections.abc import Callable
@@ -31,18 +31,18 @@ from runtime.tensorrt.optimisation_profile import Shape
 from runtime.tensorrt.trust import TrustedPlan, check_gpu
 
 SETTLED = 200
-"""Frames of a shape after which TensorRT-RTX, which compiles beside its work, is done with it."""
+"""Frames of a shape after which TensorRT-RTX, which compiles in the background, has finished compiling."""
 
 
 class Session:
-    """A loaded engine. Everything, its end too, is done by the thread that made it.
+    """A loaded engine. The thread that creates it must make every call, including :meth:`close`.
 
     Args:
         trusted: the engine.
-        flavour: the TensorRT that loads it; :func:`runtime.tensorrt.trust.check_software` has passed it.
-        cuda: the GPU; the session closes it, also if it cannot be made.
+        flavour: the TensorRT that loads it, checked by :func:`runtime.tensorrt.trust.check_software`.
+        cuda: the GPU; the session closes it, also if the constructor fails.
         graphs: launch the network as a CUDA graph.
-        tell: told, in a line, what does not stop it.
+        note: called with one line for each problem that is not an error.
 
     Raises:
         UserError: if the engine is not for this GPU, or cannot be loaded.
@@ -55,21 +55,21 @@ class Session:
         cuda: Cuda,
         *,
         graphs: bool = True,
-        tell: Callable[[str], None] = say,
+        note: Callable[[str], None] = say,
     ) -> None:
-        self._trusted, self._flavour, self._cuda, self._tell = trusted, flavour, cuda, tell
+        self._trusted, self._flavour, self._cuda, self._note = trusted, flavour, cuda, note
         self._model = OnnxModel(trusted.path, trusted.record.metadata)
         self._captures = graphs and not flavour.captures_graphs
         self._failed = False
         self._upload: Stream
         self._compute: Stream
         self._download: Stream
-        self._stack = ExitStack()  # what lives as long as the session
+        self._stack = ExitStack()  # releases everything that lives as long as the session
         self._bound: Buffers | None = None
         self._stack.callback(cuda.close)
         try:
             check_gpu(trusted, cuda.gpu)
-            self._loaded = LoadedEngine(trusted, flavour, cuda.gpu, self._model, graphs=graphs, tell=tell)
+            self._loaded = LoadedEngine(trusted, flavour, cuda.gpu, self._model, graphs=graphs, note=note)
             self._stack.callback(self._loaded.close)
             for name in ("_upload", "_compute", "_download"):
                 self._open_stream(name)
@@ -80,7 +80,7 @@ class Session:
 
     @property
     def source_dtype(self) -> Any:
-        """What :meth:`start` takes: uint8 for frames, float32 or float16 for tensors."""
+        """The dtype that :meth:`start` takes: uint8 for frames, float32 or float16 for tensors."""
         return self._loaded.names.source_dtype
 
     @property
@@ -89,15 +89,15 @@ class Session:
         return self._bound is None or len(self._bound.free) == SLOTS
 
     def takes(self, shape: tuple[int, ...]) -> bool:
-        """Whether :meth:`start` takes an input of ``shape`` now; it always does when :attr:`idle`."""
+        """Whether :meth:`start` can take an input of ``shape`` now; always true when :attr:`idle`."""
         bound = self._bound
         return self.idle or (bound is not None and bound.shape == shape and bool(bound.free))
 
     def start(self, batch: NDArray[Any]) -> Slot:
-        """Puts a batch on its way and does not wait for it.
+        """Enqueues a batch without waiting for it.
 
         Args:
-            batch: of the shape and dtype of the network's input; copied before this returns.
+            batch: an array of the shape and dtype of the network's input; copied before this returns.
 
         Raises:
             UserError: if no profile takes it, or CUDA or TensorRT fail; then nothing is in flight.
@@ -116,7 +116,7 @@ class Session:
         """Waits for a batch.
 
         Returns:
-            What the network gave, as a new array; the slot is free again.
+            The network's output as a new array; the slot is free again.
 
         Raises:
             UserError: if CUDA failed meanwhile; then nothing is in flight.
@@ -131,13 +131,13 @@ class Session:
         result = slot.host_out.copy()
         bound.free.append(slot)
         bound.finished += 1
-        if bound.finished == SETTLED:  # a live run may never come to its end
+        if bound.finished == SETTLED:  # a live run may never end
             self._loaded.keep_kernels()
         return result
 
     def close(self) -> None:
-        """Waits for what is in flight and releases everything; may be called twice."""
-        # After a failure CUDA answers every call with that same error, and the first one was told.
+        """Waits for the batches in flight and releases everything; may be called twice."""
+        # After a failure CUDA repeats the same error in every call, and the first one was reported.
         with suppress(CudaError) if self._failed else ExitStack(), self._stack:
             used = self._bound is not None
             self._unbind()
@@ -150,10 +150,10 @@ class Session:
         self._stack.callback(self._cuda.release_stream, stream)
 
     def _bind(self, shape: tuple[int, ...], index: int) -> None:
-        """Makes buffers for inputs of ``shape`` in profile ``index``; nothing is in flight."""
+        """Makes buffers for inputs of ``shape`` in profile ``index``; nothing may be in flight."""
         self._unbind()
         bound = self._bound = Buffers(self._cuda, shape)
-        loaded, names = self._loaded, self._loaded.names  # no context: an error's traceback would keep it
+        loaded, names = self._loaded, self._loaded.names  # not the context: a traceback would keep it alive
         with collected(self._flavour) as (_, messages):
             if loaded.context.active_optimization_profile != index:
                 self._require(
@@ -179,10 +179,10 @@ class Session:
             bound.add_slot(kinds[names.source], kinds[self._model.output])
 
     def _kind(self, name: str) -> TensorKind:
-        """Shape and dtype of a tensor of the network, for the input that was set."""
+        """Shape and dtype of a tensor of the network, for the input shape that was set."""
         shape = tuple(int(side) for side in self._loaded.context.get_tensor_shape(name))
         if min(shape) < 1:
-            raise UserError(f"{self._trusted.path}: TensorRT: {name} has no shape for such frames: {shape}")
+            raise UserError(f"{self._trusted.path}: TensorRT: {name} has no shape for this input: {shape}")
         return TensorKind(shape, self._flavour.module.nptype(self._loaded.engine.get_tensor_dtype(name)))
 
     def _enqueue(self, bound: Buffers, batch: NDArray[Any]) -> Slot:
@@ -202,7 +202,7 @@ class Session:
         return slot
 
     def _run_network(self, bound: Buffers) -> None:
-        """As a graph once a frame of the shape came through: the first run does what cannot be captured."""
+        """Launches the network; as a graph after the first frame, which does what cannot be captured."""
         if bound.graph is None and bound.finished and self._captures:
             self._capture(bound)
         if bound.graph is not None:
@@ -211,13 +211,13 @@ class Session:
             self._launch_network()
 
     def _capture(self, bound: Buffers) -> None:
-        """Makes the graph, or says why there is none: some networks do what CUDA does not capture."""
+        """Captures the graph, or notes why it cannot: CUDA does not capture every network."""
         try:
             bound.keep_graph(self._cuda.capture(self._compute, self._launch_network))
         except UserError as error:
             self._captures = False
-            self._tell(
-                f"note: {self._trusted.path}: its kernels are launched one by one, because they cannot be "
+            self._note(
+                f"note: {self._trusted.path}: launching kernels one by one, because they cannot be "
                 f"captured as a CUDA graph: {error}"
             )
 
@@ -228,16 +228,16 @@ class Session:
 
     def _require(self, done: bool, what: str, reason: Callable[[str], str]) -> None:
         if not done:
-            raise UserError(f"{self._trusted.path}: TensorRT: {what}: {reason('refused without a word')}")
+            raise UserError(f"{self._trusted.path}: TensorRT: {what}: {reason('failed without a message')}")
 
     def _abandon(self, error: BaseException) -> None:
-        """After an error: nothing is in flight, and the next frame finds new buffers."""
+        """Discards everything in flight after an error; the next frame gets new buffers."""
         self._failed = self._failed or isinstance(error, CudaError)
         with suppress(CudaError):
             self._unbind()
 
     def _unbind(self) -> None:
-        """Waits for the GPU and releases the buffers of the shape."""
+        """Waits for the GPU and releases the buffers of the current shape."""
         bound, self._bound = self._bound, None
         if bound is None:
             return

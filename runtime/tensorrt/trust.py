@@ -1,9 +1,9 @@
-"""Whether an engine may be loaded here: it is executable code, and made for one kind of machine.
+"""Decides whether an engine may be loaded: it is executable code, built for one kind of machine.
 
-NVIDIA equates loading an untrusted plan with running native code, and nothing in a plan tells whether
-it was tampered with. So nothing of a plan is given to TensorRT before its record (``best.engine.json``)
-says that it is the very file that was built, by this version of TensorRT, for this kind of GPU. A record
-is no signature: whoever can write the engine can write its record too. Run engines that you built.
+NVIDIA equates loading an untrusted plan with running native code, and a plan does not show whether it was
+tampered with. So TensorRT gets a plan only after its record (``best.engine.json``) confirms that it is the
+file that was built, with this version of TensorRT, for this kind of GPU. A record is not a signature:
+whoever can write the engine can also write its record. Run only engines that you built.
 """
 
 import hashlib
@@ -19,12 +19,12 @@ from runtime.tensorrt.record import EngineRecord, read_record, record_path
 
 
 class EngineRefusedError(UserError):
-    """An engine that is not loaded here, and could be built again.
+    """An engine that is not loaded here, but can be built again.
 
     Attributes:
-        path: of the engine.
-        record: what is known of it, from which it is built again.
-        reason: why it is not loaded, without what to do.
+        path: path of the engine.
+        record: its record, from which it can be built again.
+        reason: why it is not loaded, without advice.
     """
 
     def __init__(self, path: Path, record: EngineRecord, differences: list[str]) -> None:
@@ -40,9 +40,9 @@ class TrustedPlan:
     """An engine file whose record matches it.
 
     Attributes:
-        path: of the engine.
-        plan: its bytes, the very ones that were checked.
-        record: what is known of it.
+        path: path of the engine.
+        plan: its bytes, exactly those that were checked.
+        record: its record.
     """
 
     path: Path
@@ -50,7 +50,7 @@ class TrustedPlan:
     record: EngineRecord
 
     def refuse(self, differences: list[str]) -> EngineRefusedError:
-        """The error that says what differs and how to build it again."""
+        """The error that lists the differences and says how to build the engine again."""
         return EngineRefusedError(self.path, self.record, differences)
 
 
@@ -58,7 +58,7 @@ def onnx_beside(engine: Path, record: EngineRecord) -> Path:
     """The ONNX model that an engine was built from.
 
     Raises:
-        UserError: if it is not beside the engine, or is another than the record says.
+        UserError: if it is not beside the engine, or does not match the record.
     """
     path = engine.with_name(record.onnx)
     if not path.exists():
@@ -74,11 +74,11 @@ def this_platform() -> str:
 
 
 def read_trusted(path: Path) -> TrustedPlan:
-    """Reads an engine and holds it against its record.
+    """Reads an engine and checks it against its record.
 
     Raises:
-        EngineRefusedError: if the engine is not the file of its record (truncated, changed or replaced).
-        UserError: if there is no record, or it is damaged, or one of them cannot be read.
+        EngineRefusedError: if the engine does not match its record (truncated, changed or replaced).
+        UserError: if the record is missing or damaged, or one of the files cannot be read.
     """
     record = read_record(path)
     try:
@@ -88,37 +88,37 @@ def read_trusted(path: Path) -> TrustedPlan:
     trusted = TrustedPlan(path, plan, record)
     if hashlib.sha256(plan).hexdigest() != record.sha256:
         name = record_path(path).name
-        raise trusted.refuse([f"it is not the file that {name} was written for (truncated or changed)"])
+        raise trusted.refuse([f"it does not match its record {name} (truncated or changed)"])
     return trusted
 
 
 def check_software(trusted: TrustedPlan, flavour: Flavour) -> None:
-    """Holds flavour, version and platform against the record.
+    """Checks flavour, version and platform against the record.
 
     Raises:
-        EngineRefusedError: with all that differs.
+        EngineRefusedError: if any differs; the message lists all differences.
     """
     record, found = trusted.record, []
     if (flavour.name, flavour.version) != (record.flavour, record.version):
         built = Flavour(record.flavour, record.version, None)
-        found.append(f"it was built with {built}, and here is {flavour}")
+        found.append(f"it was built with {built}, but {flavour} is installed")
     here = this_platform()
-    # RTX engines run on Windows and Linux alike; what processor they were built on still counts.
+    # RTX engines run on both Windows and Linux, but only on the processor architecture of the build.
     parts = slice(1, None) if flavour.is_rtx else slice(None)
     if record.platform.split("-", 1)[parts] != here.split("-", 1)[parts]:
-        found.append(f"it was built for {record.platform}, and this is {here}")
+        found.append(f"it was built for {record.platform}, but this is {here}")
     if found:
         raise trusted.refuse(found)
 
 
 def check_gpu(trusted: TrustedPlan, gpu: Gpu) -> None:
-    """Holds the compute capability against the record.
+    """Checks the compute capability against the record.
 
-    An engine that names none is one of TensorRT-RTX for all GPUs that it supports: its runtime is asked,
-    see :meth:`runtime.tensorrt.flavour.Flavour.refusal`.
+    An engine without one is of TensorRT-RTX and supports many GPUs: its runtime checks the GPU, see
+    :meth:`runtime.tensorrt.flavour.Flavour.refusal`.
 
     Raises:
-        EngineRefusedError: if the engine was built for another one.
+        EngineRefusedError: if the engine was built for another compute capability.
     """
     built_for = trusted.record.compute_capabilities
     if built_for and gpu.capability not in built_for:
@@ -126,6 +126,6 @@ def check_gpu(trusted: TrustedPlan, gpu: Gpu) -> None:
             [
                 f"it was built for compute capability {' and '.join(built_for)}"
                 f"{f' ({trusted.record.gpu})' if trusted.record.gpu else ''}, "
-                f"and cuda:{gpu.index} ({gpu.name}) has {gpu.capability}"
+                f"but cuda:{gpu.index} ({gpu.name}) has {gpu.capability}"
             ]
         )

@@ -1,1 +1,1 @@
-"""What is painted over or beside a picture for a viewer."""
+"""Overlays, banners and comparisons drawn for a viewer."""

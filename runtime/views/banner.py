@@ -1,4 +1,4 @@
-"""A line of text across a picture: what a viewer must know about it."""
+"""A line of text across a picture that warns the viewer."""
 
 import cv2
 import numpy as np
@@ -8,7 +8,7 @@ from runtime.media.frame import Frame, Pixels, repainted
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _WHITE = (255, 255, 255)
 _SHADE = 0.35
-"""What is left of the picture's brightness behind the text."""
+"""Brightness factor for the picture behind the text."""
 
 
 def draw_banner(pixels: Pixels, text: str) -> Pixels:
@@ -16,7 +16,7 @@ def draw_banner(pixels: Pixels, text: str) -> Pixels:
 
     Args:
         pixels: uint8 H x W x 3, in any channel order; not modified.
-        text: ASCII, one line; made as small as the width needs.
+        text: one line of ASCII; scaled down to fit the width.
 
     Returns:
         uint8 H x W x 3, new.
@@ -37,7 +37,7 @@ def draw_banner(pixels: Pixels, text: str) -> Pixels:
 
 
 def with_fault(frame: Frame) -> Frame:
-    """The frame itself, or, if the engine failed on it, a copy that says so in its pixels."""
+    """The frame itself, or a copy with a warning banner if it bypassed a failed engine."""
     if not frame.fault:
         return frame
     return repainted(frame, draw_banner(frame.pixels, "RAIN NOT REMOVED: engine failed"))

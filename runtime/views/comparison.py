@@ -1,4 +1,4 @@
-"""Input and result against each other, side by side or in one picture: what goes where, and the labels."""
+"""Comparisons of input and result, side by side or as one split picture: layout and labels."""
 
 from dataclasses import dataclass
 
@@ -8,8 +8,8 @@ import numpy as np
 from runtime.media.frame import Pixels
 
 DIVIDER = 4
-"""Width of the divider in pixels. Even, so that the right half starts at an even column if the left
-one ends at one: subsampled colours then have the same place in both halves."""
+"""Width of the divider in pixels. It is even, so that frames of even width keep their chroma samples
+aligned in both halves."""
 
 LABELS = ("input", "result")
 
@@ -20,12 +20,12 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 @dataclass(frozen=True)
 class Label:
-    """A label in its place.
+    """A label and its position.
 
     Attributes:
-        top: row of its first pixel, even.
-        left: column of its first pixel in the comparison; even if the frame's width is.
-        pixels: uint8 h x w x 3 with even sides; gray, so the same in every colour order.
+        top: row of its first pixel; even.
+        left: column of its first pixel in the comparison; even if the frame's width is even.
+        pixels: uint8 h x w x 3 with even sides; grey, so the colour order does not matter.
     """
 
     top: int
@@ -34,12 +34,12 @@ class Label:
 
 
 def joined_width(width: int) -> int:
-    """Pixels across a comparison of frames ``width`` pixels wide."""
+    """Width in pixels of a comparison of frames that are ``width`` pixels wide."""
     return 2 * width + DIVIDER
 
 
 def labels(height: int, width: int) -> list[Label]:
-    """The labels for frames of ``height`` x ``width`` pixels; none where there is no room for them."""
+    """The labels for frames of ``height`` x ``width`` pixels; empty if they do not fit."""
     margin = max(2, height // 60 // 2 * 2)
     drawn = [_draw(text, height) for text in LABELS]
     room = (height - 2 * margin) // 4, width - 2 * margin
@@ -62,14 +62,14 @@ def _draw(text: str, height: int) -> Pixels:
 
 
 class SideBySide:
-    """Draws comparisons of frames; its picture is drawn over by the next one."""
+    """Draws side-by-side comparisons; each call reuses the same canvas."""
 
     def __init__(self) -> None:
         self._canvas: Pixels = np.empty((0, 0, 3), np.uint8)
         self._labels: list[Label] = []
 
     def join(self, before: Pixels, after: Pixels) -> Pixels:
-        """Input left, result right.
+        """Draws the input on the left and the result on the right.
 
         Args:
             before: uint8 H x W x 3.
@@ -91,9 +91,9 @@ class SideBySide:
 
 
 class CutPicture:
-    """Draws the input left of a column and the result right of it, as a slider shows them.
+    """Draws the input left of a column and the result right of it, for a slider.
 
-    Its picture is drawn over by the next one.
+    Each call reuses the same canvas.
     """
 
     def __init__(self) -> None:
@@ -101,15 +101,15 @@ class CutPicture:
         self._labels: list[Label] = []
 
     def join(self, before: Pixels, after: Pixels, cut: int) -> Pixels:
-        """One picture of two, with a white line between them.
+        """Draws one split picture with a white line at the cut.
 
         Args:
             before: uint8 H x W x 3.
             after: uint8 H x W x 3, in the same colour order.
-            cut: columns of the input, 0 to W.
+            cut: number of columns taken from the input, 0 to W.
 
         Returns:
-            uint8 H x W x 3, valid until the next call. A side that is too narrow has no label.
+            uint8 H x W x 3, valid until the next call. A side too narrow for its label has none.
         """
         if self._canvas.shape != after.shape:
             self._canvas = np.empty_like(after)
@@ -129,6 +129,6 @@ class CutPicture:
 
 
 def join_alpha(alpha: Pixels) -> Pixels:
-    """The transparency of a comparison of two pictures that both have ``alpha`` (uint8 H x W)."""
+    """Alpha channel, uint8 H x (2 W + 4), of a comparison of pictures sharing ``alpha`` (uint8 H x W)."""
     divider = np.full((alpha.shape[0], DIVIDER), _WHITE, np.uint8)
     return np.concatenate([alpha, divider, alpha], axis=1)

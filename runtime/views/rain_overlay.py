@@ -1,4 +1,4 @@
-"""The rain that is removed, painted over the picture it was removed from."""
+"""Overlay of the removed rain on the input picture."""
 
 import cv2
 import numpy as np
@@ -6,29 +6,29 @@ import numpy as np
 from runtime.media.frame import Colour, Pixels
 
 _GAIN = 4
-"""Streaks are faint: 32 grey levels of rain paint half, 64 and more all of a pixel."""
+"""Amplification of faint streaks: 32 grey levels of rain give half opacity, 64 or more full opacity."""
 
 _PAINT = {"bgr": (32, 160, 255), "rgb": (255, 160, 32)}
 _BACKGROUND = 0.45
 
 
 def removed_rain(before: Pixels, after: Pixels) -> Pixels:
-    """What was taken away: max(0, before - after), uint8 H x W x 3; rain only ever brightens."""
+    """The removed rain: max(0, before - after), uint8 H x W x 3. Rain only ever brightens a pixel."""
     return np.asarray(cv2.subtract(before, after), np.uint8)
 
 
 def without_offset(mask: Pixels) -> Pixels:
-    """A network's rain mask less its median over the frame, channel by channel.
+    """A network's rain mask minus its per-channel median over the frame.
 
-    Nothing in training ties the coarse stage's mask to zero where it is dry: the fine stage undoes a constant
-    colour as well. The packaged weights learned one of 17, 3 and 12 levels of red, green and blue, which
-    would veil every picture. Rain that covers more than half of a frame loses what is common to all of it.
+    Training does not force the coarse stage's mask to zero in dry areas, because the fine stage also removes
+    a constant colour. The packaged weights learned an offset of 17, 3 and 12 levels in red, green and blue,
+    which would veil every picture. Rain that covers more than half of a frame loses its common part.
 
     Args:
         mask: uint8 H x W x 3, grey levels.
 
     Returns:
-        uint8 H x W x 3, new; 0 where the mask is at its median or below.
+        uint8 H x W x 3, new; 0 where the mask is at or below its median.
     """
     half = mask.shape[0] * mask.shape[1] / 2
     counts = (np.cumsum(cv2.calcHist([mask], [channel], None, [256], [0, 256])) for channel in range(3))
@@ -37,11 +37,11 @@ def without_offset(mask: Pixels) -> Pixels:
 
 
 def paint_rain(before: Pixels, rain: Pixels, colour: Colour) -> Pixels:
-    """A darkened grey picture with rain in orange.
+    """Draws the rain in orange on a darkened grey picture.
 
     Args:
-        before: uint8 H x W x 3 with the rain in it, in ``colour`` order.
-        rain: uint8 H x W x 3, grey levels that the rain adds: a network's mask, or
+        before: uint8 H x W x 3 rainy picture, in ``colour`` order.
+        rain: uint8 H x W x 3, grey levels added by the rain: a network's mask or the result of
             :func:`removed_rain`.
         colour: channel order.
 

@@ -1,14 +1,15 @@
-"""How strongly it rains in a picture, measured without its rain-free counterpart.
+"""No-reference measure of rain strength in a picture.
 
-A streak is a bright line, thin and near the vertical, that is equally bright in the three channels,
-and rain falls everywhere. So: what is brighter than its left and right neighbourhood in every channel
-(a white top-hat, Serra, *Image Analysis and Mathematical Morphology*, 1982), of that what is long and
-near the vertical (openings with line segments), and of that the *median over blocks*, because a fence
-or a lawn covers some blocks and rain covers all.
+A streak is a thin, bright, nearly vertical line, equally bright in all three channels, and rain falls
+everywhere. The measure therefore keeps pixels that are brighter than their left and right neighbours in
+every channel (a white top-hat, Serra, *Image Analysis and Mathematical Morphology*, 1982), then keeps
+long, nearly vertical structures (openings with line segments), and takes the *median over blocks*,
+because a fence or a lawn covers some blocks and rain covers all of them.
 
-It ranks pictures well and judges a single one poorly: of the clean pictures of Rain100L, Rain800 and
-BSDS500 15% to 23% come out above :data:`DRY_PICTURE_BELOW`, of the rainy ones of Rain100L and Rain800 3% come
-out below it, of real photographs of rain 25%. A set is judged by its share.
+The measure ranks pictures well but classifies a single picture poorly: 15% to 23% of the clean pictures
+of Rain100L, Rain800 and BSDS500 score above :data:`DRY_PICTURE_BELOW`, 3% of the rainy pictures of
+Rain100L and Rain800 score below it, and so do 25% of real photographs of rain. Judge a set by the share
+of its pictures above the threshold.
 """
 
 import cv2
@@ -21,21 +22,21 @@ DRY_PICTURE_BELOW = 0.07
 """Strength in grey levels below which a picture counts as dry."""
 
 _LENGTH = 17
-"""Pixels that a streak must be long."""
+"""Minimum length of a streak in pixels."""
 
 _WIDTH = 5
-"""Pixels that a streak must be narrower than."""
+"""Width in pixels below which a line counts as a streak."""
 
 _ANGLES = (-40, -20, 0, 20, 40)
 """Degrees from the vertical."""
 
 _BLOCK = 32
 _SHORT_SIDE = 400
-"""Pixels; larger frames are halved and so on to about this, since their streaks are wider and longer."""
+"""Pixels; larger frames are downscaled by an integer factor to about this, as their streaks are larger."""
 
 
 def rain_strength(pixels: Pixels) -> float:
-    """The strength of the streaks in grey levels: 0 in most dry pictures, 0.2 to 1 in moderate rain.
+    """Streak strength in grey levels: 0 in most dry pictures, 0.2 to 1 in moderate rain.
 
     Args:
         pixels: uint8 H x W x 3, in any channel order.
@@ -56,7 +57,7 @@ def _reduced(pixels: Pixels) -> Pixels:
 
 
 def _streaks(pixels: Pixels) -> Pixels:
-    """What is bright, thin, long and near the vertical; uint8 H x W."""
+    """Brightness of thin, long, nearly vertical structures; uint8 H x W."""
     across = np.ones((1, _WIDTH), np.uint8)
     channels = [cv2.morphologyEx(channel, cv2.MORPH_TOPHAT, across) for channel in cv2.split(pixels)]
     thin = np.min(channels, axis=0)
@@ -65,7 +66,7 @@ def _streaks(pixels: Pixels) -> Pixels:
 
 
 def _segment(angle: float) -> Pixels:
-    """A line of :data:`_LENGTH` pixels through the middle of a square, as a structuring element."""
+    """Structuring element: a line of :data:`_LENGTH` pixels through the centre of a square."""
     half = _LENGTH // 2
     across, down = half * np.sin(np.deg2rad(angle)), half * np.cos(np.deg2rad(angle))
     first, last = ((round(half + way * across), round(half + way * down)) for way in (-1, 1))

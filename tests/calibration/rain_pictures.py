@@ -19,7 +19,7 @@ def _streets(seed: int) -> Pixels:
 
 
 def picture(seed: int, heaviness: float | None) -> Pixels:
-    """A part of a drawn street, darker or brighter by its seed; ``None`` leaves it dry."""
+    """A part of a drawn street, with a brightness by its seed; ``None`` leaves it dry."""
     height, width = SIZE
     top, left = seed * 29 % (240 - height), seed * 53 % (320 - width)
     clean = _streets(seed % 2)[top : top + height, left : left + width]

@@ -1,4 +1,4 @@
-"""The packaged weights in a small static graph, with ranges found by hand: what quantisation is tested on."""
+"""The sample for quantisation: packaged weights in a small static graph, with independent ranges."""
 
 from dataclasses import asdict
 from functools import cache

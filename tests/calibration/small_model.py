@@ -1,4 +1,4 @@
-"""A graph with the operators of an exported GraNet that matter for ranges, small enough to see through."""
+"""A small graph with the operators of an exported GraNet that matter for ranges."""
 
 from dataclasses import replace
 from pathlib import Path

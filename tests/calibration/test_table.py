@@ -1,5 +1,6 @@
-"""The calibration table: whole, the same bytes again, and for one model only."""
+"""The calibration table: atomic, reproducible, and valid for only one model."""
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from calibration.table import CalibrationImage, CalibrationTable, read_table, require_for, write_table
 from granet.errors import UserError
-from runtime.artefacts.manifest import sha256_of
+from runtime.artefacts.artefact import Artefact
 
 TABLE = CalibrationTable(
     model_sha256="ab" * 32,
@@ -42,14 +43,14 @@ def test_a_person_can_read_and_compare_it(tmp_path: Path) -> None:
 
 
 def test_a_table_is_refused_for_another_model(tmp_path: Path) -> None:
-    model = tmp_path / "other.onnx"
-    model.write_bytes(b"another model")
+    model: Artefact[Any] = Artefact(tmp_path / "other.onnx", b"another model", None)
     with pytest.raises(UserError) as caught:
-        require_for(TABLE, model)
+        require_for(write_table(tmp_path / "t.json", TABLE), model)
     message = str(caught.value)
-    assert "abababababab" in message and sha256_of(model)[:12] in message
-    assert f"granet-export calibrate {model}" in message
-    require_for(replace(TABLE, model_sha256=sha256_of(model)), model)
+    digest = hashlib.sha256(b"another model").hexdigest()
+    assert "t.json" in message and "abababababab" in message and digest[:12] in message
+    assert f"granet-export calibrate {model.path}" in message
+    require_for(write_table(tmp_path / "o.json", replace(TABLE, model_sha256=digest)), model)
 
 
 IMAGE: dict[str, Any] = {"name": "a", "sha256": "cd" * 32, "size": [16, 16], "rain": 0.1}
@@ -94,7 +95,7 @@ def changed(**changes: Any) -> str:
         (changed(ranges={"a": [-1, "2"]}), "(ranges[...][1]: expected a finite number, got a string)"),
         (changed(ranges={"a": [1]}), "(ranges[...]: expected a list of length 2)"),
         (changed(ranges=[1]), "(ranges: expected a JSON object, got a list)"),
-        (changed(extremes={"b": [-1, 2]}), "(ranges and extremes are of different tensors)"),
+        (changed(extremes={"b": [-1, 2]}), "(ranges and extremes have different tensors)"),
     ],
 )
 def test_a_corrupt_table_is_one_line_that_says_what_to_do(text: str, says: str, tmp_path: Path) -> None:

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from export.reports.parity import check_parity
+from export.onnx.checkpoint_file import opened_checkpoint
+from export.reports.parity import Comparison, check_parity
 from granet.app.progress import no_progress
 from granet.errors import UserError
 from runtime import open_engine
+from runtime.checks.parity import TRAINED, ParityReport
 from runtime.checks.parity_cases import synthetic_rain
 from runtime.engines.device import Device
 from runtime.media.frame import Pixels
@@ -35,6 +37,13 @@ def rain(height: int, width: int, count: int = 3) -> list[Pixels]:
     return [case.frames for case in synthetic_rain((height, width), count=count)]
 
 
+def measured(engine: Path, images: Path | None, backend: str = "tensorrt") -> ParityReport:
+    """The parity on the GPU, in the budget that a trained network is expected to keep."""
+    on = Comparison(images, backend=backend, device="cuda")
+    with opened_checkpoint(CHECKPOINT) as checkpoint:
+        return check_parity(checkpoint, engine, on, TRAINED.__getitem__, no_progress)
+
+
 def resident() -> int:
     """Bytes of host memory that this process has now."""
     status = Path("/proc/self/status")
@@ -51,7 +60,7 @@ def test_an_engine_is_within_its_budget_of_pytorch_on_rain(
 ) -> None:
     """All pictures, in the budget of its precision; the dynamic one at each picture's own size."""
     path = engines / f"{precision}-{shapes}.engine"
-    report = check_parity(CHECKPOINT, path, rain, [], "tensorrt", "cuda", {}, no_progress)
+    report = measured(path, rain)
     assert report.misses() == []
 
 
@@ -59,7 +68,7 @@ def test_an_engine_is_within_its_budget_of_pytorch_on_rain(
 def test_drawn_rain_and_the_hard_cases(engines: Path, precision: str) -> None:
     for shapes in ("static", "dynamic"):
         path = engines / f"{precision}-{shapes}.engine"
-        report = check_parity(CHECKPOINT, path, None, [], "tensorrt", "cuda", {}, no_progress)
+        report = measured(path, None)
         assert report.misses() == []
 
 
@@ -182,7 +191,7 @@ def test_an_engine_of_another_version_is_built_again_and_runs(engines: Path, tmp
     (frame,) = rain(320, 480, count=1)
     with open_or_rebuild(path, "cuda", "auto", told.append) as engine:
         result = engine.run(frame)
-    assert len(told) == 1 and told[0].endswith("building it again")
+    assert len(told) == 1 and told[0].endswith("rebuilding it")
     with open_engine(engines / path.name) as engine:
         assert np.mean(np.abs(engine.run(frame).astype(int) - result) > 1) < 1e-3
 
@@ -201,8 +210,8 @@ def test_what_rtx_compiled_is_read_by_the_next_process(
     np.testing.assert_array_equal(results[0], results[1])
 
 
-def test_a_gpu_that_is_not_there(engines: Path) -> None:
-    with pytest.raises(UserError, match="there is no device cuda:99"):
+def test_a_missing_gpu(engines: Path) -> None:
+    with pytest.raises(UserError, match="cuda:99 does not exist"):
         open_engine(engines / "fp32-static.engine", "cuda:99")
 
 
@@ -213,7 +222,7 @@ def test_onnxruntime_is_a_second_way_to_the_gpu(models: Path, backend: str) -> N
         open_engine(path, "cuda", backend).close()
     except UserError as error:
         pytest.skip(str(error))
-    report = check_parity(CHECKPOINT, path, None, [], backend, "cuda", {}, no_progress)
+    report = measured(path, None, backend)
     if backend == "onnxruntime":
         assert report.misses() == []
     else:  # the provider may use TF32, which has float16's precision

@@ -3,6 +3,7 @@
 import os
 
 import runtime.cli
+import runtime.run.model
 from runtime.engines.base import Engine
 from tests.runtime.fakes import FakeEngine
 
@@ -12,6 +13,6 @@ def open_fake(*arguments: object) -> Engine:
     return FakeEngine(invert="FAKE_INVERT" in os.environ, seconds=seconds)
 
 
-runtime.cli.open_engine = open_fake  # type: ignore[assignment]
+runtime.run.model.open_engine = open_fake  # type: ignore[assignment]
 if __name__ == "__main__":
     runtime.cli.main()

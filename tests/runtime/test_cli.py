@@ -3,9 +3,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import cv2
@@ -13,6 +16,8 @@ import numpy as np
 import pytest
 
 import runtime.cli as cli
+import runtime.run.input as run_input
+import runtime.run.model as run_model
 from granet.app.console import run_app
 from granet.errors import UserError
 from runtime.engines.base import Engine
@@ -30,7 +35,7 @@ Invoke = Callable[..., tuple[int, str, str]]
 def invoke(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Invoke:
     """Runs ``granet-run`` in ``tmp_path``; gives (status, stdout, stderr)."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "open_engine", lambda *arguments: FakeEngine(invert=True))
+    monkeypatch.setattr(run_model, "open_engine", lambda *arguments: FakeEngine(invert=True))
 
     def call(*arguments: str) -> tuple[int, str, str]:
         status = run_app(cli.app, [*arguments, "--model", "fake.onnx"])
@@ -89,7 +94,7 @@ def test_a_camera_is_recorded_with_its_times(
 
     monkeypatch.setattr(camera.cv2, "VideoCapture", Slow)
     monkeypatch.setattr(camera, "problem_of", lambda path: None)
-    monkeypatch.setattr(cli, "device_path", lambda camera: None)
+    monkeypatch.setattr(run_input, "device_path", lambda camera: None)
     status, out, err = invoke("--camera", "0", "--output", "out.mkv", "--max-frames", "20", "--json")
     assert status == 0 and "camera 0 (30x20, 29.97 fps) -> out.mkv" in err
     after = read_clip(tmp_path / "out.mkv")
@@ -114,35 +119,30 @@ def make_inputs(directory: Path) -> None:
     ("arguments", "status", "message"),
     [
         ("", 2, "give one of --camera and --input"),
-        ("--input in.mp4 --camera 0", 2, "give one of --camera and --input"),
         ("--camera -1", 2, "--camera"),
         ("--input in.mp4 --max-frames 0 --no-window", 2, "--max-frames"),
         ("--input in.mp4 --nonsense", 2, "--nonsense"),
-        ("--input in.mp4 --output - --json", 2, "both write to stdout"),
         ("--input in.mp4 --output out.png", 2, "--max-frames 1"),
-        ("--input pictures --output out.png", 2, "give a directory"),
-        ("--input in.mp4 --output a.mp4 --output a.mp4", 2, "same destination twice"),
-        ("--input in.mp4 --output a.mp4 --output ./a.mp4", 2, "same destination twice"),
+        ("--input pictures --output out.png", 2, "use a directory"),
+        ("--input in.mp4 --output a.mp4 --output a.mp4", 2, "name the same destination"),
+        ("--input in.mp4 --output a.mp4 --output ./a.mp4", 2, "name the same destination"),
         ("--input in.mp4 --output=", 2, "--output: is empty"),
         ("--input in.mp4 --output rtsp:///path", 2, "has no host"),
         ("--input in.mp4 --output a.mp4 --output there.mp4", 1, "--overwrite"),
         ("--input in.mp4 --serve nonsense", 2, "nonsense: not an address to listen on"),
         ("--input in.mp4 --metrics :99999", 2, "not an address"),
-        ("--input in.mp4 --output a.mp4 --show slider", 2, "for a window or a page"),
-        ("--input in.mp4 --output a.mp4 --show mask --compare", 2, "two views"),
         ("--input in.mp4 --output a.mp4 --show nonsense", 2, "--show"),
         ("--camera 0 --camera-size big", 2, "WIDTHxHEIGHT"),
-        ("--camera 0 --camera-rate 0", 2, "frames a second"),
-        ("--input in.mp4 --raw 4x4:bgr24@30 --no-window", 2, "--raw is for --input -"),
+        ("--camera 0 --camera-rate 0", 2, "frames per second"),
         ("--camera front", 2, "a number, from 0, or a device"),
-        ("--input in.mp4 --output out.xyz", 2, "unknown ending .xyz"),
+        ("--input in.mp4 --output out.xyz", 2, "unsupported file extension .xyz"),
         ("--input in.mp4 --output http://me:secret@host/out", 2, "http://***@host/out"),
         ("--input missing.mp4 --no-window", 1, "missing.mp4: no such file"),
         ("--input empty --no-window", 1, "no pictures"),
         ("--input *.jpg --no-window", 1, "matches no pictures"),
         ("--input text.txt --no-window", 1, "text.txt"),
         ("--input text.png --no-window", 1, "text.png: is damaged"),
-        ("--input cut.mp4 --output out.mp4", 1, "cut short"),
+        ("--input cut.mp4 --output out.mp4", 1, "truncated"),
         ("--input in.mp4 --output there.mp4", 1, "--overwrite"),
         ("--input in.mp4 --output in.mp4 --overwrite", 1, "is the input"),
         ("--input file:in.mp4 --output in.mp4 --overwrite", 1, "is the input"),
@@ -205,7 +205,7 @@ def test_a_password_in_the_environment_is_used_and_not_shown(
         opened.append(text)
         raise UserError(f"{text}: no answer")
 
-    monkeypatch.setattr(cli, "open_source", refuse)
+    monkeypatch.setattr(run_input, "open_source", refuse)
     monkeypatch.setenv("CAMERA_PASSWORD", "p@ss/word")
     status, _, err = invoke("--input", "rtsp://me:${CAMERA_PASSWORD}@camera/1", "--no-window")
     assert status == 1 and opened == ["rtsp://me:p%40ss%2Fword@camera/1"]
@@ -218,9 +218,9 @@ def test_a_password_on_the_command_line_is_warned_of(invoke: Invoke, monkeypatch
     def refuse(*arguments: object) -> None:
         raise UserError("enough")
 
-    monkeypatch.setattr(cli, "open_source", refuse)
+    monkeypatch.setattr(run_input, "open_source", refuse)
     _, _, err = invoke("--input", "rtsp://me:secret@camera/1", "--no-window")
-    assert "list of processes" in err and "secret" not in err
+    assert "process list" in err and "secret" not in err
 
 
 def test_the_first_frame_as_a_picture(invoke: Invoke, tmp_path: Path) -> None:
@@ -229,29 +229,66 @@ def test_the_first_frame_as_a_picture(invoke: Invoke, tmp_path: Path) -> None:
     assert cv2.imread("out.png").shape == (48, 64, 3)
 
 
-def test_a_missing_model_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_without_a_model_the_packaged_one_runs_and_the_first_line_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    make_clip(tmp_path / "in.mp4", count=3)
-    monkeypatch.setattr(cli, "packaged_model", lambda device, backend: tmp_path / "lite.onnx")
-    assert run_app(cli.app, ["--input", str(tmp_path / "in.mp4"), "--no-window"]) == 1
-    assert "--model" in capsys.readouterr().err
-
-
-def test_without_a_model_the_packaged_one_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    asked: list[tuple[object, ...]] = []
+    opened: list[tuple[object, ...]] = []
 
     def open_engine(*arguments: object) -> Engine:
-        asked.append(arguments)
+        opened.append(arguments)
         raise UserError("enough")
 
-    (tmp_path / "lite.onnx").touch()
-    monkeypatch.setattr(cli, "packaged_model", lambda device, backend: tmp_path / "lite.onnx")
-    monkeypatch.setattr(cli, "open_engine", open_engine)
+    monkeypatch.setattr(run_model, "open_engine", open_engine)
     make_clip(tmp_path / "in.mp4", count=3)
-    options = ["--no-window", "--device", "cuda:1", "--backend", "onnxruntime"]
-    assert run_app(cli.app, ["--input", str(tmp_path / "in.mp4"), *options]) == 1
-    assert asked == [(tmp_path / "lite.onnx", "cuda:1", "onnxruntime")]
+    line = ["--input", str(tmp_path / "in.mp4"), "--no-window", "--backend", "onnxruntime", "--device", "cpu"]
+    assert run_app(cli.app, line) == 1
+    first, *_ = capfd.readouterr().err.splitlines()
+    assert first.startswith("model: lite (") and "--model" in first
+    assert run_app(cli.app, [*line, "--model", "lite"]) == 1
+    assert "model:" not in capfd.readouterr().err
+    assert opened == 2 * [(ROOT / "runtime" / "models" / "lite.onnx", "cpu", "onnxruntime")]
+
+
+@pytest.mark.parametrize(
+    ("model", "status", "message"),
+    [
+        ("fast", 2, "--model fast: give lite or base for a packaged model, or a path"),
+        ("best.onnx", 1, "best.onnx: no such model file"),
+        ("./lite", 1, "lite: no such model file"),
+    ],
+)
+def test_a_model_that_does_not_exist_is_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    model: str,
+    status: int,
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_clip(tmp_path / "in.mp4", count=3)
+    assert run_app(cli.app, ["--input", "in.mp4", "--no-window", "--model", model]) == status
+    assert capfd.readouterr().err == f"error: {message}\n"
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *arguments: object) -> None:
+        """Says nothing."""
+
+
+def test_an_address_that_turns_out_to_be_a_file_is_not_waited_for(invoke: Invoke, tmp_path: Path) -> None:
+    make_clip(tmp_path / "a.mp4", count=3, container_options={"movflags": "faststart"})
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path)) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{server.server_port}/a.mp4"
+            status, _, err = invoke("--input", url, "--give-up-after", "9", "--output", "b.mp4")
+        finally:
+            server.shutdown()
+            thread.join()
+    assert status == 2 and f"error: --give-up-after with --input {url}: " in err
+    assert not (tmp_path / "b.mp4").exists()
 
 
 def start(*arguments: str, cwd: Path, seconds: float = 0.01, **pipes: int) -> subprocess.Popen[bytes]:
@@ -315,13 +352,16 @@ def test_raw_frames_on_stdin(tmp_path: Path) -> None:
     assert [number_of(frame) for frame in after.frames] == list(range(10)) and after.rate == 10
 
 
-def test_cameras_are_listed(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cameras_are_listed(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     modes = (CameraMode("MJPG", (720, 1280), (Fraction(30), Fraction(15))),)
     found = [Camera(Path("/dev/video0"), "Front", modes), Camera(Path("/dev/video2"), "", problem="busy")]
     monkeypatch.setattr(cli, "list_cameras", lambda: found)
-    status, out, _ = invoke("--list-cameras")
-    assert status == 0
-    assert out.splitlines() == ["/dev/video0  Front", "    MJPG 1280x720 at 30, 15", "/dev/video2  busy"]
+    assert run_app(cli.app, ["--list-cameras"]) == 0
+    assert capfd.readouterr().out.splitlines() == [
+        "/dev/video0  Front",
+        "    MJPG 1280x720 at 30, 15",
+        "/dev/video2  busy",
+    ]
 
 
 def test_a_full_stdout_is_one_line(tmp_path: Path) -> None:

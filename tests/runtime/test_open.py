@@ -1,4 +1,4 @@
-"""Which backend a file gets, and what a user is told when there is none."""
+"""The choice of the backend for a file, and the errors without one."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def without(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
-    """As on a machine where ``packages`` are not installed."""
+    """Simulates a machine without ``packages``."""
     for package in packages:
         monkeypatch.delitem(sys.modules, package, raising=False)
     real = __import__("importlib.util").util.find_spec
@@ -100,16 +100,16 @@ def test_a_checkpoint_where_there_is_no_torch(tmp_path: Path, monkeypatch: pytes
     [
         ("none.onnx", {}, "no such model file"),
         ("", {}, "a directory"),
-        ("model.onnx", {"device": "tpu"}, "no device is called 'tpu'"),
-        ("model.onnx", {"device": "cuda:x"}, "no device is called 'cuda:x'"),
-        ("model.onnx", {"device": "cuda:1\n"}, "no device is called"),
-        ("model.onnx", {"device": "CPU"}, "no device is called"),
-        ("model.onnx", {"backend": "tensorflow"}, "no backend is called 'tensorflow'"),
+        ("model.onnx", {"device": "tpu"}, "unknown device 'tpu'"),
+        ("model.onnx", {"device": "cuda:x"}, "unknown device 'cuda:x'"),
+        ("model.onnx", {"device": "cuda:1\n"}, "unknown device"),
+        ("model.onnx", {"device": "CPU"}, "unknown device"),
+        ("model.onnx", {"backend": "tensorflow"}, "unknown backend 'tensorflow'"),
         ("model.onnx", {"backend": "torch"}, "torch runs checkpoints"),
-        ("model.engine", {}, "has no record model.engine.json"),
-        ("model.engine", {"device": "cpu"}, "runs on NVIDIA GPUs"),
-        ("model.engine", {"backend": "openvino"}, "an engine runs in tensorrt"),
-        ("model.plan", {}, "not one that granet-export built"),
+        ("model.engine", {}, "its record model.engine.json is missing"),
+        ("model.engine", {"device": "cpu"}, "runs only on NVIDIA GPUs"),
+        ("model.engine", {"backend": "openvino"}, "an engine runs only in tensorrt"),
+        ("model.plan", {}, "was not built by granet-export"),
         ("model.onnx", {"backend": "tensorrt"}, "granet-export trt model.onnx"),
         ("best.pt", {"backend": "tensorrt"}, "granet-export trt"),
         ("model.zip", {}, "its name must end in .onnx"),
@@ -128,7 +128,7 @@ def test_mistakes_get_one_line(model: Path, name: str, arguments: dict[str, str]
 
 
 def test_an_onnx_file_is_run_without_importing_torch_or_onnx(model: Path) -> None:
-    """What an edge box has: the base install and one CPU backend."""
+    """An edge box with the base install and one CPU backend."""
     program = f"""
 import sys
 for name in ("torch", "onnx", "onnxscript", "safetensors"):

@@ -1,4 +1,4 @@
-"""``--rebuild``: what is built again, from what and for which GPU; and what is told where that cannot be."""
+"""``--rebuild``: which engine is rebuilt, from which model and for which GPU; and the errors."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ CUDA = Device.parse("cuda")
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """With the outputs that it says it has, and no other: it is really built from."""
+    """A model with exactly the outputs in its metadata, because engines are really built from it."""
     made = inverting_model(layout="tensor", colour="rgb", height=48, width=64, batch=1)
     mask, *outputs = made.graph.output
     del made.graph.output[:]
@@ -49,10 +49,16 @@ def gpu(capability: str = "8.6") -> Any:
 
 class TestCommand:
     def test_is_the_one_of_before_with_the_paths_of_now(self, model: Path) -> None:
-        arguments = ("--size", "64x48", "--workspace", "2", "--optimisation-level", "1")
+        arguments = ("--size", "64x48", "--workspace", "2")
         _, *words = rebuild_command(refused(model, arguments=arguments), CUDA, gpu())
         engine = str(model.parent / "best.engine")
         assert words == ["trt", str(model), *arguments, "-o", engine, "--overwrite"]
+
+    def test_leaves_out_what_tensorrt_rtx_never_used(self, model: Path) -> None:
+        """It is refused there now; an engine of before must be built again all the same."""
+        arguments = ("--size", "64x48", "--optimisation-level", "1", "--workspace", "2")
+        words = rebuild_command(refused(model, arguments=arguments), CUDA, gpu())
+        assert "--optimisation-level" not in words and words[words.index("--workspace") + 1] == "2"
 
     @pytest.mark.parametrize(
         ("before", "capability", "after"),
@@ -91,7 +97,7 @@ class TestWhatIsMissing:
     def test_the_model(self, model: Path) -> None:
         error = refused(model)
         model.unlink()
-        with pytest.raises(UserError, match=r"best\.onnx, is not beside it, so it cannot be built again"):
+        with pytest.raises(UserError, match=r"best\.onnx, is not beside it, so it cannot be rebuilt"):
             rebuild_command(error, CUDA, gpu())
 
     def test_the_model_is_another(self, model: Path) -> None:
@@ -102,9 +108,9 @@ class TestWhatIsMissing:
 
     def test_the_gpu(self, model: Path) -> None:
         def none(index: int) -> FakeCuda:
-            raise UserError("no NVIDIA GPU can be used here (no driver)")
+            raise UserError("no usable NVIDIA GPU (no driver)")
 
-        with pytest.raises(UserError, match="no NVIDIA GPU can be used here"):
+        with pytest.raises(UserError, match="no usable NVIDIA GPU"):
             rebuild_command(refused(model), CUDA, none)
 
     @pytest.mark.parametrize(
@@ -112,7 +118,7 @@ class TestWhatIsMissing:
         [("onnx", "onnx is not installed: pip install onnx"), ("granet-export", "install granet-deploy")],
     )
     def test_what_builds(self, package: str, says: str, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """An edge box has only what runs a model."""
+        """An edge box has only the packages to run a model."""
         if package == "onnx":
             monkeypatch.setattr(rebuild, "find_spec", lambda name: None)
         else:
@@ -120,24 +126,24 @@ class TestWhatIsMissing:
             monkeypatch.setenv("PATH", str(model.parent))
         with pytest.raises(UserError, match=says) as caught:
             rebuild_command(refused(model), CUDA, gpu())
-        assert "best.engine: cannot be built again here" in str(caught.value)
+        assert "best.engine: cannot be rebuilt here" in str(caught.value)
 
     def test_a_record(self, model: Path) -> None:
-        """Without one nobody knows what it was built from."""
+        """Without a record the original model is unknown."""
         path = model.with_suffix(".engine")
         path.write_bytes(b"a plan")
-        with pytest.raises(UserError, match="has no record"):
+        with pytest.raises(UserError, match=r"its record best\.engine\.json is missing"):
             open_or_rebuild(path, "auto", "auto", print, gpu())
 
     def test_an_engine(self, model: Path) -> None:
-        with pytest.raises(UserError, match=r"--rebuild is for engines \(\.engine\)"):
+        with pytest.raises(UserError, match=r"--rebuild works only with engines \(\.engine\)"):
             open_or_rebuild(model, "auto", "auto", print, gpu())
 
 
 class TestBuilding:
     @staticmethod
     def by(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-        """A builder that does what ``script`` says, in Python."""
+        """A builder that runs the Python ``script``."""
         monkeypatch.setattr(rebuild, "_builder", lambda engine: [sys.executable, "-c", script])
 
     @pytest.fixture
@@ -149,13 +155,13 @@ class TestBuilding:
     ) -> None:
         self.by(monkeypatch, "import sys; sys.exit('error: why')")
         before = engine.read_bytes()
-        with pytest.raises(UserError, match="was not built again: the line above says why"):
+        with pytest.raises(UserError, match="the rebuild failed: see the line above"):
             open_or_rebuild(engine, "auto", "auto", lambda line: None, gpu())
         assert capfd.readouterr().err == "error: why\n"
         assert engine.read_bytes() == before
 
     def test_is_interrupted(self, tmp_path: Path) -> None:
-        """The builder gets one SIGINT, cleans up and ends, and then so does granet-run."""
+        """The builder gets one SIGINT, cleans up and exits; then granet-run exits."""
         cleaned = tmp_path / "cleaned"
         builder = (
             "import os, pathlib, signal, sys, time\n"
@@ -167,7 +173,7 @@ class TestBuilding:
             f"    pathlib.Path({str(cleaned)!r}).touch()\n"
             "    sys.exit(130)\n"
         )
-        # In a process of its own: the signal is for all of it, and this one has more in it than granet-run.
+        # In a separate process, because the signal would also reach the test runner.
         program = (
             "import pathlib, sys\n"
             "from granet.app.console import Interrupted\n"
@@ -182,17 +188,17 @@ class TestBuilding:
         assert cleaned.exists()
 
     def test_for_real(self, engine: Path) -> None:
-        """By granet-export and TensorRT-RTX, as far as it goes without a GPU: the new engine is trusted."""
+        """With granet-export and TensorRT-RTX, as far as possible without a GPU: it trusts the new engine."""
         trt = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx has no wheel for this platform")
         cuda = pytest.importorskip("cuda.bindings.runtime", reason="no cuda-bindings here")
         if cuda.cudaGetDeviceCount()[1]:
             pytest.skip("has a GPU: tests/gpu rebuilds an engine there")
-        write_record(engine, replace(read_record(engine), arguments=("--optimisation-level", "0")))
+        write_record(engine, replace(read_record(engine), arguments=("--workspace", "2")))
         told: list[str] = []
-        with pytest.raises(UserError, match="no NVIDIA GPU can be used here"):
+        with pytest.raises(UserError, match="no usable NVIDIA GPU"):
             open_or_rebuild(engine, "auto", "auto", told.append, gpu())
         (line,) = told
-        assert "built with TensorRT-RTX 1.3.0.35" in line and line.endswith(": building it again")
+        assert "built with TensorRT-RTX 1.3.0.35" in line and line.endswith(": rebuilding it")
         made = read_trusted(engine).record
         assert made.version == trt.__version__ and made.onnx == "best.onnx"
-        assert made.arguments == ("--optimisation-level", "0")
+        assert made.arguments == ("--workspace", "2")

@@ -1,4 +1,4 @@
-"""The newest frame as JPEG, in the views that somebody looks at; without a viewer it costs nothing."""
+"""The newest frame as JPEG in each requested view; it costs nothing without a viewer."""
 
 import threading
 from collections.abc import Callable
@@ -15,22 +15,22 @@ from runtime.views.rain_overlay import paint_rain, removed_rain
 
 PageView = Literal["result", "input", "pair", "compare", "mask"]
 """*pair* is input and result without a divider, for the page's script; *compare* has divider and labels;
-*mask* is the rain that was removed, painted over the input."""
+*mask* is the removed rain, painted over the input."""
 
 VIEWS: tuple[PageView, ...] = get_args(PageView)
 WIDEST = 1280
-"""Pixels; wider frames are shrunk for the page."""
+"""Width in pixels to which wider frames are downscaled for the page."""
 
 _QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 80]
 _EMPTY = (360, 640)
 
 
 class PagePictures:
-    """Holds the newest frame. Its giver never waits; who looks at it encodes it, once for all lookers.
+    """Holds the newest frame. Offering one never blocks; the first viewer encodes it, for all viewers.
 
     Args:
         colour: channel order of the frames.
-        banner: what a picture that stands still has to say; ``None`` if it is fresh.
+        banner: returns the banner of a stalled stream; ``None`` if the picture is fresh.
     """
 
     def __init__(self, colour: Colour, banner: Callable[[], str | None]) -> None:
@@ -45,11 +45,11 @@ class PagePictures:
         self._newest.put((frame, before))
 
     def wait_newer(self, seen: int, seconds: float) -> int:
-        """The number of the newest frame, from 1; waits ``seconds`` at most for another than ``seen``."""
+        """Number of the newest frame, from 1; waits at most ``seconds`` until it differs from ``seen``."""
         return self._newest.wait_newer(seen, seconds)
 
     def jpeg(self, view: PageView) -> bytes:
-        """The newest picture as a JPEG file, with the banner if it stands still."""
+        """The newest picture as a JPEG file, with a banner if the stream is stalled."""
         newest, serial = self._newest.peek()
         key = (serial, self._banner())
         with self._encoding:

@@ -1,4 +1,4 @@
-"""What the page answers: one HTML file, the picture as a stream, single pictures, figures as JSON."""
+"""Responses of the web page: an HTML file, a picture stream, single pictures, and figures as JSON."""
 
 import json
 from collections.abc import Callable, Generator
@@ -11,20 +11,20 @@ from runtime.telemetry.http_server import Request, Response, refusal
 from runtime.telemetry.rates import Figures
 
 _AGAIN = 0.5
-"""Seconds until a picture that stands still is sent again: its banner counts, and a page that hears
-nothing says that it has no connection."""
+"""Seconds after which a stalled picture is sent again, to update its banner and to keep the page from
+reporting a lost connection."""
 
 _BOUNDARY = "granet-picture"
 
 
 class PageAnswers:
-    """Answers the requests of the page's viewers.
+    """Handles the HTTP requests of the page's viewers.
 
     Attributes:
-        pictures: what they see; ``None`` until there is a first one.
+        pictures: the pictures to serve; ``None`` until the sink starts.
 
     Args:
-        figures: gives the figures of the moment.
+        figures: returns the current figures.
     """
 
     def __init__(self, figures: Callable[[], Figures]) -> None:
@@ -56,7 +56,7 @@ class PageAnswers:
 
 
 def _parts(pictures: PagePictures, view: PageView) -> Generator[bytes, None, None]:
-    """The newest picture whenever there is one, for as long as the viewer takes them."""
+    """Multipart parts with each newest picture, until the viewer disconnects."""
     seen = -1
     while True:
         seen = pictures.wait_newer(seen, _AGAIN)

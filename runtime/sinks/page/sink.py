@@ -1,4 +1,4 @@
-"""A web page: the picture as it comes, input and result against each other, and live figures."""
+"""A web page with the live picture, comparisons of input and result, and live figures."""
 
 from granet.app.console import Say
 from runtime.media.frame import Colour, Frame
@@ -11,17 +11,17 @@ from runtime.telemetry.rates import LiveFigures
 
 
 class PageSink(Sink):
-    """Serves the newest frame over plain HTTP to any number of viewers; none of them holds up the run.
+    """Serves the newest frame over plain HTTP to any number of viewers; no viewer can block the run.
 
-    It serves from the start: the page and the figures say what is waited for while there is no picture.
+    The server starts at once: before the first picture, the page and the figures show the state.
 
     Args:
         listen: (host, port).
-        health: of the stream.
-        say: is told if other machines can look, since everyone who reaches the page may.
+        health: health of the stream.
+        say: called with a warning if other machines can reach the page, which has no password.
 
     Raises:
-        UserError: if nothing can listen there.
+        UserError: if the server cannot listen on that address.
     """
 
     shows = True
@@ -34,15 +34,15 @@ class PageSink(Sink):
         self._server = HttpServer(listen, self._answers, "page")
         self.name = self._server.url
         if not self._server.loopback_only:
-            say(f"{self.name}: everyone who reaches this machine can look; there is no password")
+            say(f"{self.name}: everyone who can reach this machine can watch; there is no password")
 
     def start(self, colour: Colour) -> None:
-        """Begins to show pictures."""
+        """Starts serving pictures."""
         super().start(colour)
         self._pictures = self._answers.pictures = PagePictures(colour, self._health.banner)
 
     def write(self, frame: Frame, before: Frame | None = None) -> None:
-        """Shows a frame; costs nothing if nobody looks."""
+        """Shows a frame; costs nothing without a viewer."""
         assert self._pictures is not None
         self._pictures.offer(frame, before)
 

@@ -1,4 +1,4 @@
-"""Pictures into a directory, under the names they had."""
+"""Write pictures to a directory under their original names."""
 
 import shutil
 import tempfile
@@ -15,19 +15,19 @@ from runtime.sources.base import StreamInfo
 
 
 class DirectorySink(Sink):
-    """One picture for each frame; frames of a video are called ``000001.png`` and so on.
+    """Writes one picture per frame; frames of a video are named ``000001.png`` and so on.
 
-    The pictures are collected in a hidden directory in it and moved to their places together at the
-    end, so that a run that fails leaves what was there before.
+    The pictures are collected in a hidden subdirectory and moved to their places at the end, so that a
+    failed run leaves existing files untouched.
 
     Args:
-        directory: made if it does not exist; its parent must.
-        info: of the source.
-        say: is told what a format cannot keep.
-        overwrite: whether pictures that exist may be replaced.
+        directory: output directory; created if missing, but its parent must exist.
+        info: info of the source.
+        say: called with a note about each property that a format cannot store.
+        overwrite: whether existing pictures may be replaced.
 
     Raises:
-        UserError: if the directory cannot be made or written to, or has a picture of the same name.
+        UserError: if the directory cannot be created or written to, or contains a picture of that name.
     """
 
     def __init__(self, directory: Path, info: StreamInfo, say: Say, *, overwrite: bool) -> None:
@@ -40,7 +40,7 @@ class DirectorySink(Sink):
         self._made = not directory.exists()
         self._staging: Path | None = None
         if directory.exists() and not directory.is_dir():
-            raise UserError(f"{directory}: is a file; give a directory or a name with an ending")
+            raise UserError(f"{directory}: is a file; use a directory or a name with a file extension")
         check_parent(directory if self._made else directory / "picture")
         for name in info.names:
             self._check(PurePosixPath(name))
@@ -70,7 +70,7 @@ class DirectorySink(Sink):
         shutil.rmtree(self._staging, ignore_errors=True)
 
     def abort(self) -> None:
-        """Removes the pictures, and the directory if it was made for them."""
+        """Removes the pictures, and the directory if this sink created it."""
         if self._staging is None:
             return
         shutil.rmtree(self._staging, ignore_errors=True)

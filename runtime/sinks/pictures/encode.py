@@ -1,4 +1,4 @@
-"""One picture -> the bytes of a file."""
+"""Encode one picture to the bytes of a file."""
 
 from pathlib import Path
 
@@ -14,23 +14,23 @@ from runtime.views.comparison import SideBySide, join_alpha
 _WITH_ALPHA = {".png", ".webp", ".tif", ".tiff", ".bmp", ".avif"}
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 95]
 if hasattr(cv2, "IMWRITE_JPEG_SAMPLING_FACTOR"):
-    # OpenCV's default halves the colours, which smears red and blue edges.
+    # OpenCV's default subsamples chroma, which smears red and blue edges.
     _JPEG += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
 _OPTIONS = {
     ".jpg": _JPEG,
     ".jpeg": _JPEG,
     ".jpe": _JPEG,
-    ".webp": [cv2.IMWRITE_WEBP_QUALITY, 101],  # more than 100 is lossless
+    ".webp": [cv2.IMWRITE_WEBP_QUALITY, 101],  # above 100 means lossless
     ".avif": [cv2.IMWRITE_AVIF_QUALITY, 95],
 }
 
 
 class PictureEncoder:
-    """Encodes results, or comparisons, as their names' endings say.
+    """Encodes results or comparisons in the format of their file extension.
 
     Args:
         colour: channel order of the frames.
-        say: is told what a format cannot keep.
+        say: called with a note about each property that a format cannot store.
     """
 
     def __init__(self, colour: Colour, say: Say) -> None:
@@ -39,15 +39,15 @@ class PictureEncoder:
         self._side_by_side = SideBySide()
 
     def __call__(self, suffix: str, frame: Frame, before: Frame | None) -> bytes:
-        """The file.
+        """Encodes one file.
 
         Args:
-            suffix: ``.png`` and the like.
-            frame: the result; gray and transparency of a :class:`Picture` are kept.
-            before: what it was made from, to be shown on the left; or ``None``.
+            suffix: file extension such as ``.png``.
+            frame: the result; a :class:`Picture` keeps its single channel or its transparency.
+            before: the input frame, shown on the left; ``None`` without a comparison.
 
         Raises:
-            UserError: if OpenCV cannot write such a file.
+            UserError: if OpenCV cannot write this format.
         """
         pixels = frame.pixels if before is None else self._side_by_side.join(before.pixels, frame.pixels)
         pixels = self._as_written(pixels, frame, suffix, compare=before is not None)
@@ -60,7 +60,7 @@ class PictureEncoder:
         return data.tobytes()
 
     def _as_written(self, pixels: Pixels, frame: Frame, suffix: str, *, compare: bool) -> Pixels:
-        """OpenCV's order, and as many channels as the input had."""
+        """The pixels in BGR order, with the number of channels of the input."""
         gray = isinstance(frame, Picture) and frame.gray
         alpha = frame.alpha if isinstance(frame, Picture) else None
         if gray or suffix.lower() == ".pgm":
@@ -71,16 +71,16 @@ class PictureEncoder:
         if alpha is None:
             return pixels
         if suffix.lower() not in _WITH_ALPHA:
-            self._say(f"{suffix} pictures have no transparency; it is left out")
+            self._say(f"{suffix} pictures cannot store transparency, which is dropped; write .png")
             return pixels
         return np.dstack([pixels, join_alpha(alpha) if compare else alpha])
 
 
 def write_file(path: Path, data: bytes, name: str) -> None:
-    """Writes ``data``.
+    """Writes ``data`` to ``path``.
 
     Raises:
-        UserError: naming ``name``, if that fails.
+        UserError: if that fails; the message shows ``name``.
     """
     try:
         path.write_bytes(data)

@@ -1,4 +1,4 @@
-"""One picture into one file."""
+"""Write one picture to one file."""
 
 from pathlib import Path
 
@@ -15,13 +15,13 @@ class PictureSink(Sink):
     """Writes the only frame.
 
     Args:
-        path: its ending says the format.
-        info: of the source.
-        say: is told what the format cannot keep.
-        overwrite: whether a file that exists may be replaced.
+        path: output file; its extension selects the format.
+        info: info of the source.
+        say: called with a note about each property that the format cannot store.
+        overwrite: whether an existing file may be replaced.
 
     Raises:
-        UserError: if the destination is refused, see :func:`runtime.sinks.part_file.check_file`.
+        UserError: if the destination cannot be used, see :func:`runtime.sinks.part_file.check_file`.
     """
 
     def __init__(self, path: Path, info: StreamInfo, say: Say, *, overwrite: bool) -> None:
@@ -35,13 +35,13 @@ class PictureSink(Sink):
     def write(self, frame: Frame, before: Frame | None = None) -> None:
         """Writes the picture; see :meth:`Sink.write`."""
         if self._part is not None:
-            raise UserError(f"{self._path}: is one picture and the input has more; write to a directory")
+            raise UserError(f"{self._path}: is one picture, but the input has several; write to a directory")
         data = PictureEncoder(self._colour, self._say)(self._path.suffix, frame, before)
         self._part = PartFile(self._path, overwrite=self._overwrite)
         write_file(self._part.path, data, self.name)
 
     def finish(self) -> None:
-        """Gives the picture its name."""
+        """Gives the picture its final name."""
         if self._part is not None:
             self._part.commit()
 

@@ -1,4 +1,4 @@
-"""One connection to a server that is pushed to: encoding here, sending in a process that can be killed."""
+"""One push connection: encodes here and sends in a child process that can be killed."""
 
 import os
 import subprocess
@@ -17,15 +17,15 @@ from runtime.sinks.video.writer import VideoWriter
 from runtime.sources.base import StreamInfo
 
 SILENCE = 5.0
-"""Seconds that a server may take nothing before it counts as lost."""
+"""Seconds without progress after which a server counts as lost."""
 
 OPENING = 15.0
-"""Seconds until the first picture must have been sent; a process is started for it, and a TLS connection."""
+"""Seconds within which the first picture must be sent; includes starting a process and a TLS handshake."""
 
-_FAREWELL = 0.3
-"""Seconds that the end of a stream may take."""
+_CLOSE_TIMEOUT = 0.3
+"""Seconds within which a stream must end."""
 
-# A viewer who joins waits for a key frame: one every two seconds at 30 frames a second.
+# A viewer who joins waits for a key frame: at 30 frames per second there is one every two seconds.
 _X264 = {
     "preset": "veryfast",
     "tune": "zerolatency",
@@ -38,19 +38,19 @@ _KIND = VideoContainer(FORMAT, encoder_options=_X264, muxer_options={"flush_pack
 
 
 class PushConnection:
-    """Opens at once; whether the server is there is known when :attr:`sending` becomes true, or by an error.
+    """A connection that opens without blocking; :attr:`sending` or an error shows whether it succeeded.
 
     Attributes:
-        sending: the first picture was sent.
+        sending: whether the first picture was sent.
 
     Args:
-        url: where to; it is not put on a command line.
-        name: of it, for people.
-        info: of the source.
+        url: address of the server; it never appears on a command line.
+        name: display name of the server.
+        info: info of the source.
         colour: channel order of the frames.
-        say: is told what is not kept.
-        first: the first frame; it decides the size and is not written yet.
-        compare: whether frames come with what they were made from.
+        say: called with a note about each property of the input that is not kept.
+        first: the first frame, which sets the size; it is not written yet.
+        compare: whether each frame comes with its input frame.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class PushConnection:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, URL: url},
-            # A Ctrl-C is for the program, which then ends the stream.
+            # Only the parent handles Ctrl-C; it then ends the stream.
             start_new_session=True,
         )
         os.close(self._read)
@@ -83,12 +83,12 @@ class PushConnection:
             raise
 
     def ready(self) -> bool:
-        """Whether the next frame will be sent now; after the first it would wait for the server in a pipe.
+        """Whether to send the next frame now; until the server has accepted the first, it would only queue.
 
         Raises:
-            UserError: if the server is not there, or takes nothing within :data:`OPENING` seconds.
+            UserError: if the connection fails, or does not accept the first frame within :data:`OPENING` s.
         """
-        self._listen()
+        self._update_sending()
         if self.sending or not self._begun:
             return True
         if self._process.poll() is not None or time.monotonic() - self._opened > OPENING:
@@ -99,7 +99,7 @@ class PushConnection:
         """Encodes and sends a frame.
 
         Raises:
-            UserError: if the server is lost, or has taken nothing for :data:`SILENCE` seconds.
+            UserError: if the connection is lost, or makes no progress for :data:`SILENCE` seconds.
         """
         assert self._writer is not None
         self._begun = True
@@ -112,17 +112,17 @@ class PushConnection:
             raise UserError(f"{self._name}: {self._reason(SILENCE)}") from error
         finally:
             deadline.cancel()
-        self._listen()
+        self._update_sending()
 
-    def _listen(self) -> None:
-        """The process says so once the first picture is sent."""
+    def _update_sending(self) -> None:
+        """Reads the child's stdout: the child writes to it once the first picture is sent."""
         assert self._process.stdout is not None
         self.sending = self.sending or bool(self._process.stdout.read())
 
     def finish(self) -> None:
-        """Ends the stream, if the server still takes it; else leaves it."""
-        # The end of a file is written without letting other threads run: there must be room for it.
-        end = time.monotonic() + _FAREWELL
+        """Ends the stream if the server still accepts data; otherwise drops the connection."""
+        # FFmpeg writes the trailer while holding the GIL, so the pipe must have room for it.
+        end = time.monotonic() + _CLOSE_TIMEOUT
         while self._process.poll() is None and self._waiting() and time.monotonic() < end:
             time.sleep(0.01)
         if self._process.poll() is None and not self._waiting() and self._writer is not None:
@@ -130,14 +130,14 @@ class PushConnection:
                 self._writer.finish()
             self._close_pipe()
             with suppress(subprocess.TimeoutExpired):
-                self._process.wait(_FAREWELL)
+                self._process.wait(_CLOSE_TIMEOUT)
         self.kill()
 
     def kill(self) -> None:
-        """Leaves the server at once."""
+        """Drops the connection at once."""
         self._process.kill()
         self._process.wait()
-        # Nobody reads the pipe now: closing cannot wait for anything.
+        # The pipe has no reader now, so closing cannot block.
         if self._writer is not None:
             self._writer.close()
         self._close_pipe()
@@ -151,7 +151,7 @@ class PushConnection:
             self._write = -1
 
     def _waiting(self) -> int:
-        """Bytes that the process has not taken yet."""
+        """Bytes in the pipe that the child process has not read yet."""
         import fcntl
         import struct
         import termios
@@ -160,5 +160,5 @@ class PushConnection:
 
     def _reason(self, waited: float) -> str:
         self._process.kill()
-        _, told = self._process.communicate()
-        return f"cannot be written to: {told.decode(errors='replace') or f'took nothing for {waited:g} s'}"
+        _, message = self._process.communicate()
+        return f"cannot be written to: {message.decode(errors='replace') or f'no progress for {waited:g} s'}"

@@ -1,8 +1,8 @@
-"""A process of its own that sends a coded video from its stdin to the address in ``GRANET_PUSH_URL``.
+"""Child process that sends an encoded video from its stdin to the address in ``GRANET_PUSH_URL``.
 
-FFmpeg connects and says goodbye without letting other Python threads run: a mute server would stop all
-of the program for as long as it likes. Here it stops this process, which can be killed. It imports
-nothing of the program, so that it starts quickly, and says ``+`` on stdout once the first picture is sent.
+FFmpeg holds the GIL while it connects and disconnects, so a silent server would block the whole program.
+Here it blocks only this process, which can be killed. The process imports nothing from the program, so
+that it starts quickly, and writes ``+`` to stdout once the first picture is sent.
 """
 
 import os
@@ -12,16 +12,16 @@ import av
 
 URL = "GRANET_PUSH_URL"
 FORMAT = "nut"
-"""The container on stdin: it delays nothing and keeps every time base."""
+"""The container on stdin: it adds no delay and keeps every time base."""
 
-# All that is to be known is in the header; FFmpeg would wait for more pictures to be sure of it.
+# The header is sufficient; by default FFmpeg would wait for more pictures to confirm it.
 _AT_ONCE = {"probesize": "32", "analyzeduration": "0"}
 _MUXERS = {"rtsp": "rtsp", "rtsps": "rtsp", "rtmp": "flv", "rtmps": "flv"}
 _OPTIONS = {"rtsp": {"rtsp_transport": "tcp"}, "flv": {"flvflags": "no_duration_filesize"}}
 
 
 def main() -> int:
-    """Sends until stdin ends; the exit status, with a reason on stderr if it is not 0."""
+    """Sends until stdin ends; returns the exit status, and writes the reason to stderr if it is not 0."""
     url = os.environ[URL]
     muxer = _MUXERS[url.split(":")[0].lower()]
     try:
@@ -35,7 +35,7 @@ def main() -> int:
             for packet in source.demux(video):
                 if packet.pts is None:
                     continue
-                # What is encoded without delay has no pictures out of order; FFmpeg would have to guess.
+                # Zero-latency encoding never reorders pictures; without a DTS FFmpeg would have to guess.
                 packet.dts = packet.pts
                 packet.stream = stream
                 target.mux(packet)

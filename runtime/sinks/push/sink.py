@@ -1,4 +1,4 @@
-"""Pushes the picture to an RTSP or RTMP server, and comes back when the server does."""
+"""Pushes the picture to an RTSP or RTMP server and reconnects after an outage."""
 
 import time
 from collections.abc import Callable
@@ -22,24 +22,24 @@ _SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps")
 
 
 def is_push(text: str) -> bool:
-    """Whether ``text`` is an address that can be pushed to."""
+    """Whether ``text`` is an address that supports pushing."""
     return "://" in text and urlsplit(text).scheme.lower() in _SCHEMES
 
 
 class PushSink(Sink):
-    """H.264 without sound, in the size of the first frame, shrunk by a pixel where a side is odd.
+    """Sends H.264 without sound, in the size of the first frame, with odd sides reduced by one pixel.
 
-    The server is looked for when the first frame comes. While it cannot be reached a live source's
-    frames are dropped and counted, and it is tried again after waits that ``backoff`` makes. A file, of
-    which no frame may be lost, is sent as fast as it plays, and a lost server is an error.
+    The sink connects on the first frame. While the server is unreachable, frames of a live source are
+    dropped and counted, and the sink reconnects with back-off. A file is sent in real time; none of its
+    frames may be lost, so a lost server is an error.
 
     Args:
-        url: ``rtsp``, ``rtsps``, ``rtmp`` or ``rtmps``.
-        info: of the source.
-        say: is told when the server is lost and when it is back.
-        health: counts lost servers and dropped frames.
-        clock: seconds that only go forward.
-        backoff: makes the waits between attempts; ``None`` for one of the usual waits.
+        url: an ``rtsp``, ``rtsps``, ``rtmp`` or ``rtmps`` address.
+        info: info of the source.
+        say: called when the server is lost and when it is back.
+        health: counts lost connections and dropped frames.
+        clock: monotonic clock in seconds.
+        backoff: back-off between attempts; ``None`` uses the default.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class PushSink(Sink):
     ) -> None:
         self.name = _shown(url)
         self._url, self._say, self._health, self._clock = url, say, health, clock
-        # Both protocols carry 4:2:0 to every player; neither has a way to say how wide a pixel is.
+        # Every player supports 4:2:0 over both protocols; neither can transmit a pixel aspect ratio.
         self._info = replace(info, sound=(), chroma="yuv420p", aspect=Fraction(1), left_behind="", live=True)
         self._live = info.live
         self._pace = Pace(live=info.live, clock=clock)
@@ -65,7 +65,7 @@ class PushSink(Sink):
         self._lost_at: float | None = None
 
     def write(self, frame: Frame, before: Frame | None = None) -> None:
-        """Sends a frame, or drops a live source's while the server is away."""
+        """Sends a frame; drops a frame of a live source while the server is unreachable."""
         time.sleep(max(0.0, self._pace.ahead(frame)))
         if self._connection is None and self._clock() < self._retry_at:
             self._health.drop("sink")
@@ -86,7 +86,7 @@ class PushSink(Sink):
                     compare=before is not None,
                 )
             if self._live and not self._connection.ready():
-                # What waits for a server would be shown as late as it took to be there, and stay so.
+                # Frames queued for the server would add a permanent delay.
                 self._health.drop("sink")
                 return
             self._connection.write(frame, before)
@@ -96,7 +96,7 @@ class PushSink(Sink):
             self._lose(error)
             return
         if self._connection.sending:
-            self._tell_return()
+            self._announce_recovery()
 
     def finish(self) -> None:
         """Ends the stream."""
@@ -105,12 +105,12 @@ class PushSink(Sink):
             connection.finish()
 
     def abort(self) -> None:
-        """Leaves the server."""
+        """Drops the connection."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.kill()
 
-    def _tell_return(self) -> None:
+    def _announce_recovery(self) -> None:
         now = self._clock()
         if self._sending_since is None:
             self._sending_since = now
@@ -125,7 +125,7 @@ class PushSink(Sink):
         self._health.drop("sink")
         if self._lost_at is None:
             self._lost_at = now
-            self._say(f"{error}; trying again until the server is back")
+            self._say(f"{error}; retrying until the server is back")
         if self._sending_since is not None:
             self._backoff.lived(now - self._sending_since)
         self._sending_since = None
@@ -133,7 +133,7 @@ class PushSink(Sink):
 
 
 def _shown(url: str) -> str:
-    """The address without user and password, and without the key that ends an RTMP address."""
+    """The address without user, password and the stream key at the end of an RTMP address."""
     if urlsplit(url).scheme.lower().startswith("rtmp"):
         return f"{mask(url).rpartition('/')[0]}/***"
     return mask(url)

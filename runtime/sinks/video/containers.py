@@ -1,21 +1,21 @@
-"""What is written into which container: format, encoder and their settings, by the ending of a file."""
+"""Container, encoder and their settings for each video file extension."""
 
 from dataclasses import dataclass, field, replace
 
 from granet.errors import UserError
 
 _X264 = {"crf": "17", "preset": "veryfast"}
-"""Visually lossless, and fast enough for 1080p on a few cores: 62 core-milliseconds a frame."""
+"""Visually lossless, and fast enough for 1080p on a few cores: 62 core-milliseconds per frame."""
 
 _VP9 = {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "5", "row-mt": "1"}
 
-# A fragment a second, so that a killed run leaves all but its last second; when the file is finished
-# it becomes an ordinary MP4. The delayed header knows the start time and the sound's priming.
+# One fragment per second, so that a killed run loses at most its last second; a finished file is an ordinary
+# MP4. The delayed header contains the start time and the encoder delay of the sound.
 _MP4 = {"movflags": "hybrid_fragmented+delay_moov", "frag_duration": "1000000", "flush_packets": "1"}
 _MATROSKA = {"cluster_time_limit": "1000", "flush_packets": "1"}
 
-# A killed live recording may lack its last second. A cluster or fragment is written when the next one
-# begins, hence half a second; no frame may wait in the encoder for later ones, and none for sound.
+# A killed live recording may lose at most its last second. A cluster or fragment is written when the next one
+# begins, hence half a second each; the encoder must not hold back frames, nor the muxer wait for sound.
 _LIVE_X264 = {**_X264, "tune": "zerolatency", "g": "60"}
 _LIVE_VP9 = {
     "b": "2M",
@@ -26,7 +26,7 @@ _LIVE_VP9 = {
     "g": "60",
 }
 _LIVE = {"max_interleave_delta": "300000", "avoid_negative_ts": "make_zero"}
-# The header is written at once: else it would wait for sound that may never come.
+# Write the header at once: otherwise it would wait for sound that may never arrive.
 _LIVE_LIMITS = {
     "movflags": "hybrid_fragmented+empty_moov",
     "frag_duration": "400000",
@@ -36,14 +36,14 @@ _LIVE_LIMITS = {
 
 @dataclass(frozen=True)
 class VideoContainer:
-    """A kind of video file.
+    """A video file format and its settings.
 
     Attributes:
         format: FFmpeg's name of the muxer.
         encoder: FFmpeg's name of the video encoder.
-        encoder_options: its settings.
-        muxer_options: the muxer's.
-        keeps_time: ``False`` if it has a frame rate instead of timestamps.
+        encoder_options: options of the encoder.
+        muxer_options: options of the muxer.
+        keeps_time: whether it stores timestamps; ``False`` if it has only a frame rate.
     """
 
     format: str
@@ -53,14 +53,14 @@ class VideoContainer:
     keeps_time: bool = True
 
     def for_live(self) -> "VideoContainer":
-        """The same kind for frames of a live source, of which a killed run loses a second at most.
+        """The same format for a live source, such that a killed run loses at most one second.
 
         Raises:
-            UserError: if it has no timestamps.
+            UserError: if the format has no timestamps.
         """
         if not self.keeps_time:
             raise UserError(
-                f"{self.format} has no timestamps, and a camera's frames come unevenly: record .mkv or .mp4"
+                f"{self.format} has no timestamps, which a live source needs: record .mkv or .mp4"
             )
         limits = {key: value for key, value in _LIVE_LIMITS.items() if key in self.muxer_options}
         encoder = _LIVE_X264 if self.encoder == "libx264" else _LIVE_VP9
@@ -81,12 +81,12 @@ CONTAINERS = {
 
 
 def container_for(suffix: str) -> VideoContainer:
-    """The kind of video file that ``suffix`` (``.mp4``, in any case) means.
+    """The video file format for ``suffix`` (``.mp4``, case-insensitive).
 
     Raises:
-        UserError: if it is none that is written.
+        UserError: if the suffix is not supported.
     """
     try:
         return CONTAINERS[suffix.lower()]
     except KeyError:
-        raise UserError(f"{suffix}: not a kind of video that is written ({' '.join(CONTAINERS)})") from None
+        raise UserError(f"{suffix}: unsupported video format; use {' '.join(CONTAINERS)}") from None

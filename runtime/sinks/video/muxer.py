@@ -1,4 +1,4 @@
-"""Encoding and muxing: YUV frames and coded sound -> a container."""
+"""Encoding and muxing: YUV frames and encoded sound -> a container."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -16,7 +16,7 @@ from runtime.sinks.video.sound_track import SoundTrack
 from runtime.sources.base import Chroma, SoundPacket, StreamInfo
 
 _LASTS_BY_ORDER = {"mp4", "mov"}
-"""Formats in which a packet lasts until the next one in the file, whichever picture that is."""
+"""Formats in which a packet lasts until the next one in file order, not in presentation order."""
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -26,17 +26,17 @@ class Muxer:
     """One output container with one video stream and the input's sound.
 
     Args:
-        target: FFmpeg's name of what to write.
-        name: of it, for people.
+        target: FFmpeg's URL of the output.
+        name: display name of the output.
         kind: container, encoder and their settings.
-        info: of the source.
+        info: info of the source.
         size: (height, width) of the frames, in pixels.
-        chroma: their format.
-        tags: their colour tags: matrix, range, primaries, transfer.
-        default_rate: frames a second where the source has no time.
+        chroma: pixel format of the frames.
+        tags: colour tags of the frames: matrix, range, primaries, transfer.
+        default_rate: frames per second if the source has no timestamps.
 
     Raises:
-        UserError: if the container cannot take the sound, or the file cannot be written.
+        UserError: if the container cannot hold the sound, or the file cannot be written.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Muxer:
         self._clock: _RateClock | None = None if kind.keeps_time else _RateClock(name, rate, source_base)
         self._time_base = source_base if kind.keeps_time else 1 / rate
         self._durations: dict[int, int] = {}
-        """pts -> duration of the frames that the encoder holds."""
+        """pts -> duration of the frames held by the encoder."""
         self._nominal = max(1, round(1 / rate / self._time_base))
         self._shown_last = (-1, self._nominal)
         """pts and duration of the picture that is shown after all others so far."""
@@ -77,7 +77,7 @@ class Muxer:
 
         Raises:
             UserError: if the file cannot be written.
-            BrokenPipeError: if nobody reads stdout any more.
+            BrokenPipeError: if the reader of stdout has exited.
         """
         if self._clock is not None:
             frame.pts = self._clock.number_of(frame.pts or 0)
@@ -89,7 +89,7 @@ class Muxer:
         self._mux(self._do(self._video.encode, frame))
 
     def write_sound(self, packets: list[SoundPacket]) -> None:
-        """Writes coded sound."""
+        """Writes encoded sound."""
         for packet in packets:
             target = self._sound.get(packet.stream_index)
             if target is None or packet.dts is None or self._is_before_start(packet):
@@ -98,13 +98,13 @@ class Muxer:
                 self._do(self._container.mux, coded)
 
     def _is_before_start(self, packet: SoundPacket) -> bool:
-        """Whether it belongs to what a live recording, which may begin at any moment, does not have."""
+        """Whether the packet precedes the first frame of a live recording, which may start at any time."""
         if not self._live:
             return False
         return self._start is None or packet.dts is None or packet.dts * packet.time_base < self._start
 
     def finish(self) -> None:
-        """Writes all that is left and the end of the file."""
+        """Flushes the encoder and writes the trailer of the file."""
         self._mux(self._do(self._video.encode, None), last=True)
         self.close()
 
@@ -114,11 +114,12 @@ class Muxer:
 
     def _mux(self, packets: "list[Packet[VideoStream]]", *, last: bool = False) -> None:
         for packet in packets:
-            # The encoder forgets it. The last frame would last no time, and the rate would be off.
+            # The encoder drops the durations. Without them the last frame would have none, and the average
+            # frame rate would be wrong.
             packet.duration = self._durations.pop(packet.pts or 0, self._nominal)
             self._shown_last = max(self._shown_last, (packet.pts or 0, packet.duration))
             if last and packet is packets[-1] and self._lasts_by_order:
-                # It need not be the one that is shown last, but the file ends with it.
+                # The last packet in the file need not be the last picture shown, but it ends the file.
                 packet.duration = self._shown_last[1]
             self._do(self._container.mux, packet)
 
@@ -134,7 +135,9 @@ class Muxer:
         try:
             stream = self._container.add_stream(kind.encoder, rate=rate, options=dict(kind.encoder_options))
         except ValueError as error:
-            raise UserError(f"{self._name}: this FFmpeg has no encoder {kind.encoder}") from error
+            raise UserError(
+                f"{self._name}: this FFmpeg has no {kind.encoder} encoder; install one that has"
+            ) from error
         assert isinstance(stream, VideoStream)
         context = stream.codec_context
         context.height, context.width = size
@@ -143,7 +146,7 @@ class Muxer:
         context.sample_aspect_ratio = aspect
         stream.time_base = context.time_base = self._time_base
         if not kind.keeps_time:
-            # Without timestamps, frames must be stored in the order in which they are shown.
+            # Without timestamps, frames must be stored in presentation order.
             context.max_b_frames = 0
         return stream
 
@@ -153,11 +156,11 @@ class Muxer:
         except ValueError as error:
             codec = source.codec_context.name
             raise UserError(
-                f"{self._name}: this kind of file cannot hold the sound of the input ({codec}); write .mkv"
+                f"{self._name}: this format cannot hold the sound of the input ({codec}); write .mkv"
             ) from error
 
     def _do(self, action: Callable[_P, _T], /, *arguments: _P.args, **options: _P.kwargs) -> _T:
-        """Calls FFmpeg; what fails is a fault of the destination."""
+        """Calls FFmpeg and reports its errors as failures to write the destination."""
         try:
             return action(*arguments, **options)
         except BrokenPipeError:
@@ -167,7 +170,7 @@ class Muxer:
 
 
 class _RateClock:
-    """Timestamps -> frame numbers, for containers that know a rate only."""
+    """Timestamps -> frame numbers, for containers that store only a frame rate."""
 
     def __init__(self, name: str, rate: Fraction, time_base: Fraction) -> None:
         self._name = name
@@ -176,17 +179,17 @@ class _RateClock:
         self._last = -1
 
     def number_of(self, pts: int) -> int:
-        """The number of the frame that is shown at ``pts``.
+        """The number of the frame shown at ``pts``.
 
         Raises:
-            UserError: if it is shown together with the one before, or between two.
+            UserError: if ``pts`` coincides with the previous frame or falls between two frames.
         """
         self._start = pts if self._start is None else self._start
         exact = (pts - self._start) * self._frames_per_unit
         number = round(exact)
         if number <= self._last or abs(exact - number) > Fraction(1, 4):
             raise UserError(
-                f"{self._name}: this kind of file has no timestamps and the input's frames come unevenly; "
+                f"{self._name}: this format has no timestamps and the input has a variable frame rate; "
                 "write .mp4 or .mkv"
             )
         self._last = number

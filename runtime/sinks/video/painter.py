@@ -1,4 +1,4 @@
-"""Frames, or comparisons of them, drawn as YUV pictures for an encoder."""
+"""Draw frames, or comparisons of them, as YUV frames for an encoder."""
 
 import av
 import numpy as np
@@ -11,21 +11,21 @@ from runtime.views.comparison import DIVIDER, joined_width, labels
 
 
 def _tags(info: StreamInfo, matrix: int, height: int, width: int) -> tuple[int, int, int, int]:
-    """Tags for a video of ``height`` x ``width`` pixels in ``matrix``: the input's, if they still hold."""
+    """Colour tags for a video of ``height`` x ``width`` pixels in ``matrix``; the input's if still valid."""
     colour = info.colour
     if info.matrix is None:
         return matrix, LIMITED, colour.primaries, colour.transfer
-    # A comparison and a turned video have another size, at which a player may guess another matrix.
+    # Comparisons and rotated videos change in size, for which a player may guess a different matrix.
     untagged = colour.matrix == UNSPECIFIED and guessed_matrix(height, width) == matrix
     return UNSPECIFIED if untagged else matrix, colour.range, colour.primaries, colour.transfer
 
 
 class Painter:
-    """Frames, or comparisons of them, -> YUV frames for the encoder.
+    """Frames, or comparisons of them -> YUV frames for the encoder.
 
     Attributes:
-        size: (height, width) of the frames.
-        tags: (matrix, range, primaries, transfer) to be stated.
+        size: (height, width) of the frames, in pixels.
+        tags: (matrix, range, primaries, transfer) to declare in the output.
     """
 
     def __init__(
@@ -44,8 +44,8 @@ class Painter:
         self._labels = [(label, self._converted(label.pixels)) for label in labels(height, width)]
 
     def paint(self, frame: Frame, before: Frame | None) -> av.VideoFrame:
-        """The YUV frame; it is painted over by the next one."""
-        # The encoder may still hold the last one: then this is a copy, else the same memory.
+        """The YUV frame, valid until the next call."""
+        # If the encoder still holds the previous frame, this copies it; otherwise the memory is reused.
         self._frame.make_writable()
         planes = plane_views(self._frame)
         if before is None:
@@ -61,7 +61,7 @@ class Painter:
         return self._frame
 
     def _paint_divider(self) -> None:
-        """Once: nothing is painted over it, and a copy of the frame has it too."""
+        """Paints the divider once: nothing overwrites it, and copies of the frame include it."""
         height, width = self.size
         divider = np.full((height, DIVIDER, 3), 255, np.uint8)
         self._converter(divider, self._part(plane_views(self._frame), 0, width, height, DIVIDER))
@@ -80,7 +80,7 @@ class Painter:
             target[:] = source
 
     def _part(self, planes: list[Pixels], top: int, left: int, height: int, width: int) -> list[Pixels]:
-        """Views of a rectangle of pixels in each plane."""
+        """Views of a rectangle in each plane; all arguments in luma pixels."""
         rows, columns = SUBSAMPLING[self._chroma]
         coarse = np.s_[top // rows : (top + height) // rows, left // columns : (left + width) // columns]
         return [planes[0][top : top + height, left : left + width], planes[1][coarse], planes[2][coarse]]

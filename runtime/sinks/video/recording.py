@@ -1,4 +1,4 @@
-"""A recording of a live source that survives a full disk: it stops, says so, and resumes in a new file."""
+"""Recording of a live source; on a full disk it stops, raises an alarm, and resumes in a new file."""
 
 import shutil
 import time
@@ -22,34 +22,33 @@ from runtime.sources.base import SoundPacket, StreamInfo
 from runtime.telemetry.health import Health
 
 ROOM = 64 * 2**20
-"""Bytes that must be free before a recording resumes: less would be full again within seconds."""
+"""Free bytes required before a recording resumes: less would fill up again within seconds."""
 
 
 def free_bytes(directory: Path) -> int:
-    """Bytes that a file in ``directory`` can take."""
+    """Free bytes on the disk of ``directory``."""
     return shutil.disk_usage(directory).free
 
 
 class RecordingSink(Sink):
-    """Records a live source into files that are kept whatever happens.
+    """Records a live source into files that are kept in any case.
 
-    The first is called as it was asked for, later ones have ``-2``, ``-3`` ... before their ending. A
-    ``%`` in the name makes it a pattern of the local time, as of :func:`time.strftime`, so that a
-    service that starts again finds a new name: ``%Y%m%d-%H%M%S.mkv``. Nothing is ever deleted but a
-    file of our own without a single frame. Sound that this kind of file cannot hold is told and left out:
-    the picture matters more.
+    The first file has the requested name; later ones get ``-2``, ``-3`` ... before the extension. A ``%`` in
+    the name makes it a pattern for the local time, see :func:`time.strftime`, so that a restarted service
+    finds a new name: ``%Y%m%d-%H%M%S.mkv``. The sink deletes only its own files without any frame. Sound
+    that the format cannot hold is dropped with a note, because the picture matters more.
 
     Args:
-        destination: a path whose ending says the kind of video.
-        info: of the source.
-        say: is told of every stop and every start.
-        overwrite: whether a first file that exists may be replaced.
-        health: counts what failed, and the frames that are not recorded.
-        clock: seconds that only go forward.
-        backoff: makes the waits between tries to resume; ``None`` for one of the usual waits.
+        destination: a path whose extension selects the format.
+        info: info of the source.
+        say: called on each stop and each restart.
+        overwrite: whether the first file may replace an existing one.
+        health: counts failures and frames that are not recorded.
+        clock: monotonic clock in seconds.
+        backoff: back-off between attempts to resume; ``None`` uses the default.
 
     Raises:
-        UserError: if the destination is refused, see :class:`VideoSink`.
+        UserError: if the destination cannot be used, see :class:`VideoSink`.
     """
 
     def __init__(
@@ -81,7 +80,7 @@ class RecordingSink(Sink):
             self._video.start(colour)
 
     def write(self, frame: Frame, before: Frame | None = None) -> None:
-        """Records a frame, or counts it as lost while there is no room; raises nothing for that."""
+        """Records a frame; counts it as lost while recording is stopped, without raising an error."""
         if self._video is None and not self._resume():
             self._lose()
             return
@@ -94,8 +93,8 @@ class RecordingSink(Sink):
         if self._lost:
             gap = self._clock() - self._stopped_at
             self._say(
-                f"recording again after {gap:.0f} s, into {self._video.name}; "
-                f"{self._lost} frames are not recorded"
+                f"recording resumed after {gap:.0f} s in {self._video.name}; "
+                f"{self._lost} frames were not recorded"
             )
             self._lost = 0
 
@@ -109,16 +108,16 @@ class RecordingSink(Sink):
             self._stop(error)
 
     def finish(self) -> None:
-        """Finishes the file; where that fails, what there is of it is kept.
+        """Finishes the file; keeps the incomplete file if that fails.
 
         Raises:
-            UserError: if it could not be finished.
+            UserError: if the file could not be finished.
         """
         if self._video is not None:
             self._video.finish()
 
     def abort(self) -> None:
-        """Keeps what was recorded: what failed was something else, or the end of the file only."""
+        """Keeps the recording: either something else failed, or only the end of the file."""
         if self._video is not None:
             with suppress(UserError, OSError):
                 self._video.keep()
@@ -133,8 +132,8 @@ class RecordingSink(Sink):
         if not self._lost:
             self._stopped_at = now
             self._say(
-                f"ALARM: recording stopped: {error}; all else goes on, and the recording resumes in a new "
-                "file when it can"
+                f"ALARM: recording stopped: {error}; everything else continues, and recording resumes in a "
+                "new file as soon as possible"
             )
         self._backoff.lived(now - self._begun_at)
         self._retry_at = now + self._backoff.wait()
@@ -174,7 +173,7 @@ class RecordingSink(Sink):
 
 
 def _can_hold(format_name: str, stream: AudioStream) -> bool:
-    # MP4 and QuickTime store single samples without times: after a gap, all the rest would be early.
+    # MP4 and QuickTime store PCM samples without timestamps: after a gap, all later sound would be early.
     if format_name in ("mp4", "mov") and stream.codec_context.name.startswith("pcm_"):
         return False
     return can_hold(format_name, stream)
@@ -185,7 +184,5 @@ def _with_sound_for(destination: str, info: StreamInfo, say: Say) -> StreamInfo:
     kept = tuple(stream for stream in info.sound if _can_hold(kind.format, stream))
     if len(kept) < len(info.sound):
         names = ", ".join(stream.codec_context.name for stream in info.sound if stream not in kept)
-        say(
-            f"{destination}: this kind of file cannot hold the sound ({names}), which is left out; write .mkv"
-        )
+        say(f"{destination}: this format cannot hold the sound ({names}), which is dropped; write .mkv")
     return replace(info, sound=kept)

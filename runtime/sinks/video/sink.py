@@ -1,4 +1,4 @@
-"""A video: a file or Matroska on stdout, with the time, colours and sound of the input."""
+"""A video file, or Matroska on stdout, with the timestamps, colours and sound of the input."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -16,20 +16,20 @@ STDOUT = "-"
 
 
 class VideoSink(Sink):
-    """One video; :class:`VideoWriter` says what is kept of the input.
+    """Writes one video; :class:`VideoWriter` documents which properties of the input it keeps.
 
-    A recording of a live source is called ``NAME.part.SUFFIX`` until it is finished. It can be played
-    while it grows, and after a kill but for its last second.
+    A recording of a live source is named ``NAME.part.SUFFIX`` until it is finished. It is playable while it
+    grows, and after a kill except for its last second.
 
     Args:
-        destination: a path whose ending says the kind, or ``-`` for Matroska on stdout.
-        info: of the source.
-        overwrite: whether a file that exists may be replaced.
-        say: is told what is not kept.
+        destination: a path whose extension selects the format, or ``-`` for Matroska on stdout.
+        info: info of the source.
+        overwrite: whether an existing file may be replaced.
+        say: called with a note about each property of the input that is not kept.
 
     Raises:
-        UserError: if the destination is refused, see :func:`runtime.sinks.part_file.check_file`, or
-            cannot hold a live source's frames.
+        UserError: if the destination cannot be used, see :func:`runtime.sinks.part_file.check_file`, or
+            the format does not suit a live source.
     """
 
     def __init__(self, destination: str, info: StreamInfo, say: Say, *, overwrite: bool) -> None:
@@ -53,12 +53,12 @@ class VideoSink(Sink):
         self._writer.write(frame, before)
 
     def write_sound(self, packets: list[SoundPacket]) -> None:
-        """Copies the packets as they are."""
+        """Copies the packets without re-encoding."""
         if self._writer is not None:
             self._writer.write_sound(packets)
 
     def finish(self) -> None:
-        """Writes what the encoder still holds, and the end of the file; names it."""
+        """Flushes the encoder, writes the trailer and gives the file its final name."""
         if self._writer is None:
             return
         self._writer.finish()
@@ -73,10 +73,10 @@ class VideoSink(Sink):
             self._part.discard()
 
     def keep(self) -> bool:
-        """Ends a recording that cannot go on, and gives what there is of it its name.
+        """Ends a recording that cannot continue and gives the incomplete file its final name.
 
         Returns:
-            Whether there is anything; a file that was never written to is removed.
+            Whether a file was kept; an empty file is removed.
         """
         if self._writer is not None:
             with suppress(UserError, OSError):

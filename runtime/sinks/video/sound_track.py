@@ -1,4 +1,4 @@
-"""One stream of sound in an output: copied as it is, or as PCM where the container cannot hold its codec."""
+"""One audio stream of an output: copied, or decoded to PCM if the container cannot hold its codec."""
 
 import io
 from typing import cast
@@ -11,15 +11,15 @@ from av.container import OutputContainer
 from runtime.sources.base import SoundPacket
 
 _PCM = "pcm_s16le"
-"""Lossless for G.711, which most cameras send and which Matroska cannot hold."""
+"""Lossless for G.711, which most cameras send but Matroska cannot hold."""
 
 
 class SoundTrack:
-    """Takes packets of a source's stream, gives what is to be muxed for them.
+    """Converts packets of a source's audio stream to packets for muxing.
 
     Args:
-        container: output, nothing of which is written yet.
-        source: describes the stream.
+        container: output container to which nothing has been written yet.
+        source: audio stream of the source.
 
     Raises:
         ValueError: if the container can hold neither the stream's codec nor PCM.
@@ -36,10 +36,10 @@ class SoundTrack:
         self._stream.metadata.update(source.metadata)
 
     def coded(self, packet: SoundPacket) -> list[SoundPacket]:
-        """What is to be muxed for a packet, which is changed.
+        """The packets to mux for ``packet``, which may be modified.
 
         Raises:
-            av.FFmpegError: if it cannot be decoded.
+            av.FFmpegError: if the packet cannot be decoded.
         """
         if self._decoder is None:
             packet.stream = self._stream
@@ -48,7 +48,7 @@ class SoundTrack:
 
 
 def can_hold(format_name: str, source: AudioStream) -> bool:
-    """Whether a container of that format can have that sound in it."""
+    """Whether a container of that format can hold the audio stream ``source``, possibly as PCM."""
     with av.open(io.BytesIO(), "w", format=format_name) as container:
         try:
             SoundTrack(container, source)

@@ -1,4 +1,4 @@
-"""Frames -> one encoded video in one container, wherever that goes."""
+"""Frames -> one encoded video in one container."""
 
 from contextlib import suppress
 from fractions import Fraction
@@ -15,27 +15,27 @@ from runtime.views.comparison import joined_width
 from runtime.views.letterbox import letterboxed
 
 PICTURE_RATE = Fraction(25)
-"""Frames a second of a video made of pictures."""
+"""Frames per second of a video made of pictures."""
 
 
 class VideoWriter:
-    """Encodes a video as its input was: rate, timestamps, colour tags, pixel aspect, sound, title.
+    """Encodes a video with its input's rate, timestamps, colour tags, pixel aspect ratio, sound and title.
 
-    A side that is odd cannot have subsampled colours in H.264, so such a video is written as 4:4:4.
-    Where the size changes within a video, later frames are fitted into the first one's, between bars.
+    H.264 does not support chroma subsampling with odd sides, so such a video is written as 4:4:4. If the
+    size changes within a video, later frames are letterboxed to the size of the first frame.
 
     Args:
-        target: FFmpeg's name of what to write.
-        name: of it, for people.
+        target: FFmpeg's URL of the output.
+        name: display name of the output.
         kind: container, encoder and their settings.
-        info: of the source.
+        info: info of the source.
         colour: channel order of the frames.
-        say: is told what is not kept.
-        first: the first frame: it decides the size. It is not written yet.
-        compare: whether frames come with what they were made from.
+        say: called with a note about each property of the input that is not kept.
+        first: the first frame, which sets the size; it is not written yet.
+        compare: whether each frame comes with its input frame.
 
     Raises:
-        UserError: if it cannot be opened.
+        UserError: if the output cannot be opened.
     """
 
     def __init__(
@@ -52,12 +52,12 @@ class VideoWriter:
     ) -> None:
         self._name, self._info, self._say = name, info, say
         self._last = -1
-        self._told: set[tuple[int, int]] = set()
+        self._announced_sizes: set[tuple[int, int]] = set()
         height, width = self._size = (first.pixels.shape[0], first.pixels.shape[1])
         chroma = self._chroma()
         self._painter = Painter(self._size, chroma, info, colour, compare=compare)
         if info.left_behind:
-            say(f"not carried over: {info.left_behind}")
+            say(f"not copied to the output: {info.left_behind}")
         self._muxer = Muxer(
             target,
             name,
@@ -69,14 +69,14 @@ class VideoWriter:
             default_rate=PICTURE_RATE,
         )
         if info.rate is None:
-            say(f"pictures have no frame rate: the video has {PICTURE_RATE} frames a second")
+            say(f"pictures have no frame rate: the video uses {PICTURE_RATE} frames per second")
 
     def write(self, frame: Frame, before: Frame | None) -> None:
-        """Encodes a frame, or a comparison of two.
+        """Encodes a frame, or a comparison of result and input.
 
         Raises:
-            UserError: if it cannot be written, or pictures differ in size.
-            BrokenPipeError: if nobody reads stdout any more.
+            UserError: if the frame cannot be written, or pictures differ in size.
+            BrokenPipeError: if the reader of stdout has exited.
         """
         size = (frame.pixels.shape[0], frame.pixels.shape[1])
         if size != self._size:
@@ -89,11 +89,11 @@ class VideoWriter:
         self._muxer.write(painted)
 
     def write_sound(self, packets: list[SoundPacket]) -> None:
-        """Copies the packets as they are."""
+        """Copies the packets without re-encoding."""
         self._muxer.write_sound(packets)
 
     def finish(self) -> None:
-        """Writes what the encoder still holds, and the end of the container.
+        """Flushes the encoder and writes the trailer of the container.
 
         Raises:
             UserError: if that fails.
@@ -106,7 +106,7 @@ class VideoWriter:
             self._muxer.close()
 
     def _time_of(self, frame: Frame) -> int:
-        """The time of a frame in the source's time base; of a live source always a later one."""
+        """Timestamp of a frame in the source's time base; strictly increasing for a live source."""
         if frame.pts is None:
             return frame.index
         base, pts = self._info.time_base, frame.pts
@@ -121,12 +121,12 @@ class VideoWriter:
         if self._info.kind == "pictures":
             where = frame.name or f"frame {frame.index + 1}"
             raise UserError(
-                f"{self._info.name}: {where} is {now} after {was}; a video has one size: write to a directory"
+                f"{self._info.name}: {where} is {now}, but the video is {was}; write to a directory"
             )
-        if size in self._told:
+        if size in self._announced_sizes:
             return
-        self._told.add(size)
-        self._say(f"{self._info.name}: frames are {now} after {was}; {self._name} stays {was}, with bars")
+        self._announced_sizes.add(size)
+        self._say(f"{self._info.name}: size changed from {was} to {now}; {self._name} stays {was}, with bars")
 
     def _chroma(self) -> Chroma:
         height, width = self._size
@@ -134,7 +134,7 @@ class VideoWriter:
         if height % rows == 0 and width % columns == 0:
             return self._info.chroma
         self._say(
-            f"sides of {width}x{height} are odd: written with a colour for every pixel (4:4:4), "
-            "which some players cannot show"
+            f"{width}x{height} has odd sides: the video is written as 4:4:4, which some "
+            "players do not support"
         )
         return "yuv444p"

@@ -1,7 +1,7 @@
 """RGB -> planar YUV, in any matrix and range.
 
-FFmpeg's swscale does this in C without SIMD: 6 core-milliseconds for a 1080p frame, against 2.2 here
-for the same numbers, and it cannot write into a part of a picture, which a comparison needs.
+FFmpeg's swscale does this without SIMD: 6 core-milliseconds for a 1080p frame, compared with 2.2 here for
+the same result, and it cannot write into part of a picture, which a comparison needs.
 """
 
 from collections.abc import Sequence
@@ -17,15 +17,15 @@ from runtime.media.frame import Colour, Pixels
 from runtime.sources.base import Chroma
 
 SUBSAMPLING: dict[Chroma, tuple[int, int]] = {"yuv420p": (2, 2), "yuv422p": (1, 2), "yuv444p": (1, 1)}
-"""(rows, columns) of pixels that share a colour."""
+"""(rows, columns) of pixels that share a chroma sample."""
 
 
 _STRIP = 256
-"""Rows that are converted at a time; even. A strip stays in the cache between the steps."""
+"""Rows to convert at a time; even. A strip stays in the CPU cache between the steps."""
 
 
 def yuv_matrix(matrix: int, colour_range: int) -> NDArray[np.float32]:
-    """float32 3 x 4: (R, G, B, 1), 0 to 255, -> (Y, Cb, Cr) in 8 bits; H.273, equations 27 to 37."""
+    """float32 3 x 4 matrix: (R, G, B, 1), 0 to 255 -> (Y, Cb, Cr) in 8 bits; H.273, equations 27 to 37."""
     kr, kb = KR_KB[matrix]
     kg = 1 - kr - kb
     luma, chroma, offset = (1.0, 1.0, 0) if colour_range == FULL else (219 / 255, 224 / 255, 16)
@@ -37,7 +37,7 @@ def yuv_matrix(matrix: int, colour_range: int) -> NDArray[np.float32]:
 
 
 def plane_views(frame: av.VideoFrame) -> list[Pixels]:
-    """The planes of an 8 bit planar ``frame``, uint8 h x w each; writing to them writes to the frame."""
+    """The planes of an 8-bit planar ``frame``, uint8 h x w each; writing to them writes to the frame."""
     return [
         np.frombuffer(cast("memoryview[int]", plane), np.uint8).reshape(-1, plane.line_size)[
             : plane.height, : plane.width
@@ -47,14 +47,14 @@ def plane_views(frame: av.VideoFrame) -> list[Pixels]:
 
 
 class YuvConverter:
-    """Converts frames of one colour order into planes of one sampling.
+    """Converts frames of one colour order into planes with one subsampling.
 
-    A colour shared by several pixels is their mean, placed in their middle.
+    A shared chroma sample is the mean of its pixels, located at their centre.
 
     Args:
-        matrix: of H.273.
+        matrix: H.273 matrix coefficients.
         colour_range: 1 limited, 2 full.
-        chroma: sampling of the planes.
+        chroma: subsampling of the planes.
         colour: channel order of the frames.
     """
 
@@ -70,8 +70,8 @@ class YuvConverter:
         """Writes a frame into three planes.
 
         Args:
-            pixels: uint8 H x W x 3; sides are multiples of the subsampling.
-            planes: uint8 views: H x W, and twice H x W over the subsampling. Written to.
+            pixels: uint8 H x W x 3; H and W are multiples of the subsampling.
+            planes: uint8 output views: one H x W, two H x W divided by the subsampling.
         """
         for top in range(0, len(pixels), _STRIP):
             strip = pixels[top : top + _STRIP]
@@ -85,14 +85,14 @@ class YuvConverter:
         if (self._rows, self._columns) == (1, 1):
             cv2.split(yuv, list(planes))
             return
-        # One split: it has SIMD, extracting a channel has not. It writes into the arrays that it is given.
+        # A single split uses SIMD, extracting a channel does not. It writes into the given arrays.
         cb, cr = (self._buffer(use, height, width) for use in ("cb", "cr"))
         cv2.split(yuv, [planes[0], cb, cr])
         for whole, shared in ((cb, planes[1]), (cr, planes[2])):
             cv2.resize(whole, shared.shape[1::-1], dst=shared, interpolation=cv2.INTER_AREA)
 
     def _buffer(self, use: str, *shape: int) -> Pixels:
-        """A buffer that is used again: fresh memory costs as much as the arithmetic."""
+        """A reusable buffer: allocating fresh memory costs as much as the arithmetic."""
         key: tuple[str | int, ...] = (use, *shape)
         if key not in self._buffers:
             self._buffers[key] = np.empty(shape, np.uint8)

@@ -1,4 +1,4 @@
-"""What OpenCV captures: the frames of an opened ``cv2.VideoCapture``, live."""
+"""Live frames of a ``cv2.VideoCapture``."""
 
 import threading
 import time
@@ -13,27 +13,27 @@ from runtime.media.frame import Colour, Frame, Pixels
 from runtime.sources.base import Source, StreamInfo
 
 TIME_BASE = Fraction(1, 90_000)
-"""Seconds per unit of a captured frame's timestamp, which is the time it was read."""
+"""Seconds per unit of a captured frame's timestamp, which is the time of its read."""
 
 PATIENCE = 5.0
-"""Seconds without a frame after which a camera counts as gone."""
+"""Seconds without a frame after which a camera counts as lost."""
 
 _PAUSE = 0.01
 _SILENT = 0
 
 
 class CaptureSource(Source):
-    """The frames of a capture, live; their time is when they were read, from 0.
+    """Live frames of a capture; each timestamp is the time of the read, counted from 0.
 
     Args:
-        name: for people.
+        name: display name.
         make: opens the capture.
-        missing: what to say if it does not open.
-        check: called with the opened capture and its first frame; raises what is wrong with them.
-        gone: whether what was opened is there no more; asked when a read fails.
+        missing: error message if it does not open.
+        check: called with the opened capture and its first frame; raises if they do not match the request.
+        gone: whether the device has been unplugged; called when a read fails.
 
     Raises:
-        UserError: if it does not open, or gives no frame.
+        UserError: if the capture does not open or delivers no frame.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class CaptureSource(Source):
         first = self._read() if opened else None
         try:
             if first is None:
-                silent = "gives no frames; does another program use it?"
+                silent = "delivers no frames; is another program using it?"
                 raise UserError(f"{name}: {silent if opened else missing}")
             check(self._capture, first)
         except UserError:
@@ -70,7 +70,7 @@ class CaptureSource(Source):
         )
 
     def frames(self, colour: Colour) -> Iterator[Frame]:
-        """The frames, until there are no more for :data:`PATIENCE`; see :meth:`Source.frames`."""
+        """The frames, until none arrives for :data:`PATIENCE`; see :meth:`Source.frames`."""
         start, last, index = time.monotonic(), -1, 0
         while True:
             pixels = self._next()
@@ -81,7 +81,7 @@ class CaptureSource(Source):
             last, index = pts, index + 1
 
     def close(self) -> None:
-        """Gives the camera back."""
+        """Releases the camera."""
         if self._busy.acquire(timeout=PATIENCE):
             self._capture.release()
             self._busy.release()
@@ -98,10 +98,10 @@ class CaptureSource(Source):
             if self._gone():
                 raise UserError(f"{self._name}: was unplugged")
             time.sleep(_PAUSE)
-        raise UserError(f"{self._name}: has given no frame for {PATIENCE:g} s")
+        raise UserError(f"{self._name}: delivered no frame for {PATIENCE:g} s")
 
     def _read(self) -> Pixels | None:
-        """uint8 H x W x 3, BGR; ``None`` if the camera has none."""
+        """uint8 H x W x 3, BGR; ``None`` if the read fails."""
         try:
             with self._busy:
                 good, pixels = self._capture.read()
@@ -111,11 +111,11 @@ class CaptureSource(Source):
 
 
 def _silence() -> None:
-    """Keeps OpenCV from writing to stderr, from now on: what it would tell is told in our words.
+    """Stops OpenCV from logging to stderr; our own messages replace its warnings.
 
-    It warns while a camera is opened, read and given back. Not by redirecting stderr: what is said
-    elsewhere while an opening hangs would be lost.
+    OpenCV warns when a camera is opened, read and released. Redirecting stderr instead would lose the
+    output of other threads while opening hangs.
     """
-    # Until OpenCV 4.7, which some systems have with GStreamer, the function was elsewhere.
+    # Up to OpenCV 4.7, which some systems ship with GStreamer, the function is elsewhere.
     old = getattr(cv2, "setLogLevel", None)
     (old or cv2.utils.logging.setLogLevel)(_SILENT)

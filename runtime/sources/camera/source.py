@@ -1,4 +1,4 @@
-"""A camera of this machine, through OpenCV: V4L2 on Linux."""
+"""A local camera, captured with OpenCV (V4L2 on Linux)."""
 
 import sys
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ from runtime.sources.base import WrongSettingsError
 from runtime.sources.camera.capture import CaptureSource
 from runtime.sources.camera.v4l2 import problem_of
 
-_HINT = "--list-cameras shows what there is"
+_HINT = "--list-cameras shows the supported modes"
 _DEVICE = "/dev/video"
 _RATE_TOLERANCE = 0.02
 
 
 @dataclass(frozen=True)
 class CameraOptions:
-    """What a camera is asked for; ``None`` leaves it to the camera.
+    """Requested camera settings; ``None`` keeps the camera's default.
 
     Attributes:
-        pixel_format: four letters, as V4L2 names it: ``MJPG``, ``YUYV``.
+        pixel_format: four-letter V4L2 code: ``MJPG``, ``YUYV``.
         size: (height, width) in pixels.
-        rate: frames a second.
+        rate: frames per second.
     """
 
     pixel_format: str | None = None
@@ -36,22 +36,24 @@ class CameraOptions:
 
 
 class CameraSource(CaptureSource):
-    """The frames of a camera, live; their time is when they were read, from 0.
+    """Live frames of a camera; each timestamp is the time of the read, counted from 0.
 
     Args:
         camera: its number, from 0, or its device (``/dev/video0``).
-        options: format, size and frame rate.
+        options: pixel format, size and frame rate.
 
     Raises:
-        WrongSettingsError: if the camera does not do what ``options`` say, or is none.
-        UserError: if there is no such camera, or it gives no frame.
+        WrongSettingsError: if the camera does not support ``options``, or the device is not a camera.
+        UserError: if there is no such camera, or it delivers no frame.
     """
 
     def __init__(self, camera: int | str, options: CameraOptions | None = None) -> None:
         wanted = options or CameraOptions()
         name = f"camera {camera}"
         if wanted.pixel_format is not None and len(wanted.pixel_format) != 4:
-            raise WrongSettingsError(f"{name}: a format has four letters (MJPG), not {wanted.pixel_format}")
+            raise WrongSettingsError(
+                f"{name}: {wanted.pixel_format} is not a four-letter pixel format such as MJPG"
+            )
         path = device_path(camera)
         problem = None if path is None else problem_of(path)
         if problem is not None:
@@ -60,17 +62,22 @@ class CameraSource(CaptureSource):
         super().__init__(
             name,
             lambda: _open(camera, wanted),
-            "cannot be used with OpenCV",
+            "cannot be opened with OpenCV",
             lambda capture, first: _check(name, capture, first, wanted),
             lambda: _identity(path) != opened,
         )
 
 
 def parse_camera_options(pixel_format: str | None, size: str | None, rate: str | None) -> CameraOptions:
-    """``MJPG``, ``1280x720`` and ``30`` or ``30000/1001``; ``None`` leaves it to the camera.
+    """Parses format, size and rate; ``None`` leaves one to the camera.
+
+    Args:
+        pixel_format: FourCC (``MJPG``).
+        size: ``WIDTHxHEIGHT`` in pixels.
+        rate: frames per second, as ``30`` or ``30000/1001``.
 
     Raises:
-        UsageError: if one of them is none of that kind.
+        UsageError: if size or rate cannot be parsed.
     """
     sides = None if size is None else parse_size(size, "--camera-size")
     return CameraOptions(pixel_format, sides, _rate(rate))
@@ -84,19 +91,19 @@ def _rate(text: str | None) -> Fraction | None:
     except (ValueError, ZeroDivisionError):
         rate = Fraction(0)
     if rate <= 0:
-        raise UsageError(f"--camera-rate {text}: write frames a second, as 30 or 30000/1001")
+        raise UsageError(f"--camera-rate {text}: give frames per second, as in 30 or 30000/1001")
     return rate
 
 
 def device_path(camera: int | str) -> Path | None:
-    """The device file of a camera; ``None`` where cameras have none."""
+    """The device file of a camera; ``None`` on systems without device files."""
     if not sys.platform.startswith("linux"):
         return None
     return Path(f"{_DEVICE}{camera}" if isinstance(camera, int) else camera)
 
 
 def _identity(path: Path | None) -> tuple[int, int] | None:
-    """Tells a device from another in its place: the file of a camera that comes back is a new one."""
+    """Device and inode number of the device file; a camera that is plugged in again gets a new file."""
     try:
         status = None if path is None else path.stat()
     except OSError:
@@ -105,10 +112,10 @@ def _identity(path: Path | None) -> tuple[int, int] | None:
 
 
 def _open(camera: int | str, wanted: CameraOptions) -> cv2.VideoCapture:
-    # By name: else OpenCV would also try to read a device as a video file.
+    # Name the backend: otherwise OpenCV would also try to read the device as a video file.
     capture = cv2.VideoCapture(camera, cv2.CAP_V4L2 if sys.platform.startswith("linux") else cv2.CAP_ANY)
     if capture.isOpened():
-        # The format first: the sizes and rates that there are depend on it.
+        # Set the format first: the available sizes and rates depend on it.
         if wanted.pixel_format is not None:
             capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*wanted.pixel_format))
         if wanted.size is not None:
@@ -120,18 +127,18 @@ def _open(camera: int | str, wanted: CameraOptions) -> cv2.VideoCapture:
 
 
 def _check(name: str, capture: cv2.VideoCapture, first: Pixels, wanted: CameraOptions) -> None:
-    """A driver takes what is nearest to what it was asked for, and does not say so."""
+    """Raises if the camera differs from ``wanted``: drivers silently choose the nearest settings."""
     if wanted.pixel_format is not None:
         code = int(capture.get(cv2.CAP_PROP_FOURCC))
         got = code.to_bytes(4, "little").decode("ascii", "replace")
         if got != wanted.pixel_format:
-            raise WrongSettingsError(f"{name}: gives {got}, not {wanted.pixel_format}; {_HINT}")
+            raise WrongSettingsError(f"{name}: delivers {got}, not {wanted.pixel_format}; {_HINT}")
     size = first.shape[:2]
     if wanted.size is not None and size != wanted.size:
         asked = f"{wanted.size[1]}x{wanted.size[0]}"
-        raise WrongSettingsError(f"{name}: gives {size[1]}x{size[0]}, not {asked}; {_HINT}")
+        raise WrongSettingsError(f"{name}: delivers {size[1]}x{size[0]}, not {asked}; {_HINT}")
     rate = capture.get(cv2.CAP_PROP_FPS)
     if wanted.rate is not None and abs(rate - float(wanted.rate)) > _RATE_TOLERANCE * float(wanted.rate):
         raise WrongSettingsError(
-            f"{name}: gives {rate:g} frames a second, not {float(wanted.rate):g}; {_HINT}"
+            f"{name}: delivers {rate:g} frames per second, not {float(wanted.rate):g}; {_HINT}"
         )

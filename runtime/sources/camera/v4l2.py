@@ -1,6 +1,6 @@
-"""Which cameras there are, and what each can do: asked of V4L2, the kernel's interface for them.
+"""List cameras and their modes through V4L2, the Linux kernel's camera interface.
 
-Structures and numbers are those of ``linux/videodev2.h``, an interface that does not change.
+Structures and constants are those of ``linux/videodev2.h``, a stable interface.
 """
 
 import errno
@@ -18,13 +18,13 @@ if sys.platform.startswith("linux"):
     from fcntl import ioctl as _kernel_ioctl
 
 Ioctl = Callable[[int, int, bytearray], object]
-"""``ioctl(descriptor, request, argument)``; changes the argument, raises :class:`OSError`."""
+"""``ioctl(descriptor, request, argument)``; modifies the argument, raises :class:`OSError`."""
 
 _CAPTURE = 1
 _DEVICE_CAPS = 0x80000000
 _DISCRETE = 1
 _MOST = 256
-"""Answers to one question, at most: some drivers never stop."""
+"""Maximum number of entries in one enumeration: some drivers never end it."""
 
 
 def _request(number: int, size: int, *, write: bool) -> int:
@@ -40,12 +40,12 @@ ENUM_FRAMEINTERVALS = _request(75, 52, write=True)
 
 @dataclass(frozen=True)
 class CameraMode:
-    """A way in which a camera can be used.
+    """A mode that a camera supports.
 
     Attributes:
-        pixel_format: four letters.
-        size: (height, width) in pixels; ``None`` if the camera takes any in a range.
-        rates: frames a second, highest first; empty if the camera does not say.
+        pixel_format: four-letter V4L2 code.
+        size: (height, width) in pixels; ``None`` if the camera supports a range of sizes.
+        rates: frames per second, highest first; empty if unknown.
     """
 
     pixel_format: str
@@ -65,9 +65,9 @@ class Camera:
 
     Attributes:
         device: ``/dev/video0``.
-        name: as its driver calls it.
-        modes: what it can do.
-        problem: why it could not be asked; empty if it could.
+        name: name reported by its driver.
+        modes: supported modes.
+        problem: why it could not be queried; empty on success.
     """
 
     device: Path
@@ -77,33 +77,33 @@ class Camera:
 
 
 def list_cameras(directory: Path = Path("/dev"), ioctl: Ioctl | None = None) -> list[Camera]:
-    """The cameras of this machine, by their numbers.
+    """The cameras of this machine, in order of their numbers.
 
-    Devices that capture no pictures (metadata, codecs) are left out.
+    Devices that do not capture pictures (metadata, codecs) are omitted.
 
     Args:
-        directory: where the devices are.
-        ioctl: asks the kernel; ``None`` for the real one.
+        directory: directory of the device files.
+        ioctl: replaces the kernel's ioctl; ``None`` uses the real one.
 
     Raises:
-        UserError: if this is no Linux.
+        UserError: on systems other than Linux.
     """
     if ioctl is None:
         if not sys.platform.startswith("linux"):
             raise UserError("cameras can be listed on Linux only; elsewhere try --camera 0, 1, ...")
         ioctl = _kernel_ioctl
     devices = [path for path in directory.glob("video*") if path.name[5:].isdecimal()]
-    cameras = (_ask(path, ioctl) for path in sorted(devices, key=lambda path: int(path.name[5:])))
+    cameras = (_query(path, ioctl) for path in sorted(devices, key=lambda path: int(path.name[5:])))
     return [camera for camera in cameras if camera is not None]
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What keeps a device from being used as a camera.
+    """Why a device cannot be used as a camera.
 
     Attributes:
-        text: for people.
-        for_ever: waiting would not help.
+        text: error message.
+        for_ever: whether retrying would not help.
     """
 
     text: str
@@ -111,41 +111,41 @@ class Problem:
 
 
 def problem_of(device: Path, ioctl: Ioctl | None = None) -> Problem | None:
-    """What keeps ``device`` from being a camera of ours; ``None`` if nothing that is seen from here.
+    """Why ``device`` cannot be used as a camera; ``None`` if no problem is found.
 
     Args:
-        device: on Linux.
-        ioctl: asks the kernel; ``None`` for the real one.
+        device: a Linux device file.
+        ioctl: replaces the kernel's ioctl; ``None`` uses the real one.
     """
     try:
         descriptor = os.open(device, os.O_RDWR | os.O_NONBLOCK)
     except FileNotFoundError:
-        return Problem("is not there")
+        return Problem("is not connected")
     except PermissionError:
-        return Problem("may not be opened by this user; those of the group video usually may")
+        return Problem("permission denied; add this user to the group video")
     except OSError as error:
         return Problem(f"cannot be opened: {error.strerror}")
     try:
         captures = _captures(descriptor, ioctl or _kernel_ioctl, bytearray(104))
     except OSError as error:
         if error.errno in (errno.ENOTTY, errno.EINVAL):
-            return Problem("is no camera; --list-cameras shows those that there are", for_ever=True)
-        return Problem(f"does not answer: {error.strerror}")
+            return Problem("is not a camera; --list-cameras lists the cameras", for_ever=True)
+        return Problem(f"does not respond: {error.strerror}")
     finally:
         os.close(descriptor)
     if captures:
         return None
-    return Problem("captures no pictures; --list-cameras shows what does", for_ever=True)
+    return Problem("does not capture pictures; --list-cameras lists the cameras", for_ever=True)
 
 
 def _captures(descriptor: int, ioctl: Ioctl, answer: bytearray) -> bool:
-    """Asks a device what it is; ``answer`` is filled."""
+    """Queries the capabilities of a device into ``answer``; whether it captures pictures."""
     ioctl(descriptor, QUERYCAP, answer)
     everything, this = struct.unpack("=II", answer[84:92])
     return bool((this if everything & _DEVICE_CAPS else everything) & _CAPTURE)
 
 
-def _ask(device: Path, ioctl: Ioctl) -> Camera | None:
+def _query(device: Path, ioctl: Ioctl) -> Camera | None:
     try:
         descriptor = os.open(device, os.O_RDWR | os.O_NONBLOCK)
     except OSError as error:
@@ -156,7 +156,7 @@ def _ask(device: Path, ioctl: Ioctl) -> Camera | None:
             return None
         return Camera(device, _text(answer[16:48]), tuple(_modes(descriptor, ioctl)))
     except OSError as error:
-        return Camera(device, "", problem=f"does not answer: {error.strerror}")
+        return Camera(device, "", problem=f"does not respond: {error.strerror}")
     finally:
         os.close(descriptor)
 
@@ -189,7 +189,7 @@ def _rates(descriptor: int, ioctl: Ioctl, code: bytes, size: bytes) -> Iterator[
 
 
 def _enumerate(descriptor: int, ioctl: Ioctl, request: int, head: bytes, size: int) -> Iterator[bytearray]:
-    """The answers to a question with an index in its first four bytes, until the driver has no more."""
+    """The entries of an enumeration indexed by its first four bytes, until the driver reports the end."""
     for index in range(_MOST):
         argument = bytearray(size)
         argument[: len(head)] = head

@@ -1,1 +1,1 @@
-"""Live sources: reconnecting, and one time for pictures and sound."""
+"""Live sources: reconnection, and a common clock for frames and sound."""

@@ -1,50 +1,49 @@
-"""Timestamps of a live stream, made such that they only go forward, whatever the camera says."""
+"""Strictly increasing timestamps for a live stream, whatever the camera sends."""
 
 from collections.abc import Callable
 from fractions import Fraction
 
 TIME_BASE = Fraction(1, 90_000)
-"""Seconds per unit of the timestamps given: RTP's and MPEG's for video."""
+"""Seconds per unit of the returned timestamps: the video time base of RTP and MPEG."""
 
 _JUMP = 10.0
-"""Seconds that a stream's time may run ahead of ours from one frame to the next. Segments and lost
-packets make gaps of some seconds; a clock that was set makes one of hours."""
+"""Seconds by which the stream's clock may run ahead of the local clock between two frames. Segments and
+lost packets cause gaps of seconds; a camera whose clock was set causes gaps of hours."""
 
 _STEP_BACK = Fraction(1)
-"""Seconds. Frames that are back by less are out of order; by more, the stream has begun anew."""
+"""Seconds. A smaller step back means reordered frames; a larger one means that the stream restarted."""
 
 
 class LiveClock:
-    """Gives each frame a later timestamp than the one before.
+    """Assigns each frame a later timestamp than its predecessor.
 
-    The stream's own times are kept where they make sense, because they are more even than the times
-    of arrival. Where they repeat or step back a little, the frame is moved by one unit. Where they jump
-    back, or ahead by hours, or have drifted from ours by seconds, and after a reconnection, time goes
-    on by our own clock.
+    Plausible timestamps of the stream are kept, because they are more even than arrival times. If they
+    repeat or step back slightly, the frame moves forward by one unit. If they jump back, jump ahead by
+    hours or drift by seconds, and after a reconnection, time continues by the local clock.
 
     Args:
-        repaired: called for every timestamp that is not the stream's, but not for a stream without
+        repaired: called for every timestamp that had to be replaced; not called for a stream without
             timestamps.
     """
 
     def __init__(self, repaired: Callable[[], None]) -> None:
         self._repaired = repaired
         self.offset = Fraction(0)
-        """Seconds from the time of the stream to the time that is given."""
+        """Seconds to add to the stream's time to get the returned time."""
         self._last: int | None = None
         self._last_in: Fraction | None = None
         self._last_arrival = self._origin = 0.0
 
     def restart(self) -> None:
-        """The next frame is the first of another connection, whose times have another origin."""
+        """Prepares for the first frame of a new connection, whose timestamps have a new origin."""
         self._last_in = None
 
     def time_of(self, pts: Fraction | None, arrival: float) -> int:
         """The timestamp of the next frame, in :data:`TIME_BASE`; that of the first is 0.
 
         Args:
-            pts: its time in the stream, in seconds; ``None`` if it has none.
-            arrival: when it was decoded, in seconds of a monotonic clock.
+            pts: its timestamp in the stream, in seconds; ``None`` if it has none.
+            arrival: decoding time in seconds of a monotonic clock.
         """
         passed = max(0.0, arrival - self._last_arrival)
         self._last_arrival = arrival
@@ -56,7 +55,7 @@ class LiveClock:
         return time
 
     def _from_arrival(self, passed: float, arrival: float) -> int:
-        """What our clock says; if the stream ran ahead of it, half as fast, until they meet."""
+        """The local time; at half speed while the stream is ahead of it, until both agree."""
         if self._last is None:
             self._origin = arrival
             return 0
@@ -64,7 +63,7 @@ class LiveClock:
         return ours if ours > self._last else self._last + max(1, round(passed / 2 / TIME_BASE))
 
     def _from_stream(self, pts: Fraction | None, passed: float, arrival: float) -> int | None:
-        """The stream's time, moved by one unit if need be; ``None`` if it is worth nothing."""
+        """The stream's time, moved forward by one unit if necessary; ``None`` if it is implausible."""
         if pts is None or self._last_in is None or self._last is None:
             return None
         delta, seconds = pts - self._last_in, pts + self.offset

@@ -1,4 +1,4 @@
-"""One connection to a live source: a thread that reads it, and the place where its newest frame waits."""
+"""One connection to a live source: a reader thread, and an inbox for its newest frame."""
 
 import threading
 import time
@@ -16,9 +16,9 @@ from runtime.telemetry.health import Health
 
 @dataclass(frozen=True)
 class Arrival:
-    """A frame, the colour order it has, when it came, and what its connection says of itself.
+    """A frame with its colour order, arrival time, and the info of its connection.
 
-    ``sound`` is what came since the frame that was taken before it.
+    ``sound`` holds the packets received since the previously taken frame.
     """
 
     frame: Frame
@@ -30,7 +30,7 @@ class Arrival:
 
 
 class Inbox(Newest[Arrival]):
-    """Holds the newest frame, from whichever connection is the present one."""
+    """Holds the newest frame of the current connection."""
 
     def __init__(self, health: Health) -> None:
         super().__init__(dropping=self._count_dropped)
@@ -40,8 +40,8 @@ class Inbox(Newest[Arrival]):
     def arrive(
         self, connection: "Connection", frame: Frame, info: StreamInfo, sound: list[SoundPacket]
     ) -> bool:
-        """Replaces the frame that waits, but not its sound; ``False`` if the connection was left."""
-        # In one step: no frame of a connection that was left may come after its last one was cleared.
+        """Replaces the waiting frame but keeps its sound; ``False`` if the connection was abandoned."""
+        # Under one lock: no frame of an abandoned connection may follow once its last one is cleared.
         with self._changed:
             if connection.is_left:
                 return False
@@ -55,7 +55,7 @@ class Inbox(Newest[Arrival]):
             return True
 
     def take(self, seconds: float) -> Arrival | None:
-        """The frame that waits, or ``None`` after ``seconds``, or sooner if something happened."""
+        """The waiting frame; ``None`` after ``seconds``, or earlier on :meth:`wake` or :meth:`close`."""
         with suppress(TimeoutError):
             return self.get(seconds)
         return None
@@ -66,7 +66,7 @@ class Inbox(Newest[Arrival]):
 
 
 class Connection:
-    """One attempt: a thread that opens the source, reads it to its end, and closes it."""
+    """One connection attempt: a thread that opens the source, reads it to its end, and closes it."""
 
     def __init__(self, open_source: Callable[[], Source], colour: Colour, inbox: Inbox) -> None:
         self.colour: Colour = colour
@@ -81,7 +81,7 @@ class Connection:
         self.thread.start()
 
     def leave(self) -> None:
-        """Makes the thread end when its read returns."""
+        """Abandons the connection; its thread ends when the pending read returns."""
         self.is_left = True
 
     def _run(self) -> None:
@@ -97,7 +97,7 @@ class Connection:
                         return
         except UserError as error:
             self.error, self.ended_for_good = error, False
-        except Exception as error:  # noqa: BLE001 - a fault of a driver or a library is a lost connection
+        except Exception as error:  # noqa: BLE001 - a driver or library fault counts as a lost connection
             self.error, self.ended_for_good = UserError(f"{type(error).__name__}: {error}"), False
         finally:
             self.done = True

@@ -1,4 +1,4 @@
-"""The sound of a live source, on the time of its frames, whichever connection it came from."""
+"""The sound of a live source, retimed to its frames across reconnections."""
 
 import io
 from collections import deque
@@ -12,16 +12,16 @@ from granet.app.console import Say
 from runtime.sources.base import SoundPacket
 
 MOST_WAITING = 2000
-"""Packets that are kept for who records them: some 40 s of what cameras send."""
+"""Maximum number of packets kept for recording: about 40 s of a typical camera's sound."""
 
 _FAR = 10
-"""Seconds between a packet and the frame that it came with, from which its time is worth nothing."""
+"""Seconds between a packet and its frame beyond which the packet's timestamp is implausible."""
 
 
 def lasting(streams: Sequence[AudioStream]) -> tuple[AudioStream, ...]:
-    """Copies of what describes the streams, which can be used when their connection is closed.
+    """Copies of the stream descriptions that stay valid after their connection is closed.
 
-    They are streams of a container that nothing is ever written to, numbered from 0.
+    They belong to a dummy container that is never written to, and are numbered from 0.
     """
     if not streams:
         return ()
@@ -35,7 +35,7 @@ def lasting(streams: Sequence[AudioStream]) -> tuple[AudioStream, ...]:
 def assigned(
     packets: list[SoundPacket], streams: Sequence[AudioStream], copies: Sequence[AudioStream]
 ) -> list[SoundPacket]:
-    """The packets, as those of the copies that :func:`lasting` made of ``streams``."""
+    """Reassigns the packets to the copies that :func:`lasting` made of ``streams``."""
     by_index = {stream.index: copy for stream, copy in zip(streams, copies, strict=True)}
     for packet in packets:
         packet.stream = by_index[packet.stream_index]
@@ -43,41 +43,41 @@ def assigned(
 
 
 class LiveSound:
-    """Gives sound the times of the frames it came with, and keeps it until it is taken.
+    """Retimes sound to the frames it arrived with, and buffers it until it is taken.
 
     Args:
-        streams: of the first connection; from :func:`lasting`.
-        say: is told, once, if a later connection has other sound, which is left out.
+        streams: streams of the first connection, from :func:`lasting`.
+        say: called once if a later connection has a different sound format, which is dropped.
     """
 
     def __init__(self, streams: tuple[AudioStream, ...], say: Say) -> None:
         self.streams = streams
         self._say = say
-        self._told = False
+        self._announced = False
         self._last: dict[int, int] = {}
         self._waiting: deque[SoundPacket] = deque(maxlen=MOST_WAITING)
 
     def add(
         self, packets: Sequence[SoundPacket], streams: Sequence[AudioStream], offset: Fraction, time: Fraction
     ) -> None:
-        """Takes what came with a frame.
+        """Adds the packets that arrived with a frame.
 
         Args:
-            packets: with the times of their connection.
-            streams: of that connection; from :func:`lasting`.
-            offset: seconds from the connection's time to the frames'.
-            time: of the frame, in seconds.
+            packets: packets with the timestamps of their connection.
+            streams: streams of that connection, from :func:`lasting`.
+            offset: seconds to add to the connection's time to get the frames' time.
+            time: time of the frame, in seconds.
         """
-        known = [_what(stream) for stream in self.streams]
-        if [_what(stream) for stream in streams] != known:
-            self._tell(streams)
+        known = [_format_of(stream) for stream in self.streams]
+        if [_format_of(stream) for stream in streams] != known:
+            self._announce_change(streams)
             return
         for packet in packets:
             base = packet.time_base
             if packet.pts is None or not base:
                 continue
             seconds = packet.pts * base + offset
-            # Also of each stream only what goes forward: muxers take nothing else.
+            # Muxers accept only increasing timestamps in each stream.
             stamp = round(seconds / base)
             index = packet.stream_index
             if seconds < 0 or abs(seconds - time) > _FAR or stamp <= self._last.get(index, -1):
@@ -88,17 +88,17 @@ class LiveSound:
             self._waiting.append(packet)
 
     def take(self) -> list[SoundPacket]:
-        """What came since the last call."""
+        """The packets added since the last call."""
         return [self._waiting.popleft() for _ in range(len(self._waiting))]
 
-    def _tell(self, streams: Sequence[AudioStream]) -> None:
-        if not self._told:
-            self._told = True
+    def _announce_change(self, streams: Sequence[AudioStream]) -> None:
+        if not self._announced:
+            self._announced = True
             names = ", ".join(stream.codec_context.name for stream in streams) or "none"
-            self._say(f"its sound is not what it was ({names}) and is left out")
+            self._say(f"the sound format has changed (now {names}); the new sound is dropped")
 
 
-def _what(stream: AudioStream) -> tuple[object, ...]:
-    """What must be equal for packets to go on in a file."""
+def _format_of(stream: AudioStream) -> tuple[object, ...]:
+    """The properties that must match for packets to continue a track in a file."""
     context = stream.codec_context
     return context.name, context.sample_rate, context.layout.name, stream.time_base, context.extradata

@@ -1,12 +1,12 @@
-"""A live source that does not end: what stalls, breaks or hangs is opened again, for as long as it takes.
+"""A live source that reconnects indefinitely when it stalls, breaks or hangs.
 
-Two threads. One, made anew for every connection, opens the source and reads it as fast as it gives
-frames; of these only the newest waits. The other is the caller's: it takes that frame, sees when none
-comes, and opens the next connection.
+It uses two threads. A reader thread, created for each connection, opens the source and reads frames as
+fast as they arrive; only the newest is kept. The caller's thread takes that frame, detects stalls, and
+opens the next connection.
 
-A read that never returns (a driver that hangs) cannot be stopped from outside, only left. Its thread
-ends, and releases what it holds, when the read does return. At most :data:`MOST_LEFT` are left behind
-in that way: no further connection is opened before one of them is back.
+A read that never returns (a hanging driver) cannot be interrupted, only abandoned. Its thread ends and
+releases its resources when the read returns. At most :data:`MOST_LEFT` reads are abandoned at a time: no
+further connection is opened until one of them returns.
 """
 
 import threading
@@ -32,32 +32,31 @@ from runtime.sources.url import SILENCE, TIMEOUT
 from runtime.telemetry.health import Health
 
 MOST_LEFT = 2
-"""Reads that hang at the same time, at most."""
+"""Maximum number of abandoned reads that hang at the same time."""
 
-_LOOK = 0.25
-_OPENS_AT_ONCE = 1.0
-"""Seconds in which a camera that is there is usually opened."""
+_POLL_INTERVAL = 0.25
+_USUAL_OPENING = 1.0
+"""Seconds within which an available camera usually opens."""
 
-_CLOSE_PATIENCE = 0.2
-"""Seconds that closing waits for a connection, which then ends by itself when its read returns."""
+_CLOSE_TIMEOUT = 0.2
+"""Seconds for which closing waits for a connection, which otherwise ends when its read returns."""
 
 
 @dataclass(frozen=True)
 class LiveOptions:
-    """How patient a live source is; seconds.
+    """Timeouts and callbacks of a live source.
 
     Attributes:
-        stalled_after: without a frame, the stream counts as stalled.
-        reopen_after: without a frame, it is opened again.
-        open_within: a server has to answer, and then to give a first frame. What has no such limit
-            of its own is left after twice that.
-        give_up_after: without a frame, the source ends with an error, even if there never was one;
-            ``None`` tries for ever.
-        live: whether an address is a live stream although it does not look like one: then it is
-            tried again even if it cannot be opened at first.
-        backoff: makes the waits between attempts.
-        announce: is told each change of state, and why an attempt failed: one line each.
-        waiting: called again and again while the first frame is awaited.
+        stalled_after: seconds without a frame after which the stream counts as stalled.
+        reopen_after: seconds without a frame after which the source reconnects.
+        open_within: seconds for the server to respond, and again for the first frame. A source without
+            such a timeout of its own is abandoned after twice this time.
+        give_up_after: seconds without a frame, even before the first one, after which the source ends
+            with an error; ``None`` retries indefinitely.
+        live: treat an address as live even if it does not look live: retry if it cannot be opened.
+        backoff: creates the back-off between attempts.
+        announce: called with one line for each change of state and each failed attempt.
+        waiting: called repeatedly while waiting for the first frame.
     """
 
     stalled_after: float = 2.5
@@ -71,22 +70,23 @@ class LiveOptions:
 
 
 class SupervisedSource(Source):
-    """The newest frame of a live source, for ever, with timestamps that only go forward.
+    """The newest frame of a live source, indefinitely, with strictly increasing timestamps.
 
-    Constructing one waits for the first frame, and tries again until there is one.
+    The constructor waits for the first frame and retries until it arrives.
 
     Args:
-        name: for people; credentials in it are masked.
-        open_once: opens the source; called in a thread of its own, for every connection. What it
-            gives has the stream's own timestamps, which may do anything.
-        options: how patient it is.
-        reachable: says quickly whether there is anything to open: a server that takes connections, a
-            device file. If it was not and now is, the wait ends at once. ``None`` if that is not known.
-        health: to report to; ``None`` makes one.
-        cancelled: if it is set while the first frame is awaited, the wait ends with an error.
+        name: display name; credentials in it are masked.
+        open_once: opens the source; called in a new thread for each connection. The source may have
+            arbitrary timestamps.
+        options: timeouts and callbacks.
+        reachable: quick check whether the server accepts connections or the device file exists. When it
+            turns true, the source reconnects at once. ``None`` if there is no such check.
+        health: health to report to; ``None`` creates one.
+        cancelled: when set, ends the wait for the first frame with an error.
 
     Raises:
-        UserError: if it is given up, or can never be right (:class:`WrongSettingsError`).
+        UserError: if ``options.give_up_after`` passes or the settings are invalid
+            (:class:`WrongSettingsError`).
     """
 
     def __init__(
@@ -118,31 +118,31 @@ class SupervisedSource(Source):
         self._wait_for_first()
 
     def frames(self, colour: Colour) -> Iterator[Frame]:
-        """The newest frame whenever there is a new one; see :meth:`Source.frames`.
+        """Yields each newest frame; see :meth:`Source.frames`.
 
         Raises:
-            UserError: if it is given up.
+            UserError: if ``give_up_after`` passes without a frame.
         """
         self._colour = colour
         while not self._inbox.closed:
-            arrival = self._inbox.take(self._patience())
+            arrival = self._inbox.take(self._next_check())
             if arrival is not None:
                 yield self._stamped(arrival, colour)
             elif not self._supervise():
                 return
 
     def sound(self) -> list[SoundPacket]:
-        """See :meth:`Source.sound`; it has the times of the frames."""
+        """See :meth:`Source.sound`; the packets use the clock of the frames."""
         return self._sound.take()
 
     def close(self) -> None:
-        """Leaves the connection; a read that hangs is left to the end of the process."""
+        """Abandons the connection; a hanging read may last until the process ends."""
         self._inbox.close()
         self._inbox.clear()
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.leave()
-            connection.thread.join(_CLOSE_PATIENCE)
+            connection.thread.join(_CLOSE_TIMEOUT)
         self.health.enter("ended")
 
     def _wait_for_first(self) -> None:
@@ -151,10 +151,10 @@ class SupervisedSource(Source):
             while (first := self._inbox.peek()[0]) is None:
                 self._options.waiting()
                 if self._cancelled.is_set():
-                    raise UserError(f"{self._name}: was not waited for any longer")
+                    raise UserError(f"{self._name}: cancelled while waiting for the first frame")
                 if not self._supervise():
                     raise UserError(f"{self._name}: ended before its first frame")
-                seen = self._inbox.wait_newer(seen, self._patience())
+                seen = self._inbox.wait_newer(seen, self._next_check())
         except BaseException:
             self.close()
             raise
@@ -164,14 +164,14 @@ class SupervisedSource(Source):
         )
         self.info = _live_info(first.info, self._name)
 
-    def _patience(self) -> float:
-        """Seconds until the connection is worth a look although nothing happened."""
+    def _next_check(self) -> float:
+        """Seconds until the next check of the connection if nothing happens."""
         if self._connection is not None:
-            return _LOOK
-        return min(_LOOK, max(0.0, self._retry_at - time.monotonic()))
+            return _POLL_INTERVAL
+        return min(_POLL_INTERVAL, max(0.0, self._retry_at - time.monotonic()))
 
     def _supervise(self) -> bool:
-        """Looks at the connection while there is no frame; ``False`` if the stream has ended."""
+        """Checks the connection while there is no frame; ``False`` if the stream has ended."""
         if self._inbox.closed:
             return False
         options, now, connection = self._options, time.monotonic(), self._connection
@@ -185,21 +185,21 @@ class SupervisedSource(Source):
         if connection.done and connection.ended_for_good:
             self.health.enter("ended")
             return False
-        self._look_at(connection, now)
+        self._check(connection, now)
         return True
 
-    def _look_at(self, connection: Connection, now: float) -> None:
+    def _check(self, connection: Connection, now: float) -> None:
         options = self._options
         silent = now - max(connection.started_at, self._inbox.last_at)
         if connection.done:
             self._lose(connection.error)
         elif connection.info is None:
-            # A packet to a camera that was off is sent again after ever longer times: a new one is faster.
-            if silent > _OPENS_AT_ONCE and self._return_watch.came_back(now):
+            # TCP retransmits to a camera that was off at growing intervals: a new connection is faster.
+            if silent > _USUAL_OPENING and self._return_watch.came_back(now):
                 self._leave(connection)
                 self._connect(now)
-            elif silent > 2 * options.open_within + _LOOK:
-                self._lose(UserError(f"cannot be opened within {silent:.0f} s"))
+            elif silent > 2 * options.open_within + _POLL_INTERVAL:
+                self._lose(UserError(f"did not open within {silent:.0f} s"))
         elif silent > options.reopen_after:
             self._lose(UserError(f"no frame for {silent:.0f} s"))
         elif silent > options.stalled_after:
@@ -208,7 +208,7 @@ class SupervisedSource(Source):
     def _connect(self, now: float) -> None:
         self._left = [connection for connection in self._left if connection.thread.is_alive()]
         if len(self._left) >= MOST_LEFT:
-            self._tell(f"{len(self._left)} reads hang; it is opened again when one of them returns")
+            self._announce_once(f"{len(self._left)} reads hang; reconnecting when one of them returns")
             self._retry_at = now + self._backoff.wait()
             return
         if self._attempts:
@@ -219,7 +219,7 @@ class SupervisedSource(Source):
         self._connection = Connection(self._open_once, self._colour, self._inbox)
 
     def _lose(self, error: Exception) -> None:
-        """Leaves the connection, says why, and sets the time of the next attempt."""
+        """Abandons the connection, announces why, and schedules the next attempt."""
         connection, now = self._connection, time.monotonic()
         assert connection is not None
         if isinstance(error, WrongSettingsError) and self._first_info is None:
@@ -231,11 +231,11 @@ class SupervisedSource(Source):
         reason = str(error).removeprefix(f"{self._name}: ")
         if self.health.snapshot().state == "connecting":
             self.health.enter("connecting", reason)
-            self._tell(f"{reason}; trying again until it answers")
+            self._announce_once(f"{reason}; retrying until it responds")
         elif self.health.enter("reconnecting", reason):
             self._reasons = {reason}
         else:
-            self._tell(reason)
+            self._announce_once(reason)
 
     def _leave(self, connection: Connection) -> None:
         self._connection = None
@@ -257,7 +257,7 @@ class SupervisedSource(Source):
             self._sound.add(arrival.sound, arrival.info.sound, self._clock.offset, pts * TIME_BASE)
         stamped = replace(frame, pixels=pixels, index=arrival.index, pts=pts, time_base=TIME_BASE)
         if isinstance(stamped, DecodedFrame):
-            # A comparison copies it, and the output has the colours of the first connection.
+            # A comparison copies the native frame, and the output has the colours of the first connection.
             native = stamped.native if self._has_first_colours(arrival.info) else None
             stamped = replace(stamped, native=native, duration=0)
         return stamped
@@ -268,8 +268,8 @@ class SupervisedSource(Source):
             first.colour, first.matrix, first.chroma,
         )  # fmt: skip
 
-    def _tell(self, reason: str) -> None:
-        """Once for every outage."""
+    def _announce_once(self, reason: str) -> None:
+        """Announces each reason once per outage."""
         if reason not in self._reasons:
             self._reasons.add(reason)
             self._options.announce(f"{self._name}: {reason}")
@@ -284,5 +284,5 @@ class SupervisedSource(Source):
 
 
 def _live_info(info: StreamInfo, name: str) -> StreamInfo:
-    """``info`` of the first connection, as that of all."""
+    """The ``info`` of the first connection, adapted to all connections."""
     return replace(info, name=name, live=True, frames=None, time_base=TIME_BASE)

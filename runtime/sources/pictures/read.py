@@ -1,4 +1,4 @@
-"""One picture file -> pixels: gray, 16 bits, transparency and EXIF rotation included."""
+"""One picture file -> pixels; handles grey, 16-bit, transparent and EXIF-rotated files."""
 
 from pathlib import Path
 
@@ -18,13 +18,14 @@ _SIXTEEN_TO_EIGHT = 1 / 257
 
 
 def read_picture(path: Path, colour: Colour, index: int, name: str, say: Say) -> Picture:
-    """Reads a picture, upright as its EXIF orientation says.
+    """Reads a picture and applies its EXIF rotation.
 
-    One channel becomes three equal ones and is marked ``gray``; transparency is set aside; 16 bits a
-    channel are rounded to 8, which ``say`` is told.
+    A single channel is repeated three times and marked ``gray``; transparency is returned separately;
+    16-bit channels are rounded to 8 bits with a note to ``say``.
 
     Raises:
-        UserError: if the file cannot be read, is damaged or cut short, or is no 8 or 16 bit picture.
+        UserError: if the file cannot be read, is damaged or truncated, or is not an 8-bit or 16-bit
+            picture.
     """
     try:
         data = path.read_bytes()
@@ -32,17 +33,17 @@ def read_picture(path: Path, colour: Colour, index: int, name: str, say: Say) ->
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     decoded = decode(data, path, cv2.IMREAD_UNCHANGED)
     if decoded.dtype == np.uint16:
-        say("pictures of 16 bits a channel are processed and written with 8")
+        say("16-bit pictures are processed and written as 8-bit")
         decoded = cv2.convertScaleAbs(decoded, alpha=_SIXTEEN_TO_EIGHT)
     if decoded.dtype != np.uint8:
-        raise UserError(f"{path}: has {decoded.dtype} values; pictures of 8 or 16 bits a channel can be read")
+        raise UserError(f"{path}: has {decoded.dtype} values; use an 8-bit or 16-bit picture")
     turned = upright(decoded.astype(np.uint8, copy=False), orientation(data))
     pixels, alpha, gray = _channels(turned, colour, path)
     return Picture(pixels, index, name=name, alpha=alpha, gray=gray)
 
 
 def _channels(decoded: Pixels, colour: Colour, path: Path) -> tuple[Pixels, Pixels | None, bool]:
-    """(H x W x 3 in ``colour`` order, alpha, whether it was gray)."""
+    """(uint8 H x W x 3 in ``colour`` order, alpha, whether the file was grey)."""
     channels = 1 if decoded.ndim == 2 else decoded.shape[2]
     if channels == 1:
         return _convert(decoded, cv2.COLOR_GRAY2BGR), None, True
@@ -51,7 +52,7 @@ def _channels(decoded: Pixels, colour: Colour, path: Path) -> tuple[Pixels, Pixe
     if channels == 4:
         code = cv2.COLOR_BGRA2BGR if colour == "bgr" else cv2.COLOR_BGRA2RGB
         return _convert(decoded, code), np.ascontiguousarray(decoded[:, :, 3]), False
-    raise UserError(f"{path}: has {channels} channels; 1, 3 or 4 can be read")
+    raise UserError(f"{path}: has {channels} channels; use a picture with 1, 3 or 4")
 
 
 def _convert(pixels: Pixels, code: int) -> Pixels:

@@ -1,4 +1,4 @@
-"""Pictures: one file, the pictures of a directory, or those that a pattern matches."""
+"""Pictures: one file, the pictures of a directory, or the matches of a pattern."""
 
 import re
 from collections.abc import Iterator
@@ -20,11 +20,11 @@ def has_wildcard(text: str) -> bool:
 
 
 class PictureSource(Source):
-    """The pictures, in natural order of their names; other files beside them are ignored.
+    """The pictures, in natural order of their names; other files are ignored.
 
     Args:
-        text: a picture, a directory (not those below it) or a pattern (``**`` goes into directories).
-        say: is told about what the user would not expect.
+        text: a picture, a directory (without subdirectories) or a pattern (``**`` recurses).
+        say: called with a note about each unexpected property of a picture.
 
     Raises:
         UserError: if there is no picture.
@@ -45,7 +45,7 @@ class PictureSource(Source):
 
 
 def _find(text: str) -> tuple[Path, list[Path]]:
-    """(the directory that names are relative to, the pictures in order)."""
+    """(base directory of the names, paths of the pictures in order)."""
     path = Path(text)
     if path.is_dir():
         root, found = path, [item for item in path.iterdir() if is_picture_file(item)]
@@ -63,7 +63,7 @@ def _find(text: str) -> tuple[Path, list[Path]]:
 
 
 def _root_of_pattern(pattern: Path) -> Path:
-    """The directories before the first wildcard."""
+    """The path up to the first part with a wildcard."""
     root = Path(pattern.anchor)
     for part in pattern.parts[len(root.parts) : -1]:
         if has_wildcard(part):

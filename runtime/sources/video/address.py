@@ -1,4 +1,4 @@
-"""What FFmpeg is told to open for a text of the command line."""
+"""Resolve a command-line argument to an FFmpeg input."""
 
 import os
 import sys
@@ -12,10 +12,11 @@ _PLAYLIST = b"#EXTM3U"
 
 
 def address_of(text: str) -> Address:
-    """What ``text`` stands for; a file is looked at first.
+    """The FFmpeg input for ``text``; checks a file first.
 
     Raises:
-        UserError: if it is missing, a directory, empty or cut short; if the scheme is not read.
+        UserError: if the file is missing, unreadable, empty, truncated or a playlist, or the scheme is not
+            supported.
     """
     if text == "-":
         if sys.stdin is not None and os.isatty(0):
@@ -42,7 +43,7 @@ def _check_file(path: Path) -> None:
     if size == 0:
         raise UserError(f"{path}: is an empty file")
     if head == _PLAYLIST:
-        # FFmpeg would try for minutes to reach what it names, which the whitelist forbids.
-        raise UserError(f"{path}: is a playlist; give the address that it came from")
+        # FFmpeg would retry its URLs for minutes, although the whitelist forbids them.
+        raise UserError(f"{path}: is a playlist; use the address that it came from")
     if missing:
-        raise UserError(f"{path}: is cut short: {missing:,} of {missing + size:,} bytes are missing")
+        raise UserError(f"{path}: is truncated: {missing:,} of {missing + size:,} bytes are missing")

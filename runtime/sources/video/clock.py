@@ -1,4 +1,4 @@
-"""Timestamps of decoded frames, made such that an encoder takes them."""
+"""Strictly increasing timestamps for decoded frames, as encoders require, and real-time pacing."""
 
 import threading
 import time
@@ -10,12 +10,12 @@ from granet.app.console import Say
 
 
 class Clock:
-    """Gives every frame a timestamp, and each a later one than the frame before.
+    """Assigns each frame a later timestamp than its predecessor.
 
     Args:
         time_base: seconds per unit of the timestamps.
-        rate: frames a second, for frames without a timestamp; ``None`` counts as 25.
-        say: is told if timestamps are moved.
+        rate: frames per second, for frames without a timestamp; ``None`` means 25.
+        say: called with a note if timestamps are corrected.
     """
 
     def __init__(self, time_base: Fraction, rate: Fraction | None, say: Say) -> None:
@@ -30,17 +30,17 @@ class Clock:
         if pts is None:
             pts = 0 if self._last is None else self._last + self._step
         elif self._last is not None and pts <= self._last:
-            self._say("timestamps of the video that do not go forward are moved until they do")
+            self._say("some timestamps of the video do not increase; they are corrected")
             pts = self._last + 1
         self._last = pts
         return pts
 
 
 class BurstPacer:
-    """Holds frames back until they are due, where seconds of a live stream come at once.
+    """Delays frames until they are due, for live streams that arrive in bursts of seconds.
 
     Args:
-        closing: ends a wait.
+        closing: when set, ends a wait.
     """
 
     def __init__(self, closing: threading.Event) -> None:
@@ -48,10 +48,10 @@ class BurstPacer:
         self._origin: float | None = None
 
     def wait(self, seconds: Fraction) -> bool:
-        """Waits until a frame of that stream time is due; ``False`` if the wait was ended.
+        """Waits until the frame at stream time ``seconds`` is due; ``False`` if the wait was cancelled.
 
-        A frame that is late, or further ahead than a segment is long, is due at once, and those after
-        it count from there.
+        A frame that is late, or ahead by more than the length of a segment, is due at once and becomes the
+        new origin.
         """
         now = time.monotonic()
         ahead = 0.0 if self._origin is None else self._origin + float(seconds) - now

@@ -1,4 +1,4 @@
-"""Uncompressed frames on stdin, one after another, as another program pipes them."""
+"""Uncompressed frames piped to stdin by another program."""
 
 import os
 import re
@@ -26,13 +26,13 @@ _RATES = (Fraction(1, 100), Fraction(1000))
 
 @dataclass(frozen=True)
 class RawFormat:
-    """What raw frames are.
+    """Format of raw frames.
 
     Attributes:
-        height: pixels.
-        width: pixels.
-        pixel_format: one of FFmpeg's names: bgr24, rgb24, yuv420p, nv12, yuyv422, gray.
-        rate: frames a second.
+        height: height in pixels.
+        width: width in pixels.
+        pixel_format: FFmpeg pixel format: bgr24, rgb24, yuv420p, nv12, yuyv422 or gray.
+        rate: frames per second.
     """
 
     height: int
@@ -42,17 +42,17 @@ class RawFormat:
 
     @property
     def bytes(self) -> int:
-        """Of one frame."""
+        """Size of one frame in bytes."""
         pixels = self.height * self.width
         per_pixel = {"bgr24": 3, "rgb24": 3, "yuyv422": 2, "gray": 1}.get(self.pixel_format)
         return pixels * per_pixel if per_pixel is not None else pixels * 3 // 2
 
 
 def parse_raw(text: str) -> RawFormat:
-    """``640x480:bgr24@25`` or ``1280x720:yuv420p@30000/1001``.
+    """Parses ``640x480:bgr24@25`` or ``1280x720:yuv420p@30000/1001``.
 
     Raises:
-        WrongSettingsError: if it is not of that form, or the sides do not suit the format.
+        WrongSettingsError: if ``text`` is malformed, or the size does not suit the pixel format.
     """
     match = _PATTERN.fullmatch(text)
     if match is None:
@@ -61,25 +61,25 @@ def parse_raw(text: str) -> RawFormat:
     if pixel_format not in _FORMATS:
         raise WrongSettingsError(f"--raw {text}: {pixel_format} is not one of {', '.join(_FORMATS)}")
     if width not in _SIDES or height not in _SIDES:
-        raise WrongSettingsError(f"--raw {text}: sides are from {_SIDES[0]} to {_SIDES[-1]} pixels")
+        raise WrongSettingsError(f"--raw {text}: width and height must be {_SIDES[0]} to {_SIDES[-1]} pixels")
     if (pixel_format in ("yuv420p", "nv12") and (width % 2 or height % 2)) or (
         pixel_format == "yuyv422" and width % 2
     ):
-        raise WrongSettingsError(f"--raw {text}: {pixel_format} needs even sides")
+        raise WrongSettingsError(f"--raw {text}: {pixel_format} needs even dimensions")
     if match[4].endswith("/0") or not _RATES[0] <= Fraction(match[4]) <= _RATES[1]:
-        raise WrongSettingsError(f"--raw {text}: the rate is from 0.01 to 1000 frames a second")
+        raise WrongSettingsError(f"--raw {text}: the rate must be 0.01 to 1000 frames per second")
     return RawFormat(height, width, pixel_format, Fraction(match[4]))
 
 
 class RawSource(Source):
-    """Every frame of a pipe, in order; its time is its number over the rate.
+    """Every frame of a pipe, in order; frame n has the time n / rate.
 
     Args:
-        raw: what the frames are.
-        file: where they come from; ``None`` for stdin.
+        raw: format of the frames.
+        file: file to read; ``None`` for stdin.
 
     Raises:
-        UserError: if stdin is a terminal, or there is not one whole frame.
+        UserError: if stdin is a terminal, or ends before one whole frame.
     """
 
     def __init__(self, raw: RawFormat, file: BinaryIO | None = None) -> None:
@@ -128,7 +128,7 @@ class RawSource(Source):
         if missing:
             where = f"after frame {index}" if index else "before its first frame"
             raise UserError(
-                f"stdin: is cut short {where}: {missing:,} of {self._raw.bytes:,} bytes are missing; "
-                "is --raw right?"
+                f"stdin: is truncated {where}: {missing:,} of {self._raw.bytes:,} bytes are missing; "
+                "check --raw"
             )
         return b"".join(parts)

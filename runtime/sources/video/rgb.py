@@ -1,4 +1,4 @@
-"""Decoded frames -> the pixels that an engine takes."""
+"""Decoded frames -> RGB or BGR pixels for an engine."""
 
 import av
 import numpy as np
@@ -8,15 +8,15 @@ from runtime.media.frame import Colour, Pixels
 
 
 class RgbConverter:
-    """YUV frames -> uint8 H x W x 3, in the colours that the tags say.
+    """YUV frames -> uint8 H x W x 3, converted according to their colour tags.
 
-    swscale's fast path: 1 core-millisecond for a 1080p frame, and up to 3 levels off, because it
-    rounds down (by 0.5 levels on average where a pixel is gray, by 1.2 elsewhere). Its exact path
+    This uses swscale's fast path: 1 core-millisecond for a 1080p frame, with errors of up to 3 levels,
+    because it rounds down (by 0.5 levels on average for grey pixels, by 1.2 otherwise). The exact path
     takes 20 core-milliseconds.
 
     Args:
         colour_range: 1 limited, 2 full.
-        matrix: of H.273; ``None`` if the frames are not YUV.
+        matrix: H.273 matrix coefficients; ``None`` if the frames are not YUV.
         colour: channel order of the pixels.
     """
 
@@ -36,7 +36,7 @@ class RgbConverter:
                 format=self._format,
                 src_colorspace=self._matrix,
                 src_color_range=self._range,
-                # Threads of its own would cost a third more and take cores from the engine.
+                # swscale's threads would cost a third more CPU time and compete with the engine.
                 threads=1,
             )
         return np.asarray(converted.to_ndarray(), np.uint8)

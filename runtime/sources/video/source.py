@@ -28,40 +28,41 @@ from runtime.sources.video.rgb import RgbConverter
 from runtime.sources.video.stream_info import coding_of, describe, is_live, orientation_of, video_stream
 
 _CLOSE_PATIENCE = 0.2
-"""Seconds that :meth:`VideoSource.close` waits for a read to return."""
+"""Seconds for which :meth:`VideoSource.close` waits for a read to return."""
 
 _WITH_DURATION = {"matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "avi"}
-"""Demuxers whose duration is what the file states, not an estimate."""
+"""Demuxers that report the duration stored in the file, not an estimate."""
 
 _END_TOLERANCE = 1
-"""Seconds that a file may be shorter than it states; muxers round."""
+"""Seconds by which a file may be shorter than its stated duration, because muxers round."""
 
 _WITHOUT_TIME = {"mpjpeg"}
-"""Demuxers that make times up from a nominal rate."""
+"""Demuxers that invent timestamps from a nominal rate."""
 
 _IN_BURSTS = {"hls"}
-"""Demuxers that give seconds of video at once."""
+"""Demuxers that deliver seconds of video at once."""
 
 
 class VideoSource(Source):
     """Every frame of a video, in order, upright, with its timestamp.
 
-    A frame without a timestamp gets the time after the one before; one that does not go forward is
-    moved by the least that makes it so: encoders and players take nothing else, and a dropped frame
-    would be a lost one. Damage ends a file.
+    A frame without a timestamp gets its predecessor's plus one frame period; a timestamp that does not
+    increase is moved forward by the minimum, because encoders and players require increasing timestamps
+    and no frame may be lost. A damaged packet ends a file with an error.
 
-    A live stream is given as it is, to be supervised (:mod:`runtime.sources.live.supervised`): its own
-    timestamps, or none; frames of other sizes when they change; damaged packets are counted and left.
+    A live stream is passed on unchanged, to be supervised (:mod:`runtime.sources.live.supervised`): with
+    its original timestamps or none, and with its changes of size; damaged packets are counted and skipped.
 
     Args:
         text: a path, a URL (http, https, rtsp, rtsps, file), or ``-`` for a container on stdin.
-        say: is told about what the user would not expect.
-        timeout: seconds that a server may be silent.
-        silence: seconds that one may be silent once a live stream is running.
-        corrupt: called for every packet or frame of a live stream that is damaged.
+        say: called with a note about each unexpected property of the video.
+        timeout: seconds after which a silent server times out.
+        silence: the same for a live stream that is already running.
+        corrupt: called for each damaged packet or frame of a live stream.
 
     Raises:
-        UserError: if it is missing, no video, cut short, or has no frame; if a server does not answer.
+        UserError: if the input is missing, not a video, truncated or has no frame, or the server times
+            out.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class VideoSource(Source):
         try:
             self._stream = video_stream(self._container, self._name)
             self._live = is_live(self._container, address)
-            # Frame threads are faster; a live stream would be late by one frame for each.
+            # Frame threads are faster, but each would delay a live stream by one frame.
             self._stream.thread_type = "SLICE" if self._live else "AUTO"
             self._audio = tuple(s for s in self._container.streams.audio if s.codec_context is not None)
             self._native = self._decoded()
@@ -112,7 +113,7 @@ class VideoSource(Source):
         convert, coding = self._converter(colour)
         for index, native in enumerate(self._all_native()):
             if self._live and (now := coding_of(native)) != coding:
-                # Another size or codec has other tags, and other guesses where it has none.
+                # A new size or codec can change the colour tags and the guesses for missing ones.
                 convert, coding = RgbConverter(*now[:2], colour), now
             pts = (None if timeless else native.pts) if self._live else clock.time_of(native)
             if pacer is not None and pts is not None and not pacer.wait(pts * time_base):
@@ -135,9 +136,9 @@ class VideoSource(Source):
         return [self._sound.popleft() for _ in range(len(self._sound))]
 
     def close(self) -> None:
-        """Closes the container, unless a thread is waiting for the server."""
+        """Closes the container, unless another thread is blocked on the server."""
         self._closing.set()
-        # FFmpeg crashes if a container is closed under a read.
+        # FFmpeg crashes if a container is closed during a read.
         if self._busy.acquire(timeout=_CLOSE_PATIENCE):
             self._container.close()
             self._busy.release()
@@ -162,21 +163,21 @@ class VideoSource(Source):
             raise UserError(f"{self._name}: {self._reason(error, address, waited)}") from error
 
     def _reason(self, error: av.FFmpegError, address: Address, waited: float) -> str:
-        # An interrupted read surfaces as whatever the protocol makes of it: the clock is the witness.
+        # The protocol decides which error an interrupted read raises, so check the elapsed time as well.
         if isinstance(error, (av.ExitError, av.TimeoutError)) or (address.remote and waited >= self._timeout):
-            return f"no answer within {self._timeout:g} s"
+            return f"no response within {self._timeout:g} s"
         if address.remote and error.errno == errno.EIO and not host_is_known(address.target):
-            return "there is no such host, or no network"
+            return "unknown host, or no network"
         if isinstance(error, (av.InvalidDataError, av.EOFError)):
-            return "is damaged, or no video or picture that can be read"
+            return "is damaged, or is not a supported video or picture"
         return f"cannot be opened: {error.strerror}"
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
-        """Decodes, and sets sound aside, until the container ends."""
+        """Decodes the video and buffers the sound until the container ends."""
         try:
             packets = self._container.demux(self._stream, *self._audio)
             while (packet := self._next_packet(packets)) is not None:
-                # Not `stream_index`: the empty packets at the end all have 0 there.
+                # Not `stream_index`: it is 0 in all empty packets at the end.
                 if packet.stream.index != self._stream.index:
                     if packet.size:
                         self._sound.append(cast("SoundPacket", packet))
@@ -193,7 +194,7 @@ class VideoSource(Source):
             raise self._damaged(f" ({error.strerror})") from error
 
     def _frames_of(self, packet: "Packet[Stream]") -> list[av.VideoFrame]:
-        """Decodes; damage is an error in a file, and is counted in a live stream."""
+        """Decodes a packet; damage raises an error for a file and is counted for a live stream."""
         if packet.is_corrupt:
             if not self._live:
                 raise self._damaged("")
@@ -209,7 +210,7 @@ class VideoSource(Source):
             if self._live:
                 self._corrupt()
             else:
-                self._say("the video is damaged: where it is, frames are what the decoder made of them")
+                self._say("the video is damaged; the decoder concealed errors in some frames")
         return frames
 
     def _next_packet(self, packets: "Iterator[Packet[Stream]]") -> "Packet[Stream] | None":
@@ -220,7 +221,7 @@ class VideoSource(Source):
         return packet
 
     def _check_end(self) -> None:
-        """A demuxer that loses its way in a damaged file says that the file ends there."""
+        """Raises if the file ended early: a demuxer that loses sync in a damaged file reports its end."""
         container, read = self._container, {self._stream.index, *(s.index for s in self._audio)}
         if container.format.name not in _WITH_DURATION or container.duration is None:
             return
@@ -232,4 +233,4 @@ class VideoSource(Source):
 
     def _damaged(self, detail: str) -> UserError:
         where = f"after frame {self._count}" if self._count else "before its first frame"
-        return UserError(f"{self._name}: is damaged or cut short {where}{detail}")
+        return UserError(f"{self._name}: is damaged or truncated {where}{detail}")

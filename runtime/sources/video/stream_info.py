@@ -1,4 +1,4 @@
-"""What an opened container says about its video: size, rate, colours, sound."""
+"""Describe the video of an opened container: size, rate, colours and sound."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -22,59 +22,59 @@ from runtime.sources.url import Address
 _RGB_MATRIX = 0
 _SIDEWAYS = (5, 6, 7, 8)
 _TURNED = {90: 8, -90: 6, 180: 3, -180: 3}
-"""Degrees against the clock, by which a frame is to be turned -> EXIF orientation."""
+"""Counterclockwise rotation to apply, in degrees -> EXIF orientation."""
 
 _LIVE_FORMATS = {"mpjpeg", "rtsp", "sdp"}
 _BROADCAST_FORMATS = {"mpegts", "flv"}
-"""Files too, but then the server says how long they are."""
+"""These can also be files, but then the server reports their size."""
 
 _TECHNICAL = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 
 
 def video_stream(container: InputContainer, name: str) -> VideoStream:
-    """The first stream of moving pictures; a cover picture is none.
+    """The first video stream; cover pictures do not count.
 
     Raises:
-        UserError: if there is none, or no decoder for it.
+        UserError: if there is no video stream, or no decoder for it.
     """
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not streams:
-        raise UserError(f"{name}: has no video in it")
+        raise UserError(f"{name}: has no video stream")
     if streams[0].codec_context is None:
-        raise UserError(f"{name}: its video has a codec that this FFmpeg cannot decode")
+        raise UserError(f"{name}: this FFmpeg has no decoder for its video codec")
     return streams[0]
 
 
 def orientation_of(frame: av.VideoFrame, say: Say) -> int:
-    """EXIF orientation of what the display matrix of ``frame`` says; 1 without one."""
+    """EXIF orientation (1 to 8) equivalent to the display matrix of ``frame``; 1 without one."""
     try:
-        # PyAV's annotation makes the container a dictionary of one key; it has every kind of side data.
+        # PyAV annotates the container as a dictionary with one key, but it holds every kind of side data.
         side_data = cast("Mapping[str, Buffer]", frame.side_data)
         matrix = bytes(side_data["DISPLAYMATRIX"])
     except ValueError:
-        # PyAV 18 has no name for all that FFmpeg knows, as EXIF of a JPEG, and then tells the angle only.
+        # PyAV 18 does not know every kind of side data, such as EXIF in a JPEG; only the angle is left.
         return _TURNED.get(round(frame.rotation), UPRIGHT)
     except KeyError:
         return UPRIGHT
     orientation = orientation_of_display_matrix(matrix)
     if orientation is None:
-        say(f"the video is to be shown turned by {frame.rotation} degrees; it is written as it is")
+        say(f"a rotation by {frame.rotation} degrees is not supported; the video is written unrotated")
     return orientation or UPRIGHT
 
 
 def is_live(container: InputContainer, address: Address) -> bool:
-    """Whether an opened container gives frames at their own pace, without an end that is known."""
+    """Whether an opened container delivers frames in real time, without a known end."""
     if address.live or not address.remote:
         return address.live
     name = container.format.name
     if name == "hls":
-        # A playlist that has its end knows how long it is.
+        # A complete playlist has a duration.
         return container.duration is None
     return name in _LIVE_FORMATS or (name in _BROADCAST_FORMATS and container.size <= 0)
 
 
 def coding_of(frame: av.VideoFrame) -> tuple[int, int | None, int, int, str]:
-    """What a conversion of its colours depends on: range, matrix, height, width, pixel format."""
+    """The properties that its colour conversion depends on: range, matrix, height, width, pixel format."""
     tags = _colour_tags(frame, "the stream")
     return tags.effective_range, _matrix(tags, frame), frame.height, frame.width, frame.format.name
 
@@ -89,21 +89,21 @@ def describe(
     live: bool,
     say: Say,
 ) -> StreamInfo:
-    """All of it.
+    """Collects the information about a video.
 
     Args:
-        container: open.
+        container: an open container.
         first: the first decoded frame.
-        stream: its stream.
-        name: for people.
-        address: what was opened.
-        live: whether the source drops what comes too fast.
-        say: is told about what the output will not have.
+        stream: its video stream.
+        name: display name.
+        address: the opened address.
+        live: whether the source drops frames that arrive too fast.
+        say: called with a note about each property that the output will not keep.
 
     Raises:
         UserError: if the colours cannot be converted.
     """
-    _tell(first, say)
+    _announce_losses(first, say)
     sideways = orientation_of(first, say) in _SIDEWAYS
     size = (first.width, first.height) if sideways else (first.height, first.width)
     aspect = stream.sample_aspect_ratio or Fraction(1)
@@ -147,10 +147,9 @@ def _colour_tags(frame: av.VideoFrame, name: str) -> ColourTags:
         matrix = UNSPECIFIED
     if matrix != UNSPECIFIED and matrix not in KR_KB:
         raise UserError(
-            f"{name}: its colours are coded with matrix {matrix} of H.273, which is not supported; "
-            "convert it to BT.709 first"
+            f"{name}: has an unsupported colour matrix ({matrix} in H.273); convert it to BT.709 first"
         )
-    # The yuvj formats are full range by name, whatever the tag says.
+    # The yuvj formats are full range by definition, whatever the tag says.
     colour_range = FULL if frame.format.name.startswith("yuvj") else int(frame.color_range)
     return ColourTags(matrix, colour_range, primaries, transfer)
 
@@ -168,14 +167,14 @@ def _chroma(pixel_format: VideoFormat) -> Chroma:
     return "yuv444p" if wide else "yuv422p" if high else "yuv420p"
 
 
-def _tell(frame: av.VideoFrame, say: Say) -> None:
+def _announce_losses(frame: av.VideoFrame, say: Say) -> None:
     bits = max((component.bits for component in frame.format.components), default=8)
     if bits > 8:
-        say(f"a video of {bits} bits a channel is processed and written with 8")
+        say(f"{bits}-bit video is processed and written as 8-bit")
     if any(component.is_alpha for component in frame.format.components):
-        say("the transparency of a video is not kept")
+        say("video transparency is dropped")
     if frame.interlaced_frame:
-        say("an interlaced video is processed and written as whole frames")
+        say("interlaced video is not deinterlaced; whole frames are processed and written")
 
 
 def _left_behind(container: InputContainer, stream: VideoStream) -> str:

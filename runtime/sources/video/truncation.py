@@ -1,7 +1,7 @@
-"""Whether a video file lacks its end, seen from the sizes that its container states.
+"""Detect truncated video files by the sizes stated in their containers.
 
-Decoders conceal a missing end: they repeat or smear the last picture, and the output looks like a
-whole film. MP4 and QuickTime, Matroska and WebM, and AVI say how long they are in their first bytes.
+Decoders conceal a missing end: they repeat or smear the last picture, and the output looks complete. MP4
+and QuickTime, Matroska and WebM, and AVI state the sizes of their chunks.
 """
 
 from pathlib import Path
@@ -13,10 +13,10 @@ _MP4_FIRST = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"}
 
 
 def missing_bytes(path: Path) -> int:
-    """How many bytes the file at ``path`` lacks; 0 if it is whole or does not say.
+    """Number of bytes missing from the file at ``path``; 0 if it is complete or its size is unknown.
 
     Raises:
-        OSError: if it cannot be read.
+        OSError: if the file cannot be read.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -33,7 +33,7 @@ def missing_bytes(path: Path) -> int:
 
 
 def _end_of_chunks(file: BinaryIO, size: int, order: str) -> int:
-    """Where the last top-level RIFF chunk (little) or MP4 box (big) says that it ends."""
+    """Stated end of the last top-level RIFF chunk (little endian) or MP4 box (big endian), in bytes."""
     at = 0
     while at + 8 <= size:
         file.seek(at)
@@ -50,12 +50,12 @@ def _end_of_chunks(file: BinaryIO, size: int, order: str) -> int:
         if length < 8:
             return at
         at += length
-    # A few bytes that are no chunk are what is left of one, unless they are padding.
+    # Fewer than 8 trailing bytes are ignored: they may be padding.
     return at
 
 
 def _end_of_matroska(file: BinaryIO) -> int:
-    """Where the segment ends; 0 if its size was never written (a live recording)."""
+    """Stated end of the segment in bytes; 0 if its size was never written (a live recording)."""
     file.seek(4)
     header = _variable_size(file)
     if header is None:
@@ -68,7 +68,7 @@ def _end_of_matroska(file: BinaryIO) -> int:
 
 
 def _variable_size(file: BinaryIO) -> int | None:
-    """An EBML variable-size integer; ``None`` if all its bits are set, which means unknown."""
+    """Reads an EBML variable-size integer; ``None`` if all its bits are set, which means unknown."""
     first = file.read(1)
     if not first or first[0] == 0:
         return None

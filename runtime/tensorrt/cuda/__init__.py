@@ -1,1 +1,1 @@
-"""CUDA as the TensorRT engine needs it: one small contract, and one file for each package that has it."""
+"""The CUDA calls of the TensorRT engine: a small contract, and one file per package that implements it."""

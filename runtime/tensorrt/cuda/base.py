@@ -1,8 +1,8 @@
-"""What the TensorRT engine asks of CUDA: streams, events, memory, copies and graphs, on one GPU.
+"""The contract for CUDA on one GPU: streams, events, memory, copies and graphs.
 
-Two packages can give it. pycuda is compiled on the machine it is used on and works on the primary
-context; ``cuda-bindings`` comes as a wheel. :func:`runtime.tensorrt.cuda.open.open_cuda` takes one of them,
-and the engine's description says which.
+Two packages can implement it. pycuda is compiled on the target machine and uses the primary context;
+``cuda-bindings`` comes as a wheel. :func:`runtime.tensorrt.cuda.open.open_cuda` chooses one of them, and
+the engine's description names it.
 """
 
 from abc import abstractmethod
@@ -21,18 +21,18 @@ Stream = NewType("Stream", object)
 Event = NewType("Event", object)
 DeviceMemory = NewType("DeviceMemory", object)
 Graph = NewType("Graph", object)
-"""Opaque: each implementation has its own."""
+"""Opaque types; each implementation has its own."""
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """The GPU that a :class:`Cuda` is on.
+    """The GPU of a :class:`Cuda`.
 
     Attributes:
-        index: as CUDA counts, from 0.
-        name: as NVIDIA calls it.
-        capability: compute capability, ``8.6``.
-        driver: the CUDA version that the driver supports, ``13.0``.
+        index: CUDA's index of the device, from 0.
+        name: NVIDIA's product name.
+        capability: compute capability, such as ``8.6``.
+        driver: the CUDA version that the driver supports, such as ``13.0``.
     """
 
     index: int
@@ -42,18 +42,18 @@ class Gpu:
 
 
 class CudaError(UserError):
-    """A call of CUDA failed. One line."""
+    """A CUDA call failed; the message is one line."""
 
 
 class Cuda(Closing):
-    """CUDA on one GPU, for the one thread that opened it; that thread makes every call.
+    """CUDA on one GPU. The thread that opened it makes every call.
 
-    Who asks for a thing releases it, once, and before :meth:`close`. Every method raises
-    :class:`CudaError` if CUDA refuses.
+    The caller releases each resource that it acquires, once, before :meth:`close`. Every method raises
+    :class:`CudaError` if CUDA reports an error.
 
     Attributes:
-        package: which package it is and its version, for people.
-        gpu: where it is.
+        package: name and version of the package, for people.
+        gpu: the GPU.
     """
 
     package: str
@@ -61,120 +61,120 @@ class Cuda(Closing):
 
     @abstractmethod
     def stream(self) -> Stream:
-        """A new stream that does not wait for the default stream."""
+        """Creates a stream that does not synchronise with the default stream."""
 
     @abstractmethod
     def release_stream(self, stream: Stream) -> None:
-        """Gives it back; nothing may be running on it."""
+        """Destroys a stream; nothing may be running on it."""
 
     @abstractmethod
     def handle(self, stream: Stream) -> int:
-        """Its ``cudaStream_t``, as TensorRT takes it."""
+        """The ``cudaStream_t`` of a stream, as TensorRT takes it."""
 
     @abstractmethod
     def synchronise(self, stream: Stream) -> None:
-        """Waits for all that was put on it."""
+        """Waits for all work on a stream."""
 
     @abstractmethod
     def event(self) -> Event:
-        """A new event, without timing; a thread that waits for it sleeps."""
+        """Creates an event without timing; a thread that waits for it sleeps."""
 
     @abstractmethod
     def release_event(self, event: Event) -> None:
-        """Gives it back."""
+        """Destroys an event."""
 
     @abstractmethod
     def record(self, event: Event, stream: Stream) -> None:
-        """Happens when ``stream`` comes to here."""
+        """Records ``event`` at the current end of ``stream``."""
 
     @abstractmethod
     def wait(self, stream: Stream, event: Event) -> None:
-        """``stream`` goes on after ``event`` as it was last recorded; the thread does not wait."""
+        """Makes ``stream`` wait for the last record of ``event``; the thread does not wait."""
 
     @abstractmethod
     def wait_for(self, event: Event) -> None:
-        """The thread waits until ``event`` has happened."""
+        """Blocks the thread until ``event`` has completed."""
 
     @abstractmethod
     def memory(self, size: int) -> DeviceMemory:
-        """``size`` bytes on the device, at least 1."""
+        """Allocates ``size`` bytes on the device, at least 1."""
 
     @abstractmethod
     def release_memory(self, memory: DeviceMemory) -> None:
-        """Gives it back; nothing on the device may use it any more."""
+        """Frees device memory; nothing on the device may still use it."""
 
     @abstractmethod
     def address(self, memory: DeviceMemory) -> int:
-        """Where it lies on the device."""
+        """The device address of memory."""
 
     @abstractmethod
     def pinned(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-        """Host memory that copies need not be staged for, C-contiguous and not initialised."""
+        """Allocates pinned host memory, which copies need not stage; C-contiguous and uninitialised."""
 
     @abstractmethod
     def release_pinned(self, array: NDArray[Any]) -> None:
-        """Gives back what :meth:`pinned` gave; no copy may be under way and no view of it in use."""
+        """Frees an array of :meth:`pinned`; no copy may be in flight and no view of it in use."""
 
     @abstractmethod
     def copy_in(self, memory: DeviceMemory, array: NDArray[Any], stream: Stream) -> None:
-        """Host to device, all of ``array``, in the order of ``stream``."""
+        """Copies all of ``array`` from host to device, in stream order."""
 
     @abstractmethod
     def copy_out(self, array: NDArray[Any], memory: DeviceMemory, stream: Stream) -> None:
-        """Device to host, as much as ``array`` holds, in the order of ``stream``."""
+        """Copies from device to host as much as ``array`` holds, in stream order."""
 
     @abstractmethod
     def copy_across(self, target: DeviceMemory, source: DeviceMemory, size: int, stream: Stream) -> None:
-        """Device to device, ``size`` bytes, in the order of ``stream``."""
+        """Copies ``size`` bytes on the device, in stream order."""
 
     @abstractmethod
     def capture(self, stream: Stream, work: Callable[[], None]) -> Graph:
-        """What ``work`` puts on ``stream``, as a graph, instead of doing it.
+        """Captures the work that ``work`` enqueues on ``stream`` as a graph, without running it.
 
-        The stream is out of capture mode after it, whatever ``work`` raises.
+        The stream leaves capture mode even if ``work`` raises.
         """
 
     @abstractmethod
     def launch(self, graph: Graph, stream: Stream) -> None:
-        """Does what was captured, in the order of ``stream``."""
+        """Launches a graph, in stream order."""
 
     @abstractmethod
     def release_graph(self, graph: Graph) -> None:
-        """Gives it back; it may not be running."""
+        """Destroys a graph; it must not be running."""
 
     @abstractmethod
     def free_memory(self) -> int:
-        """Bytes of the device that are free, for all processes."""
+        """Free memory of the device in bytes, shared by all processes."""
 
     @abstractmethod
     def close(self) -> None:
-        """Leaves the device; nothing may be used after it. Only once."""
+        """Leaves the device; nothing may be used afterwards. Must be called only once."""
 
 
 def dotted(version: int) -> str:
-    """CUDA's number of a version: 13050 -> ``13.5``."""
+    """CUDA's version number as text: 13050 -> ``13.5``."""
     return f"{version // 1000}.{version % 1000 // 10}"
 
 
 def no_gpu(reason: str) -> UserError:
-    """What a user without a usable GPU is told."""
+    """The error for a machine without a usable GPU."""
     return UserError(
-        f"no NVIDIA GPU can be used here ({reason}): a TensorRT engine needs one and NVIDIA's driver; "
+        f"no usable NVIDIA GPU ({reason}): a TensorRT engine needs a GPU and NVIDIA's driver; "
         "without them run the ONNX model"
     )
 
 
 def failed(call: str, reason: str) -> CudaError:
-    """What a user is told when a call failed."""
+    """The error for a CUDA call that failed."""
     hint = ""
     if "memory" in reason.lower() and "out" in reason.lower():
-        hint = ": the GPU's memory is full: close other programs, or build for a smaller --size or --batch"
+        hint = ": GPU memory is full: close other programs, or build for a smaller --size or --batch"
     return CudaError(f"CUDA: {call}: {reason}{hint}")
 
 
 @contextmanager
 def translated(call: str, *errors: type[Exception]) -> Iterator[None]:
-    """Turns ``errors`` of a package into :class:`CudaError`."""
+    """Converts ``errors`` of a package to :class:`CudaError`."""
     try:
         yield
     except errors as error:
@@ -182,7 +182,7 @@ def translated(call: str, *errors: type[Exception]) -> Iterator[None]:
 
 
 def size_of(array: NDArray[Any]) -> int:
-    """Bytes of ``array``, which must be C-contiguous: a copy of it is one block."""
+    """Size of ``array`` in bytes; it must be C-contiguous, because it is copied as one block."""
     if not array.flags.c_contiguous:
-        raise ValueError("only C-contiguous arrays are copied to a device")
+        raise ValueError("only C-contiguous arrays can be copied to or from a device")
     return int(np.asarray(array).nbytes)

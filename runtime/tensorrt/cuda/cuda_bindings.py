@@ -1,6 +1,6 @@
-"""CUDA through ``cuda-bindings``: the runtime API as it is. Every call returns an error code first.
+"""CUDA through ``cuda-bindings``, a plain binding of the runtime API: every call returns an error code first.
 
-The runtime API works on the primary context, as TensorRT does.
+The runtime API uses the primary context, as TensorRT does.
 """
 
 import ctypes
@@ -38,11 +38,11 @@ class CudaBindings(Cuda):
         """
         error, count = rt.cudaGetDeviceCount()
         if error != rt.cudaError_t.cudaSuccess or not count:
-            raise no_gpu(_text(error) if error != rt.cudaError_t.cudaSuccess else "CUDA finds none")
+            raise no_gpu(_text(error) if error != rt.cudaError_t.cudaSuccess else "CUDA finds no device")
         if index >= count:
-            raise no_gpu(f"there is no device cuda:{index}: CUDA finds {count}, counted from 0")
+            raise no_gpu(f"cuda:{index} does not exist: CUDA finds {count} devices, numbered from 0")
         _call(rt.cudaSetDevice, index)
-        self._pinned: dict[int, int] = {}  # address of an array -> address to give back
+        self._pinned: dict[int, int] = {}  # address of an array -> address to free
         facts = _call(rt.cudaGetDeviceProperties, index)
         name = facts.name.decode() if isinstance(facts.name, bytes) else str(facts.name)
         driver = dotted(_call(rt.cudaDriverGetVersion))
@@ -133,7 +133,7 @@ class CudaBindings(Cuda):
         try:
             work()
         except BaseException:
-            # What was captured so far is thrown away; its own error, if any, would hide the first.
+            # Discard the partial capture; an error of its own would hide the first one.
             error, captured = rt.cudaStreamEndCapture(stream)
             if error == rt.cudaError_t.cudaSuccess:
                 rt.cudaGraphDestroy(captured)
@@ -158,14 +158,14 @@ class CudaBindings(Cuda):
         return free
 
     def close(self) -> None:
-        """Nothing to leave: the primary context belongs to the process, and others may be using it."""
+        """Does nothing: the primary context belongs to the process, and others may be using it."""
 
 
 def _call(function: Any, *arguments: Any) -> Any:
-    """The result of a call: nothing, one value, or a tuple of several.
+    """Makes a call and returns its result: nothing, one value, or a tuple of several.
 
     Raises:
-        CudaError: if its error code is not that of success.
+        CudaError: if the call returns an error code.
     """
     error, *results = function(*arguments)
     if error != rt.cudaError_t.cudaSuccess:

@@ -1,7 +1,7 @@
-"""What pycuda (2026.1) lacks, through the driver itself: CUDA graphs, and leaving a primary context.
+"""CUDA graphs and leaving a primary context, which pycuda (2026.1) lacks, through the driver API.
 
-A few calls of the driver API, which is there wherever there is a driver. A stream and a context of
-pycuda are the driver's own, so that they are used as they are.
+The driver API is available wherever there is a driver. Streams and contexts of pycuda are handles of the
+driver, so these calls can use them directly.
 """
 
 import ctypes
@@ -14,17 +14,17 @@ from runtime.tensorrt.cuda.base import failed
 LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 
 _THREAD_LOCAL = 1
-"""CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads may allocate meanwhile."""
+"""CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads may allocate during a capture."""
 
 
 class DriverGraphs:
-    """Captures, launches and destroys graphs on the current context, and leaves it."""
+    """Captures, launches and destroys graphs in the current context, and leaves a context."""
 
     def __init__(self, driver: Any = None) -> None:
-        """Finds the driver; ``driver`` is what is called instead of it.
+        """Loads the driver; a test can pass its own ``driver`` instead.
 
         Raises:
-            CudaError: if there is none.
+            CudaError: if no driver is installed.
         """
         try:
             self._driver = ctypes.CDLL(LIBRARY) if driver is None else driver
@@ -32,13 +32,13 @@ class DriverGraphs:
             raise failed(LIBRARY, str(error)) from error
 
     def capture(self, stream: int, work: Callable[[], None]) -> int:
-        """What ``work`` puts on ``stream``, as an executable graph; see :meth:`Cuda.capture`."""
+        """Captures ``work`` on ``stream`` as an executable graph; see :meth:`Cuda.capture`."""
         self._call("cuStreamBeginCapture_v2", ctypes.c_void_p(stream), _THREAD_LOCAL)
         captured = ctypes.c_void_p()
         try:
             work()
         except BaseException:
-            # Its own error, if any, would hide the first.
+            # Discard the partial capture; an error of its own would hide the first one.
             self._driver.cuStreamEndCapture(ctypes.c_void_p(stream), ctypes.byref(captured))
             if captured.value:
                 self._driver.cuGraphDestroy(captured)
@@ -53,7 +53,7 @@ class DriverGraphs:
         return executable.value or 0
 
     def launch(self, graph: int, stream: int) -> None:
-        """Does what was captured, in the order of ``stream``."""
+        """Launches a graph, in stream order."""
         self._call("cuGraphLaunch", ctypes.c_void_p(graph), ctypes.c_void_p(stream))
 
     def release(self, graph: int) -> None:
@@ -61,10 +61,10 @@ class DriverGraphs:
         self._call("cuGraphExecDestroy", ctypes.c_void_p(graph))
 
     def leave(self, context: int) -> None:
-        """Pops ``context`` if it is the one of this thread.
+        """Pops ``context`` if it is current in this thread.
 
-        ``detach`` of pycuda pushes a primary context, releases it and leaves it pushed: whatever uses CUDA
-        in this thread next would work on a context that may be gone.
+        pycuda's ``detach`` pushes a primary context, releases it and leaves it pushed: the next CUDA call
+        of this thread would use a context that may already be destroyed.
         """
         current = ctypes.c_void_p()
         self._call("cuCtxGetCurrent", ctypes.byref(current))

@@ -1,4 +1,4 @@
-"""Which package is used for CUDA: pycuda, where it was built, or cuda-bindings."""
+"""Chooses the package for CUDA: pycuda if it is installed, else cuda-bindings."""
 
 import warnings
 from collections.abc import Callable
@@ -11,15 +11,15 @@ PACKAGES = ("pycuda", "cuda-bindings")
 
 
 def open_cuda(index: int = 0, package: str = "auto") -> Cuda:
-    """CUDA on one GPU, for the calling thread.
+    """Opens CUDA on one GPU, for the calling thread.
 
     Args:
-        index: of the GPU, from 0.
-        package: one of :data:`PACKAGES`, or ``auto``: pycuda if it is installed and can be imported,
-            else cuda-bindings. :attr:`Cuda.package` says which.
+        index: index of the GPU, from 0.
+        package: one of :data:`PACKAGES`, or ``auto``: pycuda if it can be imported, else cuda-bindings.
+            :attr:`Cuda.package` names the choice.
 
     Raises:
-        UserError: if neither is installed, or there is no driver or no such GPU.
+        UserError: if neither package is installed, or there is no driver or no such GPU.
     """
     wanted = PACKAGES if package == "auto" else (package,)
     reasons = []
@@ -31,18 +31,18 @@ def open_cuda(index: int = 0, package: str = "auto") -> Cuda:
             continue
         if implementation is not None:
             return implementation(index)
-    if reasons:  # pycuda links the driver: where there is none, it cannot be imported
+    if reasons:  # pycuda links the driver, so without one it cannot be imported
         raise no_gpu("; ".join(reasons))
     raise missing_packages("running a TensorRT engine", wanted[-1])
 
 
 def _implementation(name: str) -> Callable[[int], Cuda] | None:
-    """The class, imported; ``None`` if its package is not installed."""
+    """Imports the class; ``None`` if its package is not installed."""
     if name == "pycuda":
         if find_spec("pycuda") is None:
             return None
         with warnings.catch_warnings():
-            # Where it cannot be imported it warns of one possible cause and raises with the real one.
+            # A failed import warns about one possible cause and raises with the real one.
             warnings.simplefilter("ignore")
             from runtime.tensorrt.cuda.pycuda import PyCuda
 

@@ -1,4 +1,4 @@
-"""CUDA through pycuda, on the primary context: that is the one that TensorRT and PyTorch use too."""
+"""CUDA through pycuda, in the primary context, which TensorRT and PyTorch use too."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,10 +29,10 @@ _NON_BLOCKING = 1
 
 @dataclass(eq=False)
 class _Held:
-    """A stream or an event of pycuda, which has no method that frees it: it goes with its last reference.
+    """Holds the only reference to a stream or event of pycuda, which is freed with its last reference.
 
-    That is here, so that it goes when it is released. What else holds on to it, the traceback of an
-    error say, holds this; else it would go in another thread or after the context, which pycuda cannot do.
+    Dropping that reference frees it at a defined time. Anything else, such as a traceback, holds only this
+    wrapper; otherwise it could be freed in another thread or after the context, which pycuda cannot do.
     """
 
     held: Any
@@ -42,7 +42,7 @@ class PyCuda(Cuda):
     """See :class:`Cuda`."""
 
     def __init__(self, index: int) -> None:
-        """Makes the primary context of GPU ``index`` that of this thread.
+        """Makes the primary context of GPU ``index`` current in this thread.
 
         Raises:
             UserError: if there is no driver or no such GPU.
@@ -53,7 +53,7 @@ class PyCuda(Cuda):
         except drv.Error as error:
             raise no_gpu(" ".join(str(error).split())) from error
         if index >= count:
-            raise no_gpu(f"there is no device cuda:{index}: CUDA finds {count}, counted from 0")
+            raise no_gpu(f"cuda:{index} does not exist: CUDA finds {count} devices, numbered from 0")
         with _translated("using the GPU"):
             device = drv.Device(index)
             major, minor = device.compute_capability()
@@ -167,10 +167,10 @@ class PyCuda(Cuda):
         return free
 
     def close(self) -> None:
-        """Gives the primary context back.
+        """Releases the primary context.
 
-        Its last reference would not: pycuda's destructor calls what releases contexts of its own making
-        (cuCtxDetach), which fails for a primary one, and only prints so.
+        Dropping the last reference would not: pycuda's destructor calls cuCtxDetach, which is for contexts
+        that pycuda created; for a primary context it fails and only prints a message.
         """
         handle = int(self._context.handle)
         with _translated("leaving the GPU"):

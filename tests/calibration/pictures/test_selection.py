@@ -1,4 +1,4 @@
-"""The pictures that are calibrated on: enough, rainy, and a spread of rain and brightness."""
+"""The selection of calibration pictures: enough, rainy, and varied in rain and brightness."""
 
 import hashlib
 import random
@@ -20,7 +20,7 @@ def many(count: int, seed: int = 0) -> list[Candidate]:
     return [candidate(i, 0.1 + float(rng.exponential()), float(rng.uniform(20, 220))) for i in range(count)]
 
 
-def told(candidates: list[Candidate], *, force: bool) -> list[str]:
+def messages_of(candidates: list[Candidate], *, force: bool) -> list[str]:
     notes: list[str] = []
     check_rain(candidates, "images rain", force=force, say=notes.append)
     return notes
@@ -59,22 +59,22 @@ def test_dry_pictures_are_left_out_while_there_are_rainy_ones() -> None:
 
 
 def test_too_few_pictures_are_refused_with_their_number() -> None:
-    with pytest.raises(UserError, match=r"127 pictures, and 128 at least .*--force"):
-        told(many(127), force=False)
-    assert told(many(128), force=False) == []
-    (note,) = told(many(3), force=True)
-    assert "3 pictures" in note and "nevertheless" in note
+    with pytest.raises(UserError, match=r"127 pictures, but at least 128 .*--force"):
+        messages_of(many(127), force=False)
+    assert messages_of(many(128), force=False) == []
+    (note,) = messages_of(many(3), force=True)
+    assert "3 pictures" in note and "used anyway" in note
 
 
 def test_dry_pictures_are_refused_with_their_number() -> None:
     dry = [candidate(i, 0.01) for i in range(150)]
     wet = [candidate(200 + i, 0.5) for i in range(50)]
     with pytest.raises(UserError, match="150 of 200 pictures look dry"):
-        told(dry + wet, force=False)
-    assert told(dry[:99] + wet, force=False) == []
-    assert len(told(dry, force=True)) == 1
+        messages_of(dry + wet, force=False)
+    assert messages_of(dry[:99] + wet, force=False) == []
+    assert len(messages_of(dry, force=True)) == 1
     with pytest.raises(UserError, match="no pictures"):
-        told([], force=True)
+        messages_of([], force=True)
 
 
 def test_pictures_are_cut_in_the_middle_and_never_scaled() -> None:

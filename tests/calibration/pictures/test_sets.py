@@ -1,4 +1,4 @@
-"""Where rain pictures come from: each can be read twice, in part, and says which picture is which."""
+"""Sets of rain pictures: each can be read repeatedly and partly, with stable numbers and names."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def test_frames_of_a_video_are_spread_over_its_length(tmp_path: Path) -> None:
     assert pictures.total == 10
 
 
-def test_of_a_data_set_the_rainy_pictures_are_taken(tmp_path: Path) -> None:
+def test_the_rainy_pictures_of_a_data_set_are_used(tmp_path: Path) -> None:
     clean, rainy = np.zeros((20, 30, 3), np.uint8), np.full((20, 30, 3), (10, 20, 30), np.uint8)
     cv2.imwrite(str(tmp_path / "1.png"), np.hstack([clean, rainy]))
     ((number, _, pixels),) = DatasetPictures(open_dataset(f"rain800:{tmp_path}", "train")).read()
@@ -62,7 +62,7 @@ def test_rain_on_clean_pictures_follows_the_seed(tmp_path: Path) -> None:
     assert not {pixels for _, _, pixels in first} & {pixels for _, _, pixels in other}
 
 
-def test_few_clean_pictures_are_not_made_many(tmp_path: Path) -> None:
+def test_few_clean_pictures_have_a_limited_number_of_versions(tmp_path: Path) -> None:
     directory = str(write_pictures(tmp_path / "clean", rainy=0, dry=2))
     assert SynthesisedPictures(directory, 256, seed=0).total == 8
 
@@ -85,7 +85,7 @@ def test_a_picture_of_floats_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "says"), [("no.mp4", "no such file"), ("words.mp4", "no video"), ("-", "read twice")]
 )
-def test_a_video_that_is_none_is_one_line(
+def test_a_file_that_is_not_a_video_is_one_line(
     name: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

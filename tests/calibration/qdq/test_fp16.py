@@ -1,4 +1,4 @@
-"""The typed conversion against the export of a float16 network, which is another implementation of it."""
+"""The conversion to float16 against the export of a float16 network, an independent implementation."""
 
 import numpy as np
 import onnx
@@ -13,7 +13,7 @@ from granet.errors import UserError
 from tests.calibration import sample
 
 
-def test_it_computes_what_the_exporters_own_float16_computes() -> None:
+def test_it_agrees_with_the_float16_of_the_exporter() -> None:
     ours = Simulation(to_half(sample.model()), sample.metadata())
     theirs = Simulation(sample.model("fp16"), sample.metadata("fp16"))
     for picture in sample.pictures():
@@ -36,7 +36,7 @@ def test_a_weight_beyond_float16_is_refused() -> None:
     array = numpy_helper.to_array(tensor).copy()
     array[0, 0, 0, 0] = 70000
     tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
-    with pytest.raises(UserError, match=r"coarse\.mask\.weight has weights beyond float16"):
+    with pytest.raises(UserError, match=r"coarse\.mask\.weight has weights too large for float16"):
         to_half(model)
 
 

@@ -1,10 +1,10 @@
-"""Where Q/DQ pairs stand, on graphs small enough to say by hand."""
+"""Placement of Q/DQ pairs, on graphs small enough to check by hand."""
 
 from calibration.qdq.placement import Op, place
 
 
 def dense_block() -> list[Op]:
-    """Two convolutions that feed on all before them, and the fusion."""
+    """A dense block: two convolutions that read all earlier outputs, and the fusion."""
     return [
         Op("head", "Conv", ("picture", "w0"), ("h",)),
         Op("head_relu", "Relu", ("h",), ("x",)),
@@ -34,7 +34,7 @@ def test_a_kept_fusion_leaves_the_last_concatenation_and_its_last_part_alone() -
     assert found.concatenations == {"cat1"}
 
 
-def test_what_decides_the_winners_is_never_quantised() -> None:
+def test_comparisons_read_unquantised_values() -> None:
     """Quantising every convolution leaves the tensors that pooling and comparisons read."""
     ops = dense_block()
     found = place(ops, {op.name for op in ops if op.kind == "Conv"})

@@ -1,4 +1,4 @@
-"""The Q/DQ pairs in the file, on the packaged weights: what TensorRT's parser and its fusions ask for."""
+"""Q/DQ pairs in the file, with the packaged weights, as TensorRT's parser and fusions require them."""
 
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,7 @@ def test_parts_of_a_concatenation_share_its_scale() -> None:
         assert scales == {float(values[after.input[1]])}
 
 
-def test_the_decision_reads_what_the_convolutions_made() -> None:
+def test_the_comparison_reads_unrounded_convolution_outputs() -> None:
     """Pooling and comparisons see the tensors that they see in the float32 model."""
     deciding = (
         "MaxPool",
@@ -118,7 +118,7 @@ def test_for_cpus_activations_after_a_relu_use_all_256_levels() -> None:
 
 
 def optimised(model: onnx.ModelProto, path: Path) -> list[onnx.NodeProto]:
-    """The nodes that ONNX Runtime makes of a model."""
+    """The nodes after ONNX Runtime's optimisation of a model."""
     options = ort.SessionOptions()
     options.optimized_model_filepath = str(path)
     options.log_severity_level = 4  # it warns that the file is for this machine
@@ -127,14 +127,14 @@ def optimised(model: onnx.ModelProto, path: Path) -> list[onnx.NodeProto]:
 
 
 def test_on_cpus_every_convolution_of_a_dense_block_is_computed_in_eight_bits(tmp_path: Path) -> None:
-    """One that ONNX Runtime takes back to float32 is slower than if it had not been quantised."""
+    """A convolution that ONNX Runtime computes in float32 after all is slower than an unquantised one."""
     nodes = optimised(quantised("uint8", half=False, skip="none"), tmp_path / "optimised.onnx")
     weights = [node.input[3] for node in nodes if node.op_type == "QLinearConv"]
     assert len([name for name in weights if ".layers." in name]) == 7 * 4
 
 
 def test_on_cpus_dense_blocks_put_steps_side_by_side() -> None:
-    """No block goes back to float32 to be concatenated, and none is rounded twice."""
+    """No block is dequantised for its concatenation, and none is rounded twice."""
     model = quantised("uint8", half=False)
     made = producers(model)
     concatenations = [node for node in model.graph.node if node.name.endswith("/quantised")
@@ -147,7 +147,7 @@ def test_on_cpus_dense_blocks_put_steps_side_by_side() -> None:
 
 
 def test_the_relu_of_steps_changes_no_number() -> None:
-    """Against the same pair behind the ReLU alone, computed as written."""
+    """Against the same pair only after the ReLU, computed as written."""
     model = quantised("uint8", half=False)
     plain = onnx.ModelProto()
     plain.CopyFrom(model)
@@ -172,5 +172,5 @@ def test_a_tensor_without_a_range_is_named() -> None:
     base = sample.model()
     some = {name: value for name, value in sample.ranges().items() if name != "cat_2"}
     chosen = [layer.op for layer in layers_of(base.graph) if layer.name == "coarse.local.0.layers.3"]
-    with pytest.raises(UserError, match="no range for cat_2: make it again with granet-export calibrate"):
+    with pytest.raises(UserError, match="no range for cat_2: make a new one with granet-export calibrate"):
         quantise(base, some, place(graph_ops(base.graph), chosen), SCHEMES["int8"])

@@ -1,4 +1,4 @@
-"""The histogram must count what numpy counts, in whatever order it comes."""
+"""The histogram must agree with numpy, in any order of the values."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def test_the_order_makes_no_difference() -> None:
     assert there.exponent == back.exponent
 
 
-def test_zeros_are_counted_apart() -> None:
+def test_zeros_are_counted_separately() -> None:
     histogram = filled(np.maximum(np.random.default_rng(2).normal(size=1000), 0), np.zeros(10))
     assert 400 < histogram.zeros < 600
     assert histogram.total == 1010

@@ -13,7 +13,7 @@ from calibration.ranges.methods import Seen, clipping_range, entropy_threshold, 
 METHODS = ("entropy", "percentile", "minmax", "mse")
 """As ``granet-export calibrate --method`` takes them."""
 
-# Quantiles at even steps: the distribution itself, without the chance of a sample.
+# Quantiles at even steps: the exact distribution, without sampling noise.
 _EVEN = (np.arange(200_000) + 0.5) / 200_000
 NORMAL = np.array([NormalDist().inv_cdf(share) for share in _EVEN], np.float32)
 LAPLACE = (-np.sign(_EVEN - 0.5) * np.log1p(-2 * np.abs(_EVEN - 0.5))).astype(np.float32)
@@ -31,7 +31,7 @@ def seen(values: NDArray[np.float32]) -> Seen:
 
 
 def rounding_error(values: NDArray[np.float32], threshold: float) -> float:
-    """Mean squared error of symmetric int8, by doing it."""
+    """Mean squared error of symmetric int8, computed directly."""
     step = threshold / 127
     rounded = np.clip(np.rint(values / step), -127, 127) * step
     return float(np.mean((values - rounded) ** 2))
@@ -64,7 +64,7 @@ def test_percentile_ends_are_numpys_quantiles_to_a_bin() -> None:
 
 
 def test_entropy_agrees_with_onnxruntime() -> None:
-    """Roughly: theirs truncates counts to whole numbers and puts what is left over into the last group."""
+    """Approximately: ONNX Runtime truncates counts to integers and adds the remainder to the last group."""
     for values in (NORMAL, LAPLACE):
         largest = float(np.abs(values).max())
         counts, edges = np.histogram(np.concatenate([values, -values]), 512, (-largest, largest))
@@ -92,7 +92,7 @@ def test_a_tensor_of_zeros_has_no_extent(method: str) -> None:
     assert clipping_range(seen(np.zeros(10, np.float32)), method) == (0.0, 0.0)
 
 
-def test_an_outlier_widens_minmax_alone() -> None:
+def test_an_outlier_widens_only_minmax() -> None:
     assert clipping_range(seen(OUTLIER), "minmax") == (float(NORMAL.min()), 60.0)
     for method in ("percentile", "mse", "entropy"):
         assert clipping_range(seen(OUTLIER), method)[1] < 30

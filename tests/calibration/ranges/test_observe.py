@@ -1,4 +1,4 @@
-"""What is observed must be what every tensor does: held against a run that gives all of them out."""
+"""Observations must match all tensors, compared with a run that outputs each of them."""
 
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from calibration.ranges import observe
 from calibration.ranges.instrumented_graph import build_probe
 from calibration.ranges.observe import Observer
 from granet.errors import UserError
+from runtime.artefacts.artefact import read_model
 from runtime.artefacts.manifest import write_manifest
 from runtime.media.frame import Pixels
 from tests.calibration.small_model import FLOATS, all_values, small_file, small_model
@@ -23,7 +24,7 @@ def noise(height: int, width: int, seed: int = 0, top: int = 256) -> Pixels:
 
 def test_every_float_tensor_has_its_exact_extremes(tmp_path: Path) -> None:
     frames = [noise(32, 48, 1, 100), noise(40, 24, 2), noise(160, 120, 3, 30)]
-    observer = Observer(small_file(tmp_path / "m.onnx"))
+    observer = Observer(read_model(small_file(tmp_path / "m.onnx")))
     for frame in frames:
         observer.add(frame, "frame")
     seen = observer.result().seen
@@ -33,13 +34,13 @@ def test_every_float_tensor_has_its_exact_extremes(tmp_path: Path) -> None:
     for name, found in seen.items():
         values = [each[name] for each in everything]
         extremes = min(v.min() for v in values), max(v.max() for v in values)
-        # Two ways to add up a convolution differ in the last bit; what only moves or scales does not.
+        # Two summation orders of a convolution differ in the last bit; moving or scaling values does not.
         tolerance = 1e-6 if name in ("conv", "relu", "pooled", "flat", "wide") else 0.0
         assert (found.low, found.high) == pytest.approx(extremes, rel=tolerance, abs=0), name
 
 
 def test_the_sample_is_of_the_whole_tensor(tmp_path: Path) -> None:
-    observer = Observer(small_file(tmp_path / "m.onnx"))
+    observer = Observer(read_model(small_file(tmp_path / "m.onnx")))
     frame = np.zeros((256, 512, 3), np.uint8)
     frame[:, 256:] = 200  # a width that is a power of two, and a colour a half
     for _ in range(4):
@@ -52,7 +53,7 @@ def test_the_sample_is_of_the_whole_tensor(tmp_path: Path) -> None:
 
 
 def test_small_tensors_are_sampled_whole(tmp_path: Path) -> None:
-    observer = Observer(small_file(tmp_path / "m.onnx"))
+    observer = Observer(read_model(small_file(tmp_path / "m.onnx")))
     observer.add(noise(16, 16), "frame")
     assert observer.result().seen["conv"].histogram.total == 4 * 16 * 16
 
@@ -70,13 +71,13 @@ def test_channels_are_in_the_order_of_the_model(colour: str, value: float, tmp_p
     first = np.zeros((4, 3, 3, 3), np.float32)
     first[:, 0, 1, 1] = 255
     model.graph.initializer[0].CopyFrom(numpy_helper.from_array(first, "w"))
-    observer = Observer(save(model, tmp_path / "m.onnx"))
+    observer = Observer(read_model(save(model, tmp_path / "m.onnx")))
     observer.add(np.full((16, 16, 3), (10, 20, 30), np.uint8), "frame")
     assert observer.result().seen["conv"].high == pytest.approx(value, rel=1e-6)
 
 
 def test_a_tensor_model_is_given_tensors(tmp_path: Path) -> None:
-    observer = Observer(small_file(tmp_path / "m.onnx", layout="tensor", colour="rgb"))
+    observer = Observer(read_model(small_file(tmp_path / "m.onnx", layout="tensor", colour="rgb")))
     observer.add(noise(16, 16), "frame")
     seen = observer.result().seen
     assert {"rainy", "unit", "conv", "derained"} <= set(seen)
@@ -84,7 +85,7 @@ def test_a_tensor_model_is_given_tensors(tmp_path: Path) -> None:
 
 
 def test_a_small_picture_is_padded_to_a_static_model_as_an_engine_does(tmp_path: Path) -> None:
-    observer = Observer(small_file(tmp_path / "m.onnx", height=32, width=64, batch=1))
+    observer = Observer(read_model(small_file(tmp_path / "m.onnx", height=32, width=64, batch=1)))
     frame = noise(20, 40)
     observer.add(frame, "frame")
     padded = np.pad(frame, ((0, 12), (0, 24), (0, 0)), mode="reflect")
@@ -126,10 +127,10 @@ def text(path: Path) -> Path:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (quantised, "is quantised already"),
-        (lambda path: small_file(path, precision="int8"), "is quantised already"),
+        (quantised, "is already quantised"),
+        (lambda path: small_file(path, precision="int8"), "is already quantised"),
         (lambda path: small_file(path, precision="fp16"), "computes in fp16"),
-        (foreign, "not one that granet-export made"),
+        (foreign, "was not made by granet-export"),
         (changed_later, "was changed after"),
         (text, "not an ONNX file"),
         (lambda path: path, "No such file"),
@@ -137,18 +138,18 @@ def text(path: Path) -> Path:
 )
 def test_a_model_that_cannot_be_calibrated_is_one_line(make: Any, says: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=says) as caught:
-        Observer(make(tmp_path / "m.onnx"))
+        Observer(read_model(make(tmp_path / "m.onnx")))
     assert "\n" not in str(caught.value) and "m.onnx" in str(caught.value)
 
 
 def test_weights_that_are_not_numbers_are_named(tmp_path: Path) -> None:
-    observer = Observer(broken_weights(tmp_path / "m.onnx"))
+    observer = Observer(read_model(broken_weights(tmp_path / "m.onnx")))
     with pytest.raises(UserError, match=r"conv is not finite on rain\.png"):
         observer.add(noise(16, 16), "rain.png")
 
 
 def test_a_picture_that_is_too_small_is_named(tmp_path: Path) -> None:
-    observer = Observer(small_file(tmp_path / "m.onnx"))
+    observer = Observer(read_model(small_file(tmp_path / "m.onnx")))
     with pytest.raises(UserError, match=r"icon\.png: .*8x8 pixels is too small"):
         observer.add(noise(8, 8), "icon.png")
 
@@ -164,13 +165,13 @@ def test_too_little_memory_says_what_helps(
         def run(self, *_: Any) -> None:
             raise error
 
-    observer = Observer(small_file(tmp_path / "m.onnx"))
+    observer = Observer(read_model(small_file(tmp_path / "m.onnx")))
     monkeypatch.setattr(observer, "_session", Starved())
-    with pytest.raises(UserError, match=r"photo\.png: not enough memory .* 64x48: give a smaller --size"):
+    with pytest.raises(UserError, match=r"photo\.png: not enough memory .* 64x48: choose a smaller --size"):
         observer.add(noise(48, 64), "photo.png")
 
 
-def test_the_model_is_left_as_it_is() -> None:
+def test_the_model_is_not_modified() -> None:
     model = small_model()
     before = model.SerializeToString()
     build_probe(model)
@@ -181,4 +182,4 @@ def test_the_model_is_left_as_it_is() -> None:
 def test_a_model_without_floating_point_has_nothing_to_calibrate(tmp_path: Path) -> None:
     """``255 - x`` on uint8."""
     with pytest.raises(UserError, match="no floating-point tensor"):
-        Observer(inverting_file(tmp_path / "m.onnx"))
+        Observer(read_model(inverting_file(tmp_path / "m.onnx")))

@@ -1,4 +1,4 @@
-"""What a drop is, with pictures whose noise is known."""
+"""Drops in quality, on pictures with known noise."""
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def test_the_expected_drop_is_the_measured_one() -> None:
     assert any("drop" in miss and "at most 0.1 allowed" in miss for miss in report.misses())
 
 
-def test_without_truth_the_network_counts_as_good_as_the_papers() -> None:
+def test_without_truth_the_drop_assumes_the_papers_quality() -> None:
     """At 37.55 dB a noise at 53.8 dB to float32 costs 0.1 dB: 10 log10(1 + 10^((37.55 - 53.8) / 10))."""
     deviation = 255 / 10 ** (53.8 / 20)
     (drop,) = judge(None).drops(judge(None).noise(Shifted(4.0, deviation)))  # type: ignore[arg-type]
@@ -69,13 +69,13 @@ def test_mean_worst_and_ssim_each_count(mean: float, worst: float, ssim: float, 
 
 def test_a_black_result_of_a_hard_case_is_a_miss() -> None:
     report = QualityReport(0.1, (PictureQuality("p", 60.0, 0.0),), {"white": 0.0})
-    assert report.misses() == ["white 0.0 dB to float32, at least 25 asked"]
+    assert report.misses() == ["white 0.0 dB to float32, at least 25 required"]
 
 
-def test_float16_is_asked_for_60_db_on_every_picture() -> None:
+def test_float16_must_reach_60_db_on_every_picture() -> None:
     pictures = (PictureQuality("p", 61.0, 0.0), PictureQuality("q", 59.9, 0.0))
     report = QualityReport(0.01, pictures, {}, least_psnr_db=60.0)
-    assert report.misses() == ["PSNR to float32 59.9 dB at worst, at least 60 asked"]
+    assert report.misses() == ["worst PSNR to float32 59.9 dB, at least 60 required"]
     assert not QualityReport(0.01, pictures, {}).misses()
 
 

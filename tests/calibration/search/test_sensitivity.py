@@ -39,7 +39,7 @@ def test_it_continues_where_it_was_interrupted_and_ranks_by_noise_a_multiplicati
     record = measure_sensitivity(quantiser, sample.metadata(), judge, known, LAYERS, saved.append)
     assert len(saved) == 1  # the other one was not measured again
     assert record.noise[LAYERS[0]] == known.noise[LAYERS[0]]
-    # The mask head works on what is subtracted from the picture; a dense layer is one of twenty.
+    # The mask head produces the mask that is subtracted; a dense layer is only one of twenty.
     assert sum(record.noise[LAYERS[0]]) > 5 * sum(record.noise[LAYERS[1]]) > 0
     assert record.order == LAYERS
     assert record.share(LAYERS[:1]) == 0.2

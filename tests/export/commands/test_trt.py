@@ -109,7 +109,7 @@ def test_an_engine_is_built_once(
             "first": [],
             "same": [],
             "padded": ["--size", "41x30"],
-            "other": ["--optimisation-level", "1"],
+            "other": ["--workspace", "1"],
             "again": ["--no-cache"],
         }.items()
     ]
@@ -157,10 +157,10 @@ class OnGpu:
         self.psnr_db = psnr_db
         self.checked: list[Path] = []
         gpu = Gpu(0, "a GPU", "8.9", "13.0")
-        monkeypatch.setattr("export.tensorrt.make.gpu_to_build_on", lambda flavour: gpu)
+        monkeypatch.setattr("export.commands.trt_plan.gpu_to_build_on", lambda flavour: gpu)
         monkeypatch.setattr("export.reports.parity.check_parity", self.check)
 
-    def check(self, checkpoint: Path, engine: Path, *_: object) -> ParityReport:
+    def check(self, checkpoint: object, engine: Path, *_: object) -> ParityReport:
         assert read_trusted(engine).record.sha256 == sha256_of(engine)  # it could be loaded
         self.checked.append(engine)
         case = CaseParity("rain", False, self.psnr_db, 0, 1, 0)

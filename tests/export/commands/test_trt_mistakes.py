@@ -70,14 +70,19 @@ def with_unpool(model: Path) -> None:
 MISTAKES: dict[str, tuple[list[str], int, str]] = {
     "no such file": (["none.onnx"], 1, "none.onnx: cannot be read"),
     "not a model": (["words.onnx"], 1, "words.onnx: not an ONNX file"),
-    "not ours": (["foreign.onnx"], 1, "not one that granet-export made"),
+    "not ours": (["foreign.onnx"], 1, "was not made by granet-export"),
     "no checkpoint": (["--ckpt", "none.pt"], 1, "none.pt"),
     "two sources": (["MODEL", "--ckpt", "CKPT"], 2, "built from one of them"),
-    "two precisions": (["MODEL", "--fp16", "--int8"], 2, "give one of them"),
+    "two precisions": (["MODEL", "--fp16", "--int8"], 2, "--fp16 and --int8: "),
     "precision is in the file": (["MODEL", "--size", "48x32", "--fp16"], 1, "granet-export onnx --fp16"),
     "images for no quantisation": (["MODEL", "--images", "."], 2, "add one of them"),
-    "images and a table": (["MODEL", "--int8", "--images", ".", "--calibration", "t"], 2, "one of them"),
-    "no table": (["MODEL", "--int8", "--calibration", "none.json"], 1, "none.json: there is no such file"),
+    "images for another precision": (["MODEL", "--fp32", "--images", "."], 2, "--images and --fp32: "),
+    "images and a table": (
+        ["MODEL", "--int8", "--images", ".", "--calibration", "t"],
+        2,
+        "--images and --calibration: ",
+    ),
+    "no table": (["MODEL", "--int8", "--calibration", "none.json"], 1, "none.json: cannot be read"),
     "any size": (["MODEL"], 1, "--size 640x480"),
     "any size, to be calibrated": (["MODEL", "--int8"], 1, "--size 640x480"),
     "too small": (["MODEL", "--size", "8x8"], 1, "at least 16x16"),
@@ -90,8 +95,9 @@ MISTAKES: dict[str, tuple[list[str], int, str]] = {
     "another ending": (["STATIC", "-o", "a.onnx"], 1, "ends in .engine"),
     "wrong capability": (["STATIC", "--compute-capability", "9.0"], 1, "it does for 7.5, 8.0"),
     "no capability": (["STATIC", "--compute-capability", "ampere"], 1, "write it as in 8.6"),
-    "no DLA": (["STATIC", "--dla", "0"], 1, "does not use DLA"),
-    "no timing cache": (["STATIC", "--timing-cache", "t"], 1, "--timing-cache"),
+    "no DLA": (["STATIC", "--dla", "0"], 2, "--dla 0 and --flavour tensorrt-rtx"),
+    "no timing cache": (["STATIC", "--timing-cache", "t"], 2, "--timing-cache and --flavour"),
+    "no level": (["STATIC", "--optimisation-level", "1"], 2, "--optimisation-level 1 and --flavour"),
     "no such flavour": (["STATIC", "--flavour", "tensorflow"], 2, "tensorflow"),
     "level": (["STATIC", "--optimisation-level", "9"], 2, "optimisation-level"),
     "not for Turing": (["STATIC", "--compute-capability", "7.5"], 1, "FP32 GEMM is not supported"),
@@ -158,7 +164,7 @@ def test_where_no_tensorrt_is_installed(
     monkeypatch.setattr("runtime.tensorrt.flavour.find_spec", lambda name: None)
     status, _, err = ended(capsys, model, "--size", "48x32")
     assert status == 1
-    assert "no TensorRT is installed" in err and "pip install tensorrt-rtx" in err
+    assert "TensorRT is not installed" in err and "pip install tensorrt-rtx" in err
 
 
 def test_tensorrt_without_a_gpu_says_where_to_build(
@@ -171,8 +177,8 @@ def test_tensorrt_without_a_gpu_says_where_to_build(
     def no_gpu() -> None:
         raise UserError("no driver")
 
-    monkeypatch.setattr("runtime.tensorrt.flavour.find_flavour", lambda _: Flavour("tensorrt", "10.3.0", trt))
-    monkeypatch.setattr("export.tensorrt.make.open_cuda", no_gpu)
+    monkeypatch.setattr("export.commands.trt_plan.find_flavour", lambda _: Flavour("tensorrt", "10.3.0", trt))
+    monkeypatch.setattr("export.commands.trt_plan.open_cuda", no_gpu)
     status, _, err = ended(capsys, model, "--size", "48x32")
     assert status == 1
     assert "--flavour tensorrt-rtx" in err

@@ -1,6 +1,7 @@
 """The export as a user has it: a file with its record and its manifest, or nothing."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import onnx
 import pytest
 
 from export.onnx import export as onnx_export
-from export.onnx.export import ExportOptions, export_onnx
+from export.onnx import save as model_file
+from export.onnx.checkpoint_file import CheckpointFile, opened_checkpoint
+from export.onnx.export import ExportOptions, check_export, export_onnx, exported_metadata
 from granet import load_checkpoint
 from granet.errors import ParityError, UserError
 from runtime.artefacts.manifest import read_manifest, sha256_of, verify
@@ -21,9 +24,15 @@ STATIC = ExportOptions(size=(45, 61))
 
 
 @pytest.fixture(scope="module")
-def exported(engines_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def checkpoint(engines_checkpoint: Path) -> Iterator[CheckpointFile]:
+    with opened_checkpoint(engines_checkpoint) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def exported(checkpoint: CheckpointFile, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("exported") / "small.onnx"
-    export_onnx(engines_checkpoint, path, replace(STATIC, stages=True), ANY)
+    export_onnx(checkpoint, path, replace(STATIC, stages=True), ANY)
     return path
 
 
@@ -62,25 +71,25 @@ def test_nothing_of_the_exporting_machine_is_in_it(exported: Path) -> None:
 
 
 def test_the_same_checkpoint_gives_the_same_bytes(
-    exported: Path, engines_checkpoint: Path, tmp_path: Path
+    exported: Path, checkpoint: CheckpointFile, tmp_path: Path
 ) -> None:
     again = tmp_path / "again.onnx"
-    export_onnx(engines_checkpoint, again, replace(STATIC, stages=True), ANY)
+    export_onnx(checkpoint, again, replace(STATIC, stages=True), ANY)
     assert sha256_of(again) == sha256_of(exported)
 
 
-def test_missed_parity_leaves_nothing(engines_checkpoint: Path, tmp_path: Path) -> None:
+def test_missed_parity_leaves_nothing(checkpoint: CheckpointFile, tmp_path: Path) -> None:
     with pytest.raises(ParityError, match="nothing written") as error:
-        export_onnx(engines_checkpoint, tmp_path / "a.onnx", STATIC, IMPOSSIBLE)
+        export_onnx(checkpoint, tmp_path / "a.onnx", STATIC, IMPOSSIBLE)
     assert error.value.exit_status == 3
     assert list(tmp_path.iterdir()) == []
 
 
-def test_missed_parity_leaves_an_older_file_alone(engines_checkpoint: Path, tmp_path: Path) -> None:
+def test_missed_parity_leaves_an_older_file_alone(checkpoint: CheckpointFile, tmp_path: Path) -> None:
     old = tmp_path / "a.onnx"
     old.write_bytes(b"old")
     with pytest.raises(ParityError):
-        export_onnx(engines_checkpoint, old, replace(STATIC, overwrite=True), IMPOSSIBLE)
+        export_onnx(checkpoint, old, replace(STATIC, overwrite=True), IMPOSSIBLE)
     assert old.read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["a.onnx"]
 
@@ -96,11 +105,12 @@ def test_missed_parity_leaves_an_older_file_alone(engines_checkpoint: Path, tmp_
     ],
 )
 def test_bad_destinations_and_options(
-    engines_checkpoint: Path, tmp_path: Path, name: str, options: ExportOptions, message: str
+    checkpoint: CheckpointFile, tmp_path: Path, name: str, options: ExportOptions, message: str
 ) -> None:
     (tmp_path / "there.onnx").write_bytes(b"mine")
     with pytest.raises(UserError, match=message) as error:
-        export_onnx(engines_checkpoint, tmp_path / name, options, ANY)
+        check_export(tmp_path / name, options)
+        exported_metadata(checkpoint, options)
     assert "\n" not in str(error.value)
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("there.onnx", b"mine")]
 
@@ -116,12 +126,12 @@ def test_a_damaged_manifest_is_noticed(exported: Path, tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_no_half_of_an_export(
-    engines_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    checkpoint: CheckpointFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*arguments: object) -> None:
         raise UserError("a.onnx.json: cannot be written: No space left on device")
 
-    monkeypatch.setattr(onnx_export, "write_manifest", full)
+    monkeypatch.setattr(model_file, "write_manifest", full)
     with pytest.raises(UserError, match="No space left"):
-        export_onnx(engines_checkpoint, tmp_path / "a.onnx", STATIC, ANY)
+        export_onnx(checkpoint, tmp_path / "a.onnx", STATIC, ANY)
     assert list(tmp_path.iterdir()) == []

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from calibration.qdq.quantiser import Quantiser
+from export.onnx.checkpoint_file import opened_checkpoint
 from export.onnx.export import ExportOptions, build_model, export_onnx
 from granet import GraNet, GraNetConfig, save_checkpoint
 from runtime import open_engine
@@ -121,7 +122,8 @@ def test_an_exported_file_runs_on_every_backend_and_is_padded_to_its_rule(
     size: tuple[int, int] | None, checkpoint: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "small.onnx"
-    export_onnx(checkpoint, path, ExportOptions(size=size), ParityBudget(0, 0, 1, 0))
+    with opened_checkpoint(checkpoint) as opened:
+        export_onnx(opened, path, ExportOptions(size=size), ParityBudget(0, 0, 1, 0))
     metadata = read_metadata(path)
     assert (metadata.multiple, metadata.extent) == (16, 64)
     assert (metadata.height, metadata.width) == ((None, None) if size is None else (48, 64))

@@ -1,5 +1,6 @@
 """What kept layers cost: by arithmetic for TensorRT, by the clock of the CPU for a CPU."""
 
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -9,6 +10,7 @@ from calibration.qdq.layers import multiplications, too_small
 from calibration.qdq.quantiser import Quantiser, Target
 from calibration.search.meet_budget import Subject
 from export.reports.kept_cost import kept_cost
+from runtime.artefacts.artefact import Artefact, Model
 from tests.calibration import sample
 
 
@@ -17,8 +19,8 @@ def subject(target: Target) -> Subject:
     model = sample.model()
     quantiser = Quantiser(model, sample.ranges(), target)
     counts = multiplications(model, quantiser.layers, np.zeros((*sample.SIZE, 3), np.uint8))
-    nobody = cast(Any, None)
-    return Subject(nobody, sample.metadata(), nobody, nobody, quantiser, nobody, counts)
+    file: Model = Artefact(Path("lite.onnx"), b"", sample.metadata())
+    return Subject(file, None, quantiser, cast(Any, None), counts)
 
 
 def test_for_tensorrt_a_kept_layer_takes_twice_its_time() -> None:

@@ -269,7 +269,7 @@ class TestCommand:
             (["--size", "64x48", "--gflops", "1"], 2, "give --gflops and --bandwidth"),
             (["--size", "64x48", "--ms", "3"], 2, "--gpu NAME"),
             (["--size", "64x48", "--size", "32x32", "--gpu", "t4", "--ms", "3"], 2, "one --size"),
-            (["--size", "64x48", "--gpu", "t4", "--bench", "none.json"], 1, "cannot be read"),
+            (["--gpu", "t4", "--bench", "none.json"], 1, "cannot be read"),
         ],
     )
     def test_mistakes_get_one_line(

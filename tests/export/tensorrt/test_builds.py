@@ -1,6 +1,7 @@
 """A real TensorRT parser and builder (TensorRT-RTX needs no GPU to build) on every variant we export."""
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,18 @@ import torch
 from onnx import TensorProto, helper
 
 from export.onnx.export import ExportOptions, build_model
-from export.tensorrt.build import BuildOptions, BuiltEngine, build_engine, profile_of
+from export.tensorrt.build import BuildOptions, BuiltEngine, build_engine, check_options, profile_of
 from export.tensorrt.preflight import SUPPORTED, check_model
 from granet import GraNet, GraNetConfig
+from granet.app.console import UsageError
 from granet.errors import UserError
 from granet.size_rule import SizeRule
+from runtime.artefacts.artefact import Artefact, Model
 from runtime.tensorrt.flavour import Flavour, find_flavour
 from runtime.tensorrt.log import collected
 from runtime.tensorrt.optimisation_profile import Profile
 from tests.export.tensorrt.quantised import quantised
+from tests.runtime.handmade import METADATA
 
 trt = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx has no wheel for this platform")
 
@@ -56,9 +60,12 @@ def build(
     layout: Any = "frames",
     **more: Any,
 ) -> BuiltEngine:
-    return build_engine(
-        flavour, model.SerializeToString(), "small.onnx", layout, profile, options or BuildOptions(), **more
-    )
+    file = small_file(model.SerializeToString(), layout)
+    return build_engine(flavour, file, profile, options or BuildOptions(), **more)
+
+
+def small_file(content: bytes, layout: Any = "frames") -> Model:
+    return Artefact(Path("small.onnx"), content, replace(METADATA, layout=layout))
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8", "fp8"])
@@ -137,16 +144,58 @@ def test_too_little_workspace_is_told_in_tensorrts_words(
     ("options", "says"),
     [
         (BuildOptions(capabilities=("9.0",)), "does not build for compute capability 9.0: it does for 7.5"),
-        (BuildOptions(dla=0), "does not use DLA"),
-        (BuildOptions(optimisation_level=6), "it is 0 to 5"),
-        (BuildOptions(timing_cache=Path("timings.cache")), "leave it out"),
+        (BuildOptions(dla=0), "--dla 0 and --flavour tensorrt-rtx"),
+        (BuildOptions(optimisation_level=5), "--optimisation-level 5 and --flavour tensorrt-rtx"),
+        (BuildOptions(timing_cache=Path("timings.cache")), "--timing-cache and --flavour tensorrt-rtx"),
     ],
 )
-def test_what_this_flavour_cannot_do_is_refused(
-    rtx: Flavour, models: dict[tuple[str, bool], onnx.ModelProto], options: BuildOptions, says: str
-) -> None:
+def test_what_this_flavour_cannot_do_is_refused(rtx: Flavour, options: BuildOptions, says: str) -> None:
     with pytest.raises(UserError, match=says):
-        build(rtx, models["fp32", False], FIXED, options)
+        check_options(rtx, options)
+
+
+def test_a_level_that_there_is_not_is_refused() -> None:
+    with pytest.raises(UserError, match="it is 0 to 5"):
+        check_options(Flavour("tensorrt", "10.16.1.11", None), BuildOptions(optimisation_level=6))
+
+
+class Watched:
+    """Something of TensorRT's that is used through this, so that a test sees how."""
+
+    def __init__(self, inner: Any, **instead: Any) -> None:
+        self._inner = inner
+        vars(self).update(instead)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_no_engine_is_built_with_tf32(
+    models: dict[tuple[str, bool], onnx.ModelProto], precision: str
+) -> None:
+    """TensorRT's default is on, and keeps 10 of float32's 23 bits."""
+    seen: list[Any] = []
+    config = trt.Builder(trt.Logger()).create_builder_config()
+    assert config.get_flag(trt.BuilderFlag.TF32)  # or nothing is shown below
+
+    def builder(logger: Any) -> Watched:
+        inner = trt.Builder(logger)
+
+        def build_serialized_network(network: Any, config: Any) -> Any:
+            seen.append(config.get_flag(trt.BuilderFlag.TF32))
+            return inner.build_serialized_network(network, config)
+
+        return Watched(inner, build_serialized_network=build_serialized_network)
+
+    flavour = Flavour("tensorrt-rtx", trt.__version__, Watched(trt, Builder=builder))
+    assert build(flavour, models[precision, False], FIXED).plan
+    assert seen == [False]
+
+
+def test_tensorrt_builds_for_no_other_gpu() -> None:
+    with pytest.raises(UsageError, match=r"--compute-capability 8\.6 and --flavour tensorrt: "):
+        check_options(Flavour("tensorrt", "10.16.1.11", None), BuildOptions(capabilities=("8.6",)))
 
 
 def test_a_parser_error_names_the_node(rtx: Flavour) -> None:
@@ -166,8 +215,8 @@ def test_a_parser_error_names_the_node(rtx: Flavour) -> None:
 
 
 def test_bytes_that_are_no_model_are_a_users_error(rtx: Flavour) -> None:
-    with pytest.raises(UserError, match=r"words\.onnx: .* cannot parse the file"):
-        build_engine(rtx, b"not a model", "words.onnx", "frames", FIXED, BuildOptions())
+    with pytest.raises(UserError, match=r"small\.onnx: .* cannot parse the file"):
+        build_engine(rtx, small_file(b"not a model"), FIXED, BuildOptions())
 
 
 def test_progress_goes_up_to_the_end(rtx: Flavour, models: dict[tuple[str, bool], onnx.ModelProto]) -> None:

@@ -173,7 +173,7 @@ def test_builds_at_the_same_time_leave_one_that_is_whole(tmp_path: Path, plan: P
 
 def test_a_cache_that_cannot_be_written_is_a_users_error(tmp_path: Path, plan: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(UserError, match="cannot be made"):
+    with pytest.raises(UserError, match="cannot be created"):
         EngineCache(tmp_path / "file" / "engines", nothing_said).keep("k", b"a plan", record_of(plan))
 
 

@@ -81,12 +81,12 @@ def test_without_images_it_says_what_it_calibrates_on(
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("export.tensorrt.quantise.calibrate", stop)
+    monkeypatch.setattr("export.onnx.table_step.calibrate", stop)
     for name in ("small.int8.onnx", "small.int8.onnx.json", "small.calibration.json"):
         (here / name).unlink()
     status, err = ended(capsys, "small.onnx", "--int8", "--size", "32x32", "-o", "b.engine")
     assert status == 130
-    assert "note: no --images: calibrating on drawings of rain" in err
+    assert "note: no --images: drawings are not what a camera sees" in err
     assert not (here / "small.calibration.json").exists()
 
 
@@ -117,8 +117,8 @@ def test_a_budget_that_is_missed_leaves_no_engine(
     class Result:
         report = Report()
 
-    monkeypatch.setattr("export.tensorrt.quantise.open_subject", lambda *_: None)
-    monkeypatch.setattr("export.tensorrt.quantise.meet_budget", lambda *_: Result())
+    monkeypatch.setattr("export.onnx.quantise_step.open_subject", lambda *_: None)
+    monkeypatch.setattr("export.onnx.quantise_step.meet_budget", lambda *_: Result())
     (here / "small.int8.onnx").unlink()
     status, err = ended(capsys, "small.onnx", "--int8", "--size", "32x32", "-o", "b.engine")
     assert status == 3

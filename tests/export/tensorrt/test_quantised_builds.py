@@ -1,6 +1,7 @@
 """A real TensorRT builds what our quantiser makes of both presets, of one size and of any."""
 
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,10 @@ from export.tensorrt.build import BuildOptions, build_engine
 from export.tensorrt.preflight import check_model
 from granet import GraNet, GraNetConfig
 from granet.errors import UserError
+from runtime.artefacts.artefact import Artefact, Model
 from runtime.tensorrt.flavour import find_flavour
 from runtime.tensorrt.optimisation_profile import Profile
+from tests.runtime.handmade import METADATA
 
 pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx has no wheel for this platform")
 
@@ -25,7 +28,8 @@ RANGE = Profile((1, 16, 16), (1, 64, 96), (2, 128, 192))
 
 def plan_of(model: onnx.ModelProto, profile: Profile = FIXED) -> bytes:
     rtx = find_flavour("tensorrt-rtx")
-    return build_engine(rtx, model.SerializeToString(), "q.onnx", "frames", profile, BuildOptions()).plan
+    file: Model = Artefact(Path("q.onnx"), model.SerializeToString(), METADATA)
+    return build_engine(rtx, file, profile, BuildOptions()).plan
 
 
 @cache

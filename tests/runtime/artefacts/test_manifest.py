@@ -1,4 +1,4 @@
-"""The manifest ties measured figures to one very file, and is whole or not there."""
+"""The manifest ties measured figures to exactly one file, and is written atomically."""
 
 import hashlib
 import json
@@ -47,7 +47,7 @@ def test_an_untouched_artefact_passes(model: Path) -> None:
     assert manifest is not None and manifest.parity == PARITY
 
 
-def test_one_without_a_manifest_passes_and_says_so(model: Path) -> None:
+def test_an_artefact_without_a_manifest_passes(model: Path) -> None:
     assert verify(model) is None
 
 
@@ -85,7 +85,7 @@ OLD: dict[str, Any] = {
     "parity": None,
     "created": "2026-11-20T00:00:00+00:00",
 }
-"""As 0.1.0 writes it: it must load for ever."""
+"""A manifest of version 0.1.0, which must always load."""
 
 
 def test_a_manifest_of_an_earlier_version_loads(model: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_damaged_manifest_is_refused_with_one_line(model: Path, text: str, rea
     assert message.endswith(": export the model again") and "\n" not in message
 
 
-def test_bytes_that_are_no_text(model: Path) -> None:
+def test_bytes_that_are_not_text(model: Path) -> None:
     manifest_path(model).write_bytes(b"\xff\xfe\x00\x01")
     with pytest.raises(UserError, match="damaged"):
         verify(model)
@@ -138,7 +138,7 @@ def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
         write_manifest(tmp_path / "none" / "model.onnx", "0" * 64, METADATA)
 
 
-def test_a_write_that_fails_leaves_the_old_manifest_and_no_rubbish(
+def test_a_failed_write_leaves_the_old_manifest_and_no_temporary_files(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_manifest(model, sha256_of(model), METADATA, PARITY)

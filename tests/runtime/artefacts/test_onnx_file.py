@@ -1,4 +1,4 @@
-"""Metadata is read from any file a user has, and no file makes the reader do worse than one line."""
+"""Reading metadata from any file gives the metadata or an error of one line."""
 
 import random
 from pathlib import Path
@@ -60,21 +60,21 @@ def test_missing_file_and_directory(tmp_path: Path) -> None:
     assert "directory" in refusal(tmp_path)
 
 
-def test_an_onnx_file_of_someone_else(tmp_path: Path) -> None:
+def test_an_onnx_file_of_another_exporter(tmp_path: Path) -> None:
     model = inverting_model()
     del model.metadata_props[:]
-    assert "not one that granet-export made" in refusal(save(model, tmp_path / "m.onnx"))
+    assert "was not made by granet-export" in refusal(save(model, tmp_path / "m.onnx"))
 
 
 def test_truncated_anywhere_is_refused_or_complete(tmp_path: Path, whole: bytes) -> None:
-    """Whatever is cut off, the answer is one line; the metadata comes last, so any cut loses it."""
+    """Any truncation gives one line; the metadata comes last, so any cut loses it."""
     path = tmp_path / "cut.onnx"
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
         refusal(path)
 
 
-def test_random_bytes_never_do_worse_than_one_line(tmp_path: Path, whole: bytes) -> None:
+def test_random_bytes_give_one_line(tmp_path: Path, whole: bytes) -> None:
     """Pure noise, and a good file with some bytes overwritten; seeds fixed."""
     rng = random.Random(20261122)
     path = tmp_path / "noise.onnx"
@@ -119,7 +119,7 @@ def test_weights_in_another_file_are_refused(tmp_path: Path, place: str, by: str
     else:
         imports = [helper.make_opsetid("", 18)]
         model.functions.append(helper.make_function("d", "f", [], ["w"], [constant], imports))
-    assert "weights are in a separate file" in refusal(save(model, tmp_path / "m.onnx"))
+    assert "weights in a separate file" in refusal(save(model, tmp_path / "m.onnx"))
 
 
 def test_nesting_without_end_is_walked_without_recursion(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_nesting_without_end_is_walked_without_recursion(tmp_path: Path) -> None
             break
     path = tmp_path / "deep.onnx"
     path.write_bytes(_message(7, graph))
-    assert "not one that granet-export made" in refusal(path)
+    assert "was not made by granet-export" in refusal(path)
 
 
 def _message(number: int, payload: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""What a benchmark reports, on graphs made by hand: its structure, never its times."""
+"""The structure of a benchmark report, on handmade graphs; never its times."""
 
 import json
 import sys
@@ -45,7 +45,7 @@ def test_engines_are_measured_in_the_order_asked_for_and_held_against_the_first(
     assert json.loads(json.dumps(report.to_json()))["results"][1]["backend"] == "onnxruntime"
 
 
-def test_a_static_model_at_another_size_is_told_about(model: Path) -> None:
+def test_a_static_model_at_another_size_is_reported(model: Path) -> None:
     report = measure_bench([BenchSubject(model, "onnxruntime")], (100, 64), frames=1, warm_up=0)
     assert "tiles" in report.results[0].fitting
 
@@ -76,18 +76,16 @@ def test_every_model_meets_every_backend_that_can_run_it() -> None:
         (["m.onnx", "best.pt"], ["torch"], "m.onnx: torch cannot run it"),
         (["m.onnx"], ["tensorrt"], "m.onnx: tensorrt cannot run it"),
         (["m.engine"], ["openvino"], "m.engine: openvino cannot run it"),
-        (["m.onnx"], ["tensorflow"], "no backend is called 'tensorflow'"),
+        (["m.onnx"], ["tensorflow"], "unknown backend 'tensorflow'"),
     ],
 )
-def test_a_pairing_that_was_asked_for_and_cannot_be_is_an_error(
-    models: list[str], backends: list[str], line: str
-) -> None:
+def test_an_impossible_requested_pair_is_an_error(models: list[str], backends: list[str], line: str) -> None:
     with pytest.raises(UserError, match=line):
         pair([Path(name) for name in models], backends, "auto")
 
 
-def test_memory_is_that_of_the_engine_and_not_of_who_measures_it(model: Path) -> None:
-    ballast = np.ones(1024 * MIB, np.uint8)  # Linux hands it down as the new process's ru_maxrss
+def test_memory_is_that_of_the_engine_not_of_the_parent_process(model: Path) -> None:
+    ballast = np.ones(1024 * MIB, np.uint8)  # a new process inherits it as ru_maxrss on Linux
     run = run_isolated(model, (48, 64), backend="onnxruntime", frames=3)
     assert run.peak_bytes is not None and run.peak_bytes < 700 * MIB < ballast.nbytes
     assert len(run.seconds) == len(run.cpu_seconds) == 3
@@ -107,13 +105,13 @@ def test_the_peak_is_in_bytes() -> None:
     assert found is not None and 20 * MIB < found < 2**40
 
 
-def test_a_process_that_fails_says_why_in_its_own_words(tmp_path: Path) -> None:
+def test_the_message_of_a_failed_process_is_passed_on(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nothing\.onnx: no such model file$"):
         run_isolated(tmp_path / "nothing.onnx", (48, 64))
 
 
 def test_a_process_that_takes_too_long_is_ended(model: Path) -> None:
-    with pytest.raises(UserError, match="not done after"):
+    with pytest.raises(UserError, match="timed out after"):
         run_isolated(model, (48, 64), timeout=0.01)
 
 

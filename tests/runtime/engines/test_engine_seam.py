@@ -1,4 +1,4 @@
-"""What stands around an engine must not hide it: views, skipped frames and several streams, by command."""
+"""Views, dry skipping and shared streams must not hide the engine behind them."""
 
 import threading
 from collections.abc import Iterator
@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 import runtime.cli as cli
+import runtime.run.input as run_input
+import runtime.run.model as model
 from granet.app.console import run_app
 from runtime.engines.base import Engine
 from runtime.engines.forwarding import ForwardingEngine
@@ -25,7 +27,7 @@ from tests.runtime.fakes import FakeEngine
 from tests.runtime.handmade import inverting_file
 
 GREY = 200
-"""Level of the frames. A network that inverts takes 145 of it away: heavy rain, and all orange as a view."""
+"""Level of the frames. A network that inverts removes 145 levels: heavy rain, an all-orange view."""
 
 
 class GreyCamera(Source):
@@ -45,7 +47,7 @@ class GreyCamera(Source):
 
 
 class SeveralAtOnce(FakeEngine):
-    """As an engine on a GPU or a server: takes several frames at once, and is seen to be given them."""
+    """Acts like an engine on a GPU: takes several frames at once, and checks that it gets them."""
 
     def __init__(self, frames: int) -> None:
         super().__init__(invert=True)
@@ -55,14 +57,14 @@ class SeveralAtOnce(FakeEngine):
 
     def _infer(self, batch: Pixels, want_mask: bool) -> tuple[Pixels, ...]:
         if not self.met:
-            # As many threads come here at once, or the wait ends in vain.
+            # Times out unless that many threads arrive at once.
             self._together.wait(30)
             self.met = True
         return super()._infer(batch, want_mask)
 
 
 class Masking(FakeEngine):
-    """Gives half of the frame as its mask, and three frames at once."""
+    """Returns half of the frame as its mask; takes three frames at once."""
 
     concurrency = 3
 
@@ -80,7 +82,7 @@ class Masking(FakeEngine):
 
 
 @pytest.mark.parametrize("kind", ["forwarding", "guard", "stream"])
-def test_what_stands_before_an_engine_hands_on_all_of_it(kind: str) -> None:
+def test_every_forwarding_engine_forwards_the_whole_contract(kind: str) -> None:
     engine = Masking()
     shared = SharedEngine(engine)
     before = {
@@ -89,7 +91,7 @@ def test_what_stands_before_an_engine_hands_on_all_of_it(kind: str) -> None:
         "stream": shared.stream,
     }[kind]()
     assert isinstance(before, Engine)
-    # Of several streams each has one frame in a batch.
+    # Each of several streams has one frame in a batch.
     assert (before.info, before.concurrency) == (engine.info, 1 if kind == "stream" else 3)
     assert before.plan(41, 57) == engine.plan(41, 57)
     frames = np.random.default_rng(0).integers(0, 200, (2, 41, 57, 3), np.uint8)
@@ -98,7 +100,7 @@ def test_what_stands_before_an_engine_hands_on_all_of_it(kind: str) -> None:
     np.testing.assert_array_equal(result, 255 - frames)
     np.testing.assert_array_equal(mask, frames // 2)
     before.close()
-    # One of several streams leaves the engine to the others.
+    # A stream that closes leaves the engine open for the others.
     assert engine.closed == (kind != "stream")
     shared.close()
     assert engine.closed
@@ -106,16 +108,18 @@ def test_what_stands_before_an_engine_hands_on_all_of_it(kind: str) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory, with a grey clip, and a camera that sees grey."""
+    """The working directory, with a grey clip and a camera with a grey picture."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "device_path", lambda camera: None)
-    monkeypatch.setattr(cli, "open_camera", lambda camera, options, patience, end, health: GreyCamera(health))
+    monkeypatch.setattr(run_input, "device_path", lambda camera: None)
+    monkeypatch.setattr(
+        run_input, "open_camera", lambda camera, options, patience, end, health: GreyCamera(health)
+    )
     make_clip(tmp_path / "grey.mp4", frames=[np.full((48, 64, 3), GREY, np.uint8)] * 80)
     return tmp_path
 
 
 def use(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "open_engine", lambda *arguments: engine)
+    monkeypatch.setattr(model, "open_engine", lambda *arguments: engine)
 
 
 def test_heavy_rain_in_the_mask_view_is_not_a_failing_engine(
@@ -129,7 +133,7 @@ def test_heavy_rain_in_the_mask_view_is_not_a_failing_engine(
     assert red > 220 and blue < 90
 
 
-def test_a_configuration_shows_the_mask_of_a_model_that_gives_one(
+def test_a_configuration_shows_the_mask_of_a_model_that_has_one(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     # In the handmade graph the mask is the input and the result 255 - input. Input minus result would paint
@@ -162,7 +166,7 @@ def test_a_file_keeps_all_the_frames_in_flight_that_the_engine_takes(
     assert engine.met and len(read_clip(folder / "out.mkv").frames) == 80
 
 
-def test_dry_frames_do_not_say_that_a_failing_engine_works_again() -> None:
+def test_dry_frames_do_not_report_that_a_failing_engine_recovered() -> None:
     said, health = list[str](), Health("cam")
     steps = FrameSteps(
         EngineGuard(FailsAfterTheFirst(), health, said.append),
@@ -186,7 +190,7 @@ class FailsAfterTheFirst(FakeEngine):
 
 
 def streams(folder: Path, settings: str) -> list[Pixels]:
-    """Frames of the stream that has ``settings``, beside one without, both of the grey clip."""
+    """Frames of the stream with ``settings``, next to one without; both play the grey clip."""
     (folder / "streams.toml").write_text(
         'model = "fake.onnx"\n'
         '[[stream]]\nname = "plain"\ninput = "grey.mp4"\noutput = "plain.mkv"\n'
@@ -206,7 +210,7 @@ def test_skip_dry_in_a_configuration_passes_dry_frames_of_that_stream(
     assert levels[0] < 60 and levels[-1] > 195
 
 
-def test_the_mask_view_in_a_configuration_is_of_that_stream(
+def test_the_mask_view_in_a_configuration_applies_to_one_stream(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(FakeEngine(invert=True), monkeypatch)

@@ -20,7 +20,7 @@ ONNX_BACKENDS = ("onnxruntime", "openvino")
 
 
 def rain(*shape: int, seed: int = 0) -> Pixels:
-    """Something smooth with streaks on it: noise would tell less about seams and edges."""
+    """A smooth picture with streaks: noise would show seams and edges less well."""
     rng = np.random.default_rng(seed)
     n, height, width = shape
     y, x = np.mgrid[:height, :width]
@@ -73,7 +73,7 @@ class TestGraNet:
 
     @pytest.mark.parametrize("size", [(48, 64), (37, 53), (16, 16), (17, 130)])
     @pytest.mark.parametrize("n", [1, 2])
-    def test_gives_what_pytorch_gives(
+    def test_agrees_with_pytorch(
         self, engine: Engine, network: GraNet, size: tuple[int, int], n: int
     ) -> None:
         frames = rain(n, *size)
@@ -86,8 +86,8 @@ class TestGraNet:
         frames = rain(1, 40, 530)
         assert_close(engine.run(frames), in_pytorch(network, frames))
 
-    def test_does_something(self, engine: Engine) -> None:
-        """A network that returned its input would pass for close to a weak one."""
+    def test_changes_the_frame(self, engine: Engine) -> None:
+        """A network that returned its input could be mistaken for a weak one."""
         frames = rain(1, 48, 64)
         assert np.abs(engine.run(frames).astype(int) - frames).mean() > 2
 
@@ -115,7 +115,7 @@ class TestGraNet:
             frames = rain(1, *size)
             assert_close(engine.run(frames), in_pytorch(network, frames))
 
-    def test_says_what_it_is(self, engine: Engine, backend: str) -> None:
+    def test_describes_itself(self, engine: Engine, backend: str) -> None:
         info = engine.info
         assert (info.backend, info.device, info.precision, info.colour) == (backend, "cpu", "fp32", "bgr")
         assert info.fit.height is None and info.fit.rule.padded_side(481) == 488
@@ -136,7 +136,7 @@ class TestGraNet:
             np.zeros((1, 1, 1, 3), np.uint8),
         ],
     )
-    def test_refuses_what_are_no_frames(self, engine: Engine, frames: np.ndarray) -> None:
+    def test_refuses_arrays_that_are_not_frames(self, engine: Engine, frames: np.ndarray) -> None:
         with pytest.raises(UserError) as caught:
             engine.run(frames)
         assert "\n" not in str(caught.value)
@@ -152,7 +152,7 @@ def onnx_backend(request: pytest.FixtureRequest) -> str:
 
 
 class TestInverter:
-    """The backends that run ONNX files, on ``255 - x``: exact, so padding, tiles and batches are too."""
+    """The backends that run ONNX files, on ``255 - x``: exact even with padding, tiles and batches."""
 
     @pytest.mark.parametrize("layout", ["frames", "tensor"])
     @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ class TestInverter:
         model = inverting_model()
         del model.metadata_props[:]
         model.metadata_props.extend(inverting_model(**wrong).metadata_props)
-        with pytest.raises(UserError, match="not what its metadata says"):
+        with pytest.raises(UserError, match="does not match its metadata"):
             open_engine(save(model, tmp_path / "m.onnx"), "cpu", onnx_backend)
 
     def test_a_graph_that_changes_the_size(self, tmp_path: Path, onnx_backend: str) -> None:
@@ -220,7 +220,7 @@ class TestInverter:
     def test_a_graph_that_fails_gives_one_line(
         self, tmp_path: Path, onnx_backend: str, capfd: pytest.CaptureFixture[str]
     ) -> None:
-        """An operator that no backend has; ours are refused before only if their bytes are damaged."""
+        """An operator that no backend has; the reader itself refuses only damaged files."""
         model = inverting_model()
         model.graph.node[0].op_type = "NoSuchOperator"
         with pytest.raises(UserError) as caught:
@@ -232,7 +232,7 @@ class TestInverter:
     def test_frames_go_in_and_come_out_in_the_colour_order_of_the_file(
         self, tmp_path: Path, onnx_backend: str, colour: str
     ) -> None:
-        """A graph with another constant for each channel; an engine that reordered would show."""
+        """A graph with a different constant per channel, which exposes a wrong colour order."""
         model = inverting_model(colour=colour)
         top = onnx.helper.make_tensor("top", onnx.TensorProto.UINT8, [3], [255, 200, 150])
         model.graph.initializer[0].CopyFrom(top)
@@ -242,9 +242,7 @@ class TestInverter:
             np.testing.assert_array_equal(engine.run(frames), np.array([255, 200, 150], np.uint8) - frames)
 
 
-def test_a_checkpoint_runs_in_the_colour_order_that_is_asked_for(
-    engines_checkpoint: Path, network: GraNet
-) -> None:
+def test_a_checkpoint_runs_in_the_requested_colour_order(engines_checkpoint: Path, network: GraNet) -> None:
     frames = rain(1, 48, 64)
     with open_engine(engines_checkpoint, "cpu", colour="rgb") as engine:
         assert engine.info.colour == "rgb"
@@ -252,7 +250,7 @@ def test_a_checkpoint_runs_in_the_colour_order_that_is_asked_for(
 
 
 class TestDevices:
-    """A device that is not there is an error that says what is missing, and never another device."""
+    """A missing device is an error that says what is missing; there is no fallback."""
 
     @pytest.mark.parametrize("kind", ["gpu", "npu"])
     def test_openvino_without_the_device_lists_those_it_has(self, tmp_path: Path, kind: str) -> None:
@@ -279,9 +277,9 @@ class TestDevices:
             ("openvino", "cuda"),
         ],
     )
-    def test_devices_that_a_backend_never_has(
+    def test_devices_that_a_backend_does_not_support(
         self, tmp_path: Path, engines_checkpoint: Path, backend: str, device: str
     ) -> None:
         path = engines_checkpoint if backend == "torch" else inverting_file(tmp_path / "m.onnx")
-        with pytest.raises(UserError, match=f"has no device {device}"):
+        with pytest.raises(UserError, match=f"does not support device {device}"):
             open_engine(path, device, backend)

@@ -1,4 +1,4 @@
-"""What padding, tiling and batching must keep: the picture, and the memory of whoever asks for 1080p."""
+"""Padding, tiling and batching must preserve the picture and must not copy more than needed."""
 
 import tracemalloc
 
@@ -16,7 +16,7 @@ RULE = SizeRule(multiple=8, extent=512)
 
 
 class Recorder:
-    """A graph that gives back what ``function`` makes of a batch, and remembers what it was given."""
+    """A graph that applies ``function`` to a batch and records its inputs."""
 
     def __init__(self, function=lambda batch: batch.copy()) -> None:
         self.function = function
@@ -86,7 +86,7 @@ def test_a_static_graph_many_times_the_frame_is_filled_by_reflecting_again_and_a
         (FrameFit(RULE, 64, 64, 3), (100, 161)),
     ],
 )
-def test_tiles_of_an_identity_give_the_very_frame(fit: FrameFit, size: tuple[int, int]) -> None:
+def test_tiles_of_an_identity_reproduce_the_frame(fit: FrameFit, size: tuple[int, int]) -> None:
     frames = noise(2, *size)
     graph = Recorder()
     np.testing.assert_array_equal(run(fit, frames, graph), frames)
@@ -196,7 +196,7 @@ def test_frames_below_16_pixels_are_refused(fit: FrameFit, size: tuple[int, int]
 
 
 def test_several_outputs_come_back_in_one_pass() -> None:
-    """Padded, in tiles, and in static batches: each call of the graph gives a part of every output."""
+    """With padding, tiles and static batches, each call of the graph returns a part of every output."""
     for fit in (FrameFit(RULE), FrameFit(RULE, 64, 64), FrameFit(RULE, 64, 64, 3), FrameFit(RULE, 120, 176)):
         frames, calls = noise(2, 100, 161), list[int]()
 
@@ -218,7 +218,7 @@ def test_several_outputs_come_back_in_one_pass() -> None:
 def test_no_more_is_copied_than_the_padded_frame_and_the_crop(size: tuple[int, int], copies: int) -> None:
     frames, result = noise(1, *size), noise(1, *RULE.padded_size(*size))
     fit = FrameFit(RULE)
-    fit.plan(*size)  # is kept
+    fit.plan(*size)  # is cached
     tracemalloc.start()
     try:
         run(fit, frames, Recorder(lambda batch: result))

@@ -1,4 +1,4 @@
-"""ONNX Runtime runs where it is asked to, or says in one line what is missing; never on the CPU instead."""
+"""ONNX Runtime runs on the requested device or says in one line what is missing; no fallback to the CPU."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ CUDA, TENSORRT, CPU = "CUDAExecutionProvider", "TensorrtExecutionProvider", "CPU
 PRINTED = """Failed to load libcublasLt.so.13: libcublasLt.so.13: cannot open shared object file
 Failed to load libcurand.so.10: libcurand.so.10: cannot open shared object file
 Please follow https://onnxruntime.ai/docs/install/#cuda-and-cudnn to install CUDA."""
-"""By onnxruntime-gpu 1.31.1, without CUDA's libraries."""
+"""Output of onnxruntime-gpu 1.31.1 without CUDA's libraries."""
 
 NO_TENSORRT = (
     "/onnxruntime_src/onnxruntime/python/onnxruntime_pybind_state.cc:729 void onnxruntime::python::"
@@ -23,7 +23,7 @@ NO_TENSORRT = (
     "install TensorRT libraries as mentioned in the GPU requirements page, make sure they're in the PATH or "
     "LD_LIBRARY_PATH, and that your GPU is supported."
 )
-"""Raised by it without libnvinfer, as a RuntimeError."""
+"""Message of its RuntimeError without libnvinfer."""
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def gpu_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As onnxruntime-gpu without a driver: the providers are listed, the session is on the CPU."""
+    """Acts like onnxruntime-gpu without a driver: lists the providers, but the session runs on the CPU."""
     if CUDA in onnxruntime.get_available_providers():
         pytest.skip("onnxruntime-gpu is installed")
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [TENSORRT, CUDA, CPU])
@@ -41,7 +41,7 @@ def gpu_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def refused(path: Path, device: str, backend: str, capfd: pytest.CaptureFixture[str]) -> str:
-    """The one line; nothing else may be printed."""
+    """The one-line error; nothing else may be printed."""
     with pytest.raises(UserError) as caught:
         open_engine(path, device, backend)
     assert "".join(capfd.readouterr()) == "" and "\n" not in str(caught.value)
@@ -54,40 +54,41 @@ def test_the_package_without_cuda_is_named(model: Path, capfd: pytest.CaptureFix
         model, "cuda", "onnxruntime", capfd
     )
     for device in ("auto", "cuda"):
-        told = refused(model, device, "onnxruntime-tensorrt", capfd)
+        message = refused(model, device, "onnxruntime-tensorrt", capfd)
         assert (
-            "has no TensorRT" in told and "pip uninstall onnxruntime && pip install onnxruntime-gpu" in told
+            "was built without TensorRT" in message
+            and "pip uninstall onnxruntime && pip install onnxruntime-gpu" in message
         )
 
 
 @pytest.mark.usefixtures("gpu_package")
 @pytest.mark.filterwarnings("ignore:Specified provider")
 class TestWithoutADriver:
-    def test_a_cpu_session_is_not_taken_for_cuda(
+    def test_a_fallback_to_the_cpu_is_refused_for_cuda(
         self, model: Path, capfd: pytest.CaptureFixture[str]
     ) -> None:
-        told = refused(model, "cuda:1", "onnxruntime", capfd)
-        assert "could not start CUDA" in told and "cuda:1" in told and "driver" in told
+        message = refused(model, "cuda:1", "onnxruntime", capfd)
+        assert "could not start CUDA" in message and "cuda:1" in message and "driver" in message
 
     @pytest.mark.parametrize("device", ["auto", "cuda:1"])
-    def test_neither_a_cpu_nor_a_cuda_session_is_taken_for_tensorrt(
+    def test_a_fallback_to_the_cpu_or_cuda_is_refused_for_tensorrt(
         self, model: Path, device: str, capfd: pytest.CaptureFixture[str]
     ) -> None:
-        told = refused(model, device, "onnxruntime-tensorrt", capfd)
+        message = refused(model, device, "onnxruntime-tensorrt", capfd)
         for part in ("could not start TensorRT", "libnvinfer 10", "--backend onnxruntime"):
-            assert part in told
+            assert part in message
 
-    def test_what_tensorrt_raises_without_its_libraries(
+    def test_tensorrt_without_its_libraries(
         self, model: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
     ) -> None:
         def raises(*_: Any, **__: Any) -> None:
             raise RuntimeError(NO_TENSORRT)
 
         monkeypatch.setattr(onnxruntime, "InferenceSession", raises)
-        told = refused(model, "cuda", "onnxruntime-tensorrt", capfd)
-        assert "could not start TensorRT" in told and "onnxruntime_src" not in told
+        message = refused(model, "cuda", "onnxruntime-tensorrt", capfd)
+        assert "could not start TensorRT" in message and "onnxruntime_src" not in message
 
-    def test_another_fault_of_the_model_is_told_as_it_is(
+    def test_another_fault_of_the_model_is_reported_unchanged(
         self, model: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
     ) -> None:
         def raises(*_: Any, **__: Any) -> None:
@@ -100,25 +101,23 @@ class TestWithoutADriver:
         self, model: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
     ) -> None:
         monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: print(PRINTED))  # noqa: T201 - as it does
-        told = refused(model, "cuda", "onnxruntime", capfd)
-        assert "could not start CUDA (there is no libcublasLt.so.13, libcurand.so.10)" in told
+        message = refused(model, "cuda", "onnxruntime", capfd)
+        assert "could not start CUDA (missing: libcublasLt.so.13, libcurand.so.10)" in message
 
-    def test_auto_takes_what_works_and_says_which(self, model: Path) -> None:
+    def test_auto_falls_back_to_the_cpu_and_says_so(self, model: Path) -> None:
         with open_engine(model, "auto", "onnxruntime") as engine:
             assert engine.info.device == "cpu" and " on cpu: " in engine.info.description
 
 
 @pytest.mark.parametrize("device", ["cpu", "gpu", "npu"])
-def test_tensorrt_is_not_on_other_devices(
-    model: Path, device: str, capfd: pytest.CaptureFixture[str]
-) -> None:
-    assert "TensorRT runs on NVIDIA GPUs" in refused(model, device, "onnxruntime-tensorrt", capfd)
+def test_tensorrt_refuses_other_devices(model: Path, device: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert "TensorRT runs only on NVIDIA GPUs" in refused(model, device, "onnxruntime-tensorrt", capfd)
 
 
 def test_a_cuda_failure_while_running_is_not_retried_on_the_cpu(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """ONNX Runtime's own fallback prints to stdout and goes on on the CPU, unless it is asked not to."""
+    """ONNX Runtime's own fallback prints to stdout and continues on the CPU unless it is disabled."""
     asked: list[object] = []
     make = onnxruntime.InferenceSession
 

@@ -20,7 +20,7 @@ from tests.runtime.fakes import FakeEngine
 
 
 class FakeSource(Source):
-    """Numbered frames; ``fail_after`` of them an error."""
+    """Numbered frames; an error after ``fail_after`` of them."""
 
     def __init__(
         self, count: int, *, live: bool = False, fail_after: int | None = None, pause: float = 0.0
@@ -39,7 +39,7 @@ class FakeSource(Source):
 
 
 class FakeSink(Sink):
-    """Remembers what was done to it."""
+    """Records its calls."""
 
     name = "fake"
 
@@ -89,7 +89,7 @@ def test_every_frame_of_a_file_comes_out_in_order_from_a_jittery_engine() -> Non
 
 
 class SeveralAtOnce(FakeEngine):
-    """As an engine on a GPU: three threads may run frames at once; which is done first is chance."""
+    """Acts like an engine on a GPU: three threads may run frames at once and finish in random order."""
 
     concurrency = 3
 
@@ -119,7 +119,7 @@ def test_an_engine_that_takes_several_frames_at_once_gets_them_and_order_stays()
     assert [frame.index for frame in sink.befores if frame is not None] == list(range(100))
 
 
-def test_of_a_live_source_one_frame_at_a_time_is_in_the_engine() -> None:
+def test_the_engine_gets_one_frame_of_a_live_source_at_a_time() -> None:
     engine = SeveralAtOnce()
     Pipeline(FakeSource(30, live=True, pause=0.001), engine, FakeSink()).run()
     assert engine.most == 1
@@ -144,7 +144,7 @@ def test_stopping_finishes_the_frames_that_are_in_the_engine() -> None:
 
 
 def test_reading_inference_and_writing_overlap() -> None:
-    # Reading frame 2, computing frame 1 and writing frame 0 meet: one after the other they would not.
+    # Reading frame 2, computing frame 1 and writing frame 0 meet, which they would not in sequence.
     meeting, met = threading.Barrier(3), list[str]()
 
     def meet(who: str, now: bool) -> None:
@@ -252,7 +252,7 @@ def test_an_error_of_the_sink_stops_all_three() -> None:
     assert source.given < 20
 
 
-def test_a_sink_that_has_enough_ends_the_run() -> None:
+def test_a_sink_that_wants_no_more_frames_ends_the_run() -> None:
     sink = FakeSink(enough=4)
     summary = Pipeline(FakeSource(10_000), FakeEngine(), sink).run()
     assert summary.frames_out == 4 and sink.calls[-1] == "finish"
@@ -265,14 +265,14 @@ def test_stop_loses_nothing_that_was_read() -> None:
         source, FakeEngine(seconds=0.01), sink, progress=lambda n, *_: pipeline.stop() if n == 5 else None
     )
     summary = pipeline.run()
-    # Both queues are emptied, and the one frame more that the source was asked for meanwhile.
+    # Both queues are emptied; the source may have read one more frame meanwhile.
     assert summary.frames_in == summary.frames_out == source.given > 5 + QUEUED
     assert source.given <= 5 + 2 * QUEUED + 4
     assert sink.indices == list(range(summary.frames_out)) and sink.calls[-1] == "finish"
 
 
 class StuckEngine(FakeEngine):
-    """Gives one frame, and then is stuck until it is released; calls ``when_stuck`` before."""
+    """Yields one frame, calls ``when_stuck`` and then hangs until it is released."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -296,7 +296,7 @@ def test_stop_does_not_wait_for_ever_for_a_slow_engine() -> None:
     engine.release.set()
     assert sink.calls[-1] == "finish" and summary.frames_out == 1
     lost = summary.frames_in - summary.frames_out
-    assert lost > 0 and any(f"{lost} frames that were read" in line for line in said)
+    assert lost > 0 and any(f"{lost} frames were read but not written" in line for line in said)
 
 
 @pytest.mark.parametrize(("seconds", "most"), [(0.0, 2 * QUEUED + 3), (0.2, 2), (0.4, 1)])
@@ -305,7 +305,7 @@ def test_no_more_is_read_ahead_than_can_be_finished_after_a_stop(seconds: float,
     ahead: list[int] = []
 
     def look(written: float, *_: object) -> None:
-        # The first frame's time is not known yet.
+        # The time per frame is not known before the first one.
         if written > 1 + QUEUED:
             ahead.append(source.given - written)
         if written == 4 + QUEUED:
@@ -328,13 +328,13 @@ def test_a_stop_of_a_live_run_writes_what_was_read_and_counts_the_rest() -> None
     )
     summary = pipeline.run()
     assert summary.frames_in == summary.frames_out + summary.dropped
-    # The one in the engine and the one before it are written, too.
+    # The frame in the engine and the one before it are written, too.
     assert summary.frames_out > 5 and sink.calls[-1] == "finish"
     assert source.health.snapshot().state == "ended"
 
 
 class SilentSource(FakeSource):
-    """A server that goes mute: the read does not return until it is told to."""
+    """A server that goes silent: the read does not return until it is released."""
 
     def __init__(self) -> None:
         super().__init__(10, live=True)
@@ -373,7 +373,7 @@ def test_a_second_stop_does_not_wait_for_the_engine(monkeypatch: pytest.MonkeyPa
     engine.release.set()
 
 
-def test_the_plan_is_told_once_and_only_if_frames_are_changed() -> None:
+def test_the_plan_is_announced_once_and_only_if_frames_are_changed() -> None:
     said: list[str] = []
     Pipeline(FakeSource(5), FakeEngine(), FakeSink(), say=said.append).run()
     assert said == []

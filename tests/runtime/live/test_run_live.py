@@ -90,7 +90,7 @@ class Run:
             return bytes(answer.read())
 
     def wait_for(self, condition: Callable[[dict[str, object]], bool]) -> dict[str, object]:
-        """What the page says of the run, once that is as ``condition`` wants it."""
+        """The state on the page, as soon as it meets ``condition``."""
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.told()
@@ -149,7 +149,7 @@ def test_a_camera_that_is_away_at_first_is_told_of_by_page_and_metrics(tmp_path:
         lines = run.told().splitlines()
     # Before the camera was there.
     assert [line.split(":")[0] for line in lines[:2]] == ["metrics", "page"]
-    assert "trying again until it answers" in lines[2]
+    assert "retrying until it responds" in lines[2]
     assert (tmp_path / "out.mkv").exists()
 
 
@@ -158,7 +158,7 @@ def test_a_stream_is_shown_and_recorded_until_sigterm(run: Run, tmp_path: Path) 
     assert state["state"] == "live" and "***@" in str(state["name"])
     picture = cv2.imdecode(np.frombuffer(run.get("picture.jpg"), np.uint8), cv2.IMREAD_COLOR)
     assert picture is not None and picture.shape == (48, 64, 3)
-    # The recording can be found, and is no finished one yet.
+    # The recording exists, but is not finished yet.
     assert (tmp_path / "out.part.mkv").stat().st_size > 0 and not (tmp_path / "out.mkv").exists()
     shown = run.get("") + run.get("state.json")
     commands = Path(f"/proc/{run.process.pid}/cmdline")
@@ -180,7 +180,7 @@ def test_a_stream_is_shown_and_recorded_until_sigterm(run: Run, tmp_path: Path) 
 def test_whatever_the_camera_does_a_signal_ends_the_run_and_nothing_read_is_lost(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    """Three runs at once: a camera that plays, one that is mute and one that is away, at random moments."""
+    """Three runs at once, with a working, a silent and a missing camera, stopped at random times."""
     with contextlib.ExitStack() as held:
         rng, runs = random.Random(int(number)), []
         for mode in ("serve", "mute", "refuse"):
@@ -206,7 +206,7 @@ def test_whatever_the_camera_does_a_signal_ends_the_run_and_nothing_read_is_lost
 
 
 def test_after_sigkill_the_recording_plays_to_its_last_second(tmp_path: Path) -> None:
-    """Three runs at once, each killed at another moment."""
+    """Three runs at once, each killed at a different time."""
     with contextlib.ExitStack() as held:
         camera = held.enter_context(RtspCamera(Fake(rate=25)))
         runs = []
@@ -214,7 +214,7 @@ def test_after_sigkill_the_recording_plays_to_its_last_second(tmp_path: Path) ->
             (tmp_path / str(seed)).mkdir()
             runs.append(held.enter_context(running(camera.url(), tmp_path / str(seed))))
         for seed, run in enumerate(runs):
-            # How far it had come when it was killed, at least.
+            # The least progress at the time of the kill.
             state = run.wait_for_frames(random.Random(seed).randrange(50, 90))
             run.process.kill()
             run.process.wait(20)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import runtime.cli as cli
+import runtime.run.model as model
 from granet.app.console import run_app
 from granet.errors import UserError
 from runtime.engines.base import Derained
@@ -160,7 +161,7 @@ def test_one_streams_bad_frame_and_other_sizes_do_not_spoil_a_batch() -> None:
 
 
 class Stream(Source):
-    """A live stream of 30 frames; with ``gate``, those after the first come once that is set."""
+    """A live stream of 30 frames; with ``gate``, all but the first wait for it."""
 
     def __init__(self, health: Health, gate: threading.Event | None = None, fail: bool = False) -> None:
         base = Fraction(1, 90_000)
@@ -193,7 +194,7 @@ def test_a_slow_a_dead_and_a_broken_stream_hold_up_none(tmp_path: Path) -> None:
     ) -> Source:
         if stream.name == "dead":
             assert cancelled.wait(30)
-            raise UserError("was not waited for any longer")
+            raise UserError("cancelled while waiting for the first frame")
         return Stream(health, good_has_ended if stream.name == "slow" else None, stream.name == "broken")
 
     def say(line: str) -> None:
@@ -205,13 +206,13 @@ def test_a_slow_a_dead_and_a_broken_stream_hold_up_none(tmp_path: Path) -> None:
 
     shared = SharedEngine(FakeEngine())
     streams = Streams(config, shared, open_stream, say)
-    # Whoever asks before a camera has answered is told so.
+    # Before a camera responds, the page says so.
     assert [(health.name, health.snapshot().state) for health in streams.healths] == [
         (name, "connecting") for name in names
     ]
     streams.run()
     shared.close()
-    # When the good one had ended, the slow one was in the middle and the dead one at its start.
+    # When the healthy one ended, the slow one was halfway and the dead one at its start.
     assert states[:3] == ["ended", "live", "connecting"]
     assert any(line.startswith("slow") and "frames in" in line for line in said)
     assert list(streams.failed) == ["broken"] and any(line == "broken: fake: broke" for line in said)
@@ -224,7 +225,7 @@ def test_the_command_runs_a_configuration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "open_engine", lambda *arguments: FakeEngine(invert=True))
+    monkeypatch.setattr(model, "open_engine", lambda *arguments: FakeEngine(invert=True))
     for name in ("a", "b"):
         make_clip(tmp_path / f"{name}.mp4", count=20)
     (tmp_path / "streams.toml").write_text(
@@ -256,3 +257,21 @@ def test_the_command_runs_a_configuration(
         numbers = [number_of(frame) for frame in read_clip(tmp_path / f"{name}.mkv").frames]
         assert numbers == [14 - i % 14 for i in range(20)]
     assert run_app(cli.app, ["--config", "streams.toml", "--input", "a.mp4"]) == 2
+
+
+def test_a_configuration_names_a_packaged_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[tuple[object, ...]] = []
+
+    def open_engine(*arguments: object) -> FakeEngine:
+        opened.append(arguments)
+        return FakeEngine()
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(model, "open_engine", open_engine)
+    make_clip(tmp_path / "a.mp4", count=3)
+    (tmp_path / "streams.toml").write_text(
+        'model = "lite"\ndevice = "cpu"\nbackend = "onnxruntime"\n'
+        '[[stream]]\nname = "a"\ninput = "a.mp4"\noutput = "a.mkv"\n'
+    )
+    assert run_app(cli.app, ["--config", "streams.toml"]) == 0
+    assert opened == [(Path(cli.__file__).parent / "models" / "lite.onnx", "cpu", "onnxruntime")]

@@ -1,4 +1,4 @@
-"""streams.toml: what it may say, and one line for each mistake that says where it is."""
+"""streams.toml: its settings, and one line with the position for each mistake."""
 
 from pathlib import Path
 
@@ -52,6 +52,19 @@ MISTAKES: list[tuple[str | bytes, str]] = [
     (STREAM + "serve = true", "stream 1: serve: expected a string or an integer, got a boolean"),
     (STREAM + "serve = 80.5", "stream 1: serve: expected a string or an integer, got a number"),
     (STREAM + "show = 'slider'", "stream 1: show: expected compare, mask or result, got 'slider'"),
+    (
+        STREAM + "live = true",
+        "stream 1: live is for addresses: a camera is always live, and a file never is",
+    ),
+    (
+        "[[stream]]\nname = 'a'\ncamera = 0\nserve = 1\nlive = true",
+        "stream 1: live is for addresses: a camera is always live, and a file never is",
+    ),
+    (STREAM + "give_up_after = 3", "stream 1: give_up_after is for live sources, and input is a file"),
+    (
+        "overwrite = true\n" + STREAM.replace("y.mkv", "rtsp://host/path"),
+        "overwrite is for files, and no stream writes one",
+    ),
     (STREAM + "skip_dry = 'yes'", "stream 1: skip_dry: expected true or false, got a string"),
     (
         STREAM + STREAM.replace("'a'", "'b'") + "live = 1",
@@ -94,7 +107,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         read_streams_config(tmp_path / "none.toml")
 
 
-def test_what_is_left_out_has_the_defaults_of_the_command(tmp_path: Path) -> None:
+def test_omitted_settings_have_the_defaults_of_the_command(tmp_path: Path) -> None:
     config = read(tmp_path, STREAM)
     assert config == StreamsConfig((StreamConfig("a", input="x", output=("y.mkv",)),))
     assert (config.model, config.device, config.backend, config.metrics) == ("", "auto", "auto", "")

@@ -1,4 +1,4 @@
-"""The rain mask as a view, and dry frames that are not computed."""
+"""The mask view, and skipping of dry frames."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -96,7 +96,7 @@ def test_the_view_of_a_model_with_stages_is_its_mask_without_the_veil() -> None:
     painted = view.paint(mask, mask, mask)
     assert painted[5, 7].tolist() == [32, 160, 255]
     assert np.ptp(painted[:, 8:].astype(int)) == 0 and painted[0, 9, 0] == painted[0, 9, 2]
-    assert len(said) == 1 and "rain mask, less its median" in said[0]
+    assert len(said) == 1 and "rain mask, minus its median" in said[0]
     assert np.array_equal(view.paint_dry(mask)[:, 8:], painted[:, 8:])
 
 
@@ -104,14 +104,14 @@ def test_the_offset_of_a_mask_is_its_median_in_each_channel() -> None:
     mask = np.random.default_rng(3).integers(0, 60, (33, 41, 3), np.uint8) + np.array([12, 3, 17], np.uint8)
     lower = [np.sort(mask[..., channel].ravel())[(33 * 41 - 1) // 2] for channel in range(3)]
     assert np.array_equal(without_offset(mask), np.maximum(0, mask.astype(int) - lower))
-    # Few streaks: nothing else is left.
+    # Few streaks, and nothing else.
     streaks = np.full((32, 32, 3), (12, 3, 17), np.uint8)
     streaks[:, ::8] += 50
     left = without_offset(streaks)
     assert (left[:, ::8] == 50).all() and left.sum() == 50 * 3 * 32 * 4
 
 
-def test_one_rainy_frame_is_enough_and_only_seconds_of_calm_end_it() -> None:
+def test_one_rainy_frame_starts_inference_and_only_dry_seconds_stop_it() -> None:
     dry = scene()
     rain = sample_rain(np.random.default_rng(1), 0.4)
     wet = add_rain(dry, render_rain(rain, 96, 128))
@@ -122,11 +122,11 @@ def test_one_rainy_frame_is_enough_and_only_seconds_of_calm_end_it() -> None:
     # Rain is seen within a sixth of a second.
     noticed = [detector.is_dry(wet) for _ in range(6)]
     assert False in noticed and not any(noticed[noticed.index(False) :])
-    # The calm begins anew.
+    # The dry period starts again.
     assert not any(detector.is_dry(dry) for _ in range(50))
 
 
-def test_dry_frames_pass_as_they_are_and_cost_no_inference() -> None:
+def test_dry_frames_bypass_the_engine() -> None:
     dry = scene()
     engine, said, sink = FakeEngine(invert=True), list[str](), FakeSink()
     source = Still(dry, 100)
@@ -135,7 +135,7 @@ def test_dry_frames_pass_as_they_are_and_cost_no_inference() -> None:
     first = passed.index(True)
     assert 50 < first <= 60 and all(passed[first:]) and engine.calls == first
     assert source.health.snapshot().frames_dry == 100 - first and summary.frames_out == 100
-    assert said == ["dry: frames pass as they are"]
+    assert said == ["dry: frames bypass the engine"]
 
 
 def test_dry_frames_in_the_mask_view_show_no_rain() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 from runtime.live.watchdog import Watchdog
 
 
-def test_systemd_hears_that_it_started_and_that_it_lives(tmp_path: Path) -> None:
+def test_systemd_is_notified_of_start_and_liveness(tmp_path: Path) -> None:
     path, now = tmp_path / "notify", [0.0]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(path))
@@ -19,7 +19,7 @@ def test_systemd_hears_that_it_started_and_that_it_lives(tmp_path: Path) -> None
         heard = []
         while (message := systemd.recv(100)) != b"STOPPING=1":
             heard.append(message)
-    # Five seconds at one a second, a third of the three that systemd gives.
+    # One message a second for five seconds: a third of systemd's timeout of three seconds.
     assert heard == [b"READY=1", *[b"WATCHDOG=1"] * 5]
 
 

@@ -1,4 +1,4 @@
-"""Waits between attempts: they grow, differ from box to box, and begin anew after a good spell."""
+"""Back-off between attempts: waits grow, have jitter, and are reset after a stable period."""
 
 import random
 from collections.abc import Callable
@@ -23,7 +23,7 @@ BASE = Fraction(1, 90_000)
 INFO = StreamInfo("cam", "camera", live=True, rate=Fraction(20), time_base=BASE, size=(48, 64))
 GREY = np.full((48, 64, 3), 128, np.uint8)
 STEP = 0.05
-"""Seconds between frames, which is how exactly an attempt comes when it is due."""
+"""Seconds between frames, which limits the precision of the retry times."""
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -36,7 +36,7 @@ def test_waits_double_up_to_a_limit_with_jitter(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_only_a_good_spell_makes_waits_begin_anew(seed: int) -> None:
+def test_only_a_stable_period_resets_the_backoff(seed: int) -> None:
     backoff = Backoff(rng=random.Random(seed))
     for _ in range(8):
         backoff.wait()
@@ -47,7 +47,7 @@ def test_only_a_good_spell_makes_waits_begin_anew(seed: int) -> None:
 
 
 class World:
-    """A server, or a disk, that is there or not; the clock; and when a sink tried."""
+    """A server or disk that can be unavailable, a clock, and the times of a sink's attempts."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -66,7 +66,7 @@ class World:
 
 
 class Connection:
-    """A connection that works for as long as the server is there."""
+    """A connection that works while the server is available."""
 
     sending = True
 
@@ -91,7 +91,7 @@ class Connection:
 
 
 class File(Connection):
-    """A file that grows for as long as there is room."""
+    """A file that grows while there is free space."""
 
     name = "out.mkv"
 
@@ -136,7 +136,7 @@ def recorded(world: World, backoff: Backoff | None) -> Sink:
 def opened(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Callable[[World, Backoff | None], Sink]:
-    """Opens a sink in a world; both sinks have to keep the same promises."""
+    """Opens a sink in a world; both sinks must satisfy the same requirements."""
     monkeypatch.chdir(tmp_path)
     open_sink: Opens = request.param
 
@@ -157,10 +157,10 @@ def opened(
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_what_is_away_is_tried_ever_more_rarely_and_for_ever(opened: Opens, seed: int) -> None:
+def test_retries_back_off_and_never_stop(opened: Opens, seed: int) -> None:
     world = World()
     world.run(opened(world, Backoff(rng=random.Random(seed))), 200)
-    # A push has tried once when its first wait begins, a recording not yet.
+    # A push has made one attempt before its first wait, a recording none.
     begins = [1, 2, 4, 8] if world.tries[0] <= STEP else [2, 4, 8]
     waits = world.waits()
     assert len(waits) > 15
@@ -168,8 +168,8 @@ def test_what_is_away_is_tried_ever_more_rarely_and_for_ever(opened: Opens, seed
         assert 0.75 * nominal <= wait + 1e-6 and wait <= 1.25 * nominal + STEP + 1e-6
 
 
-def test_a_hundred_boxes_do_not_come_back_in_the_same_instant(opened: Opens) -> None:
-    # As they are opened without anything said about waits.
+def test_a_hundred_boxes_do_not_reconnect_at_the_same_instant(opened: Opens) -> None:
+    # Uses the default back-off.
     attempts = set()
     for _ in range(20):
         world = World()
@@ -180,7 +180,7 @@ def test_a_hundred_boxes_do_not_come_back_in_the_same_instant(opened: Opens) -> 
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize(("good", "least", "most"), [(5.0, 0.75, 1.25), (0.5, 7.5, 12.5)])
-def test_after_a_good_spell_waits_begin_anew_and_after_a_short_one_they_do_not(
+def test_the_backoff_of_a_sink_is_reset_after_a_stable_period_only(
     opened: Opens, good: float, least: float, most: float, seed: int
 ) -> None:
     world = World()

@@ -1,4 +1,4 @@
-"""The queue between two threads: whom it makes wait, and what it still takes at the end."""
+"""The lossless queue between two threads: blocking, and accepting items after it is closed."""
 
 import threading
 import time
@@ -9,7 +9,7 @@ import pytest
 from runtime.media.frame_queue import FrameQueue
 
 
-def test_without_room_an_item_is_made_when_it_is_asked_for() -> None:
+def test_a_queue_of_size_zero_grants_a_lease_only_to_a_waiting_get() -> None:
     queue: FrameQueue[int] = FrameQueue(3)
     queue.resize(0)
     made: list[int] = []
@@ -30,7 +30,7 @@ def test_without_room_an_item_is_made_when_it_is_asked_for() -> None:
     assert not thread.is_alive() and len(made) == 5
 
 
-def test_an_item_that_is_being_made_when_the_queue_is_closed_is_waited_for() -> None:
+def test_a_closed_queue_waits_for_a_leased_item() -> None:
     queue: FrameQueue[int] = FrameQueue(3)
     room = queue.lease()
     assert room is not None
@@ -42,7 +42,7 @@ def test_an_item_that_is_being_made_when_the_queue_is_closed_is_waited_for() -> 
     assert not queue.put(8) and queue.get() == 7 and queue.get() is None
 
 
-def test_room_that_is_given_back_is_not_waited_for() -> None:
+def test_a_closed_queue_does_not_wait_for_a_released_lease() -> None:
     queue: FrameQueue[int] = FrameQueue(1)
     room = queue.lease()
     assert room is not None
@@ -56,7 +56,7 @@ def test_room_that_is_given_back_is_not_waited_for() -> None:
 
 
 @pytest.mark.parametrize("discard", [False, True])
-def test_closing_a_queue_keeps_what_waits_unless_it_is_discarded(discard: bool) -> None:
+def test_closing_a_queue_keeps_its_items_unless_they_are_discarded(discard: bool) -> None:
     queue: FrameQueue[int] = FrameQueue(1)
     queue.put(0)
     results: list[bool] = []

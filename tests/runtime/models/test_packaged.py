@@ -11,15 +11,18 @@ import runtime
 from granet import GraNetConfig
 from granet.checkpoint import read_checkpoint
 from granet.data.datasets import open_dataset
+from granet.errors import UserError
 from granet.evaluation.metrics import score
 from granet.synthetic.rain import add_rain, render_rain, sample_rain
 from granet.synthetic.street import street
 from runtime import open_engine
 from runtime.artefacts.manifest import sha256_of, verify
+from runtime.checks.parity import TRAINED
 from runtime.media.frame import Pixels
 from runtime.models.packaged import FLOAT32 as MODEL
-from runtime.models.packaged import INT8, packaged_model
+from runtime.models.packaged import default_model, packaged_model
 
+INT8 = MODEL.with_name("lite.int8.onnx")
 WEIGHTS = Path(runtime.__file__).parent / "models" / "lite.safetensors"
 
 
@@ -34,7 +37,7 @@ def test_it_showed_its_parity() -> None:
     manifest = verify(MODEL)
     assert manifest is not None and manifest.parity is not None
     assert manifest.parity["passed"] is True
-    assert manifest.parity["psnr_db"]["mean"] >= 90  # dB, as the budget of float32 says
+    assert manifest.parity["psnr_db"]["mean"] >= TRAINED["fp32"].mean_db
 
 
 def test_it_says_that_its_training_was_short() -> None:
@@ -108,9 +111,58 @@ def test_8_bits_lose_no_more_than_their_budget() -> None:
     ],
 )
 def test_8_bits_run_where_they_are_faster(device: str, backend: str, model: Path) -> None:
-    assert packaged_model(device, backend) == model
+    assert packaged_model("lite", device, backend) == model
 
 
 def test_float32_runs_where_openvino_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runtime.models.packaged.find_spec", lambda name: None)
-    assert packaged_model("auto", "auto") == MODEL
+    assert packaged_model("lite", "auto", "auto") == MODEL
+
+
+@pytest.fixture
+def both(tmp_path: Path) -> Path:
+    """A directory that has both packaged models."""
+    for name in ("lite.onnx", "lite.int8.onnx", "base.onnx", "base.int8.onnx"):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("device", "backend", "model", "other"),
+    [
+        ("cpu", "onnxruntime", "lite.onnx", "base"),
+        ("cpu", "openvino", "lite.int8.onnx", "base"),
+        ("npu", "openvino", "lite.onnx", "base"),
+        ("cuda:1", "auto", "base.onnx", "lite"),
+        ("gpu", "openvino", "base.onnx", "lite"),
+        ("auto", "onnxruntime-tensorrt", "base.onnx", "lite"),
+    ],
+)
+def test_without_a_name_it_is_lite_on_a_cpu_and_base_on_a_gpu(
+    both: Path, device: str, backend: str, model: str, other: str
+) -> None:
+    chosen = default_model(device, backend, both)
+    assert chosen.path == both / model
+    assert chosen.message.startswith(f"model: {model.split('.')[0]} (--model {other} ")
+
+
+@pytest.mark.parametrize(("providers", "model"), [([], "lite"), (["CUDAExecutionProvider"], "base")])
+def test_onnxruntime_decides_what_auto_is(
+    both: Path, monkeypatch: pytest.MonkeyPatch, providers: list[str], model: str
+) -> None:
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: providers)
+    assert default_model("auto", "onnxruntime", both).path == both / f"{model}.onnx"
+
+
+def test_a_version_without_base_runs_lite_on_a_gpu_and_says_so(both: Path) -> None:
+    for name in ("base.onnx", "base.int8.onnx"):
+        (both / name).unlink()
+    chosen = default_model("cuda", "auto", both)
+    assert chosen.path == both / "lite.onnx" and "packages no other" in chosen.message
+    with pytest.raises(UserError, match="--model base: this version packages only lite; give that or a path"):
+        packaged_model("base", "cuda", "auto", both)
+
+
+def test_an_installation_without_models_says_so(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"packaged models are missing .*--model PATH"):
+        default_model("cpu", "auto", tmp_path)

@@ -1,4 +1,4 @@
-"""The page as a browser's requests see it, over real HTTP on loopback."""
+"""The page as seen by a browser's requests, over real HTTP on loopback."""
 
 import http.client
 import json
@@ -72,7 +72,7 @@ def decoded(jpeg: bytes) -> Pixels:
 
 
 class Viewer:
-    """Reads a multipart stream as RFC 2046 says, with the length that each part states."""
+    """Reads a multipart stream according to RFC 2046, using the length stated in each part."""
 
     def __init__(self, page: Page, view: str = "result") -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=10)
@@ -112,7 +112,7 @@ def test_the_stream_gives_the_newest_picture_and_moves(page: Page) -> None:
     viewer.close()
 
 
-def test_each_view_is_what_it_says(page: Page) -> None:
+def test_each_view_shows_its_picture(page: Page) -> None:
     page.show(40, before=200)
     assert abs(page.picture("result").mean() - 40) < 3
     assert abs(page.picture("input").mean() - 200) < 3
@@ -120,7 +120,7 @@ def test_each_view_is_what_it_says(page: Page) -> None:
     assert pair.shape == (48, 128, 3)
     assert abs(pair[:, :56].mean() - 200) < 3 and abs(pair[:, 72:].mean() - 40) < 3
     assert page.picture("compare").shape == (48, 132, 3)
-    # 160 grey levels of rain were removed: all of the picture is painted, in orange, blue first.
+    # 160 grey levels of rain were removed: the whole picture is orange, in BGR order.
     blue, green, red = page.picture("mask").mean((0, 1))
     assert red > 240 and 140 < green < 180 and blue < 60
     assert page.get("/picture.jpg?view=nonsense")[0] == 404
@@ -156,14 +156,14 @@ def test_the_figures_are_live_and_have_no_credentials(page: Page) -> None:
 
 
 def test_a_picture_that_stands_still_says_so_by_itself(page: Page) -> None:
-    # So that a page hears of it within its second and a half.
+    # The page reports a lost connection after 1.5 s.
     assert page_server._AGAIN < 1
     page.show(200)
     viewer = Viewer(page)
     assert viewer.next().min() > 190
     page.clock.now += 3
-    # Nothing new is written: the stream sends the old picture with a banner on it, next or, if that was on
-    # its way, the time after.
+    # Without a new frame, the stream repeats the old picture with a banner: in the next part or, if that was
+    # already being sent, in the one after.
     assert viewer.next().min() < 150 or viewer.next().min() < 150
     page.show(200)
     assert page.picture("result").min() > 190
@@ -193,9 +193,9 @@ def test_a_viewer_that_takes_nothing_holds_up_nobody(page: Page, monkeypatch: py
     noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
     for index in range(30):
         page.sink.write(Frame(noise, index), Frame(noise, index))
-        # The other viewer has it, however much the slow one has not taken: 30 of them fill its buffers.
+        # The other viewer gets it although the slow one has stopped reading: 30 pictures fill its buffers.
         assert viewer.next().shape[1] in (64, 640)
-    # Whoever looks encodes, not the pipeline.
+    # The viewers' threads encode, not the pipeline.
     assert encoding and threading.get_ident() not in encoding
     slow.close()
     viewer.close()
@@ -209,7 +209,7 @@ def test_one_viewer_too_many_is_refused_and_the_page_still_loads(page: Page) -> 
         viewer.close()
 
 
-def test_only_what_is_there_and_only_under_our_name(page: Page) -> None:
+def test_unknown_paths_and_foreign_host_names_are_refused(page: Page) -> None:
     assert page.get("/../cli.py")[0] == 404
     assert page.get("/", Host="evil.example:8080")[0] == 403
     assert page.get("/", Host="localhost:1")[0] == 200
@@ -223,7 +223,7 @@ def test_the_page_loads_nothing_from_elsewhere(page: Page) -> None:
     html = files("runtime.sinks.page").joinpath("page.html").read_text(encoding="utf-8")
     assert page.get("/") == (200, "text/html; charset=utf-8", html.encode())
     assert not re.search(r"(?:https?:)?//\w+\.\w", html) and "<link" not in html and ' src="http' not in html
-    # What the script asks for exists.
+    # The server knows everything that the script requests.
     asked = set(re.findall(r'fetch\("([\w.]+)', html)) | set(re.findall(r'data-view="(\w+)"', html))
     assert asked == {"stream.mjpg", "state.json", "result", "compare", "slider", "mask"}
 
@@ -243,7 +243,7 @@ def test_an_ended_page_leaves_no_thread_and_frees_its_port() -> None:
 
 
 def test_a_taken_port_is_one_line_and_a_public_page_is_told(page: Page) -> None:
-    with pytest.raises(UserError, match=f"127.0.0.1:{page.port}: cannot listen there"):
+    with pytest.raises(UserError, match=f"127.0.0.1:{page.port}: cannot listen on this address"):
         PageSink(("127.0.0.1", page.port), page.health, print)
     said: list[str] = []
     public = PageSink(("0.0.0.0", 0), page.health, said.append)
@@ -266,5 +266,5 @@ def test_addresses_that_are_none(text: str) -> None:
         parse_listen(text)
 
 
-def test_the_page_is_packaged_where_it_is_looked_for() -> None:
+def test_the_page_is_packaged_where_the_server_reads_it() -> None:
     assert (Path(page_server.__file__).parent / "page.html").is_file()

@@ -1,4 +1,4 @@
-"""The page in a real browser: the picture moves, the views show what they say, a dead server is told."""
+"""The page in a real browser: the picture moves, each view is correct, a lost server is reported."""
 
 import threading
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _PIXEL = """(() => {{ const c = document.getElementById("canvas");
 
 
 class Camera:
-    """Shows frames of a rising brightness, ten a second: result grey and rising, input blue."""
+    """Shows ten frames per second: the result is grey and gets brighter, the input is blue."""
 
     def __init__(self, port: int = 0) -> None:
         self.health = Health("front door")
@@ -83,7 +83,7 @@ def test_a_browser_sees_the_picture_move(camera: Camera, browser: Browser) -> No
     assert browser.value("document.title") == "front door \u2013 granet-run"
     assert browser.value('document.getElementById("lost").hidden') is True
 
-    # Slider: input, which is blue, on the left of it, result on the right.
+    # Slider: the blue input on its left, the result on its right.
     browser.value("document.querySelector('[data-view=slider]').click()")
     browser.wait_for(f"{_PIXEL.format(x=0.25, y=0.5)}[2] > 200")
     right = pixel(browser, 0.75, 0.5)
@@ -98,12 +98,12 @@ def test_a_browser_sees_the_picture_move(camera: Camera, browser: Browser) -> No
     browser.wait_for('document.getElementById("canvas").width === 644')
     assert pixel(browser, 0.25, 0.5)[2] > 200 and pixel(browser, 0.75, 0.5)[2] < 160
 
-    # Removed "rain" of 90 levels and more in blue: orange.
+    # The removed "rain" has 90 or more levels in blue: the picture is orange.
     browser.value("document.querySelector('[data-view=mask]').click()")
     browser.wait_for('document.getElementById("canvas").width === 320')
     browser.wait_for(f"{_PIXEL.format(x=0.5, y=0.3)}[0] > 200")
 
-    # Nothing but the page's own server was asked for anything, and nothing failed in the script.
+    # The page sent requests only to its own server, and its script raised no error.
     asked = {
         m["params"]["request"]["url"] for m in browser.messages if m["method"] == "Network.requestWillBeSent"
     }
@@ -113,7 +113,7 @@ def test_a_browser_sees_the_picture_move(camera: Camera, browser: Browser) -> No
     assert faults == []
 
 
-def test_a_browser_is_told_when_the_picture_or_the_server_stops(camera: Camera, browser: Browser) -> None:
+def test_the_page_shows_when_the_picture_or_the_server_stops(camera: Camera, browser: Browser) -> None:
     browser.open(camera.sink.name)
     browser.wait_for('document.getElementById("canvas").width === 320')
     camera.pause()
@@ -148,14 +148,14 @@ def test_the_page_fits_a_phone_and_a_screen(camera: Camera, browser: Browser) ->
         browser.resize(width, height)
         browser.open("about:blank")
         browser.open(camera.sink.name + "#compare")
-        # Upright, input and result are one above the other.
+        # In portrait orientation, input and result are stacked.
         browser.wait_for(f"document.getElementById('canvas').width === {size[0]}")
         browser.wait_for(f"document.getElementById('canvas').height === {size[1]}")
         box = browser.value("document.getElementById('canvas').getBoundingClientRect().toJSON()")
         page = browser.value("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]")
         assert page == [width, height]
         room = browser.value("document.querySelector('main').getBoundingClientRect().toJSON()")
-        # The whole picture is seen, in its proportions, and one of its sides has all the room there is.
+        # The whole picture is visible with its aspect ratio, and one of its sides fills the available space.
         assert box["width"] / box["height"] == pytest.approx(size[0] / size[1], rel=0.02)
         fills = max(box["width"] / room["width"], box["height"] / room["height"])
         assert fills == pytest.approx(1, abs=0.02)

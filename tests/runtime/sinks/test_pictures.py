@@ -41,7 +41,7 @@ def test_a_directory_keeps_names_formats_and_pixels(tmp_path: Path, colour: str)
         write_picture(tmp_path / "in" / name, pixels)
     run(tmp_path / "in", tmp_path / "out", invert=True, colour=colour)
     assert files_in(tmp_path / "out") == files_in(tmp_path / "in")
-    # WebP is written without loss: it may have been read so.
+    # WebP is written losslessly, because the input may have been lossless.
     for name in ("1.png", "2.bmp", "3.tiff", "4.webp", "10.ppm"):
         assert np.array_equal(cv2.imread(str(tmp_path / "out" / name)), 255 - pixels)
 
@@ -56,7 +56,7 @@ def test_jpeg_is_written_finely(tmp_path: Path) -> None:
 
 
 def test_jpeg_keeps_the_colours_of_fine_lines(tmp_path: Path) -> None:
-    """With a colour for each four pixels, red and blue columns beside each other are both violet."""
+    """With 4:2:0 subsampling, adjacent red and blue columns would both be violet."""
     lines = np.zeros((48, 64, 3), np.uint8)
     lines[:, ::2, 2], lines[:, 1::2, 0] = 200, 200
     write_picture(tmp_path / "in.png", lines)
@@ -97,7 +97,7 @@ def test_a_comparison_of_pictures(tmp_path: Path) -> None:
     assert (after[:, 30:34] == 255).all()
 
 
-def test_transparency_that_a_format_cannot_hold_is_told(tmp_path: Path) -> None:
+def test_transparency_that_a_format_cannot_store_is_announced(tmp_path: Path) -> None:
     write_picture(tmp_path / "in.png", RNG.integers(0, 256, (20, 30, 4), np.uint8))
     assert any("transparency" in line for line in run(tmp_path / "in.png", tmp_path / "out.jpg"))
 
@@ -223,14 +223,14 @@ def test_no_screen_is_one_line_with_a_way_out(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     with pytest.raises(UserError, match="--output"):
         sink_for(None)
-    # Qt ends a process that names a screen which is not there.
+    # Qt ends a process whose DISPLAY does not exist.
     monkeypatch.setenv("DISPLAY", ":97")
     with pytest.raises(UserError, match="--no-window"):
         sink_for(None)
 
 
 class FakeWindow:
-    """OpenCV's windows: closed by the user after some frames."""
+    """Replaces OpenCV's windows; the user closes the window after some frames."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, keys: list[int], visible: int = 99) -> None:
         import runtime.sinks.window as window
@@ -256,7 +256,7 @@ def test_a_key_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         )
         summary = pipeline.run()
     assert 1 <= summary.frames_out <= 3
-    # What was not due yet when the key came is not shown any more.
+    # A frame that was not yet due when the key was pressed is not shown.
     assert len(window.shown) in (summary.frames_out - 1, summary.frames_out)
     assert number_of(window.shown[0]) == 0
 
@@ -287,7 +287,7 @@ def test_a_file_plays_no_faster_than_it_is(tmp_path: Path, monkeypatch: pytest.M
         sink = WindowSink(source.info, clock=lambda: now[0])
         summary = Pipeline(source, FakeEngine(), sink).run()
     assert summary.frames_out == 16
-    # 29.97 frames a second; a key is waited for in whole milliseconds, and for one after each frame.
+    # 29.97 frames per second; waitKey takes whole milliseconds, and waits one after each frame.
     assert np.abs(np.array(shown_at) - np.arange(16) / 29.97).max() < 0.003
 
 

@@ -32,7 +32,7 @@ def free_port() -> int:
 
 
 class Server(threading.Thread):
-    """Takes one pushed stream, ``count`` frames of it, and goes away."""
+    """Accepts one pushed stream, reads ``count`` frames and exits."""
 
     def __init__(self, url: str, count: int) -> None:
         super().__init__(daemon=True)
@@ -55,7 +55,7 @@ class Server(threading.Thread):
 
 
 @pytest.mark.parametrize("protocol", ["rtsp", "rtmp"])
-def test_a_server_gets_the_picture_and_gets_it_again_after_it_was_away(protocol: str) -> None:
+def test_a_push_reconnects_after_an_outage(protocol: str) -> None:
     url = f"{protocol}://127.0.0.1:{free_port()}/live/cam"
     said: list[str] = []
     health = Health("cam")
@@ -70,16 +70,16 @@ def test_a_server_gets_the_picture_and_gets_it_again_after_it_was_away(protocol:
             sink.write(Frame(numbered(index, 49, 65), index, index * 3600, BASE))
             time.sleep(0.02)
 
-    # Nobody is there yet: nothing is raised, frames are dropped and counted.
+    # Without a server nothing is raised; frames are dropped and counted.
     send_until(lambda: said)
-    assert len(said) == 1 and said[0].endswith("trying again until the server is back")
+    assert len(said) == 1 and said[0].endswith("retrying until the server is back")
     assert health.snapshot().dropped["sink"] >= 1
     for _ in range(2):
         server = Server(url, count=12)
         send_until(lambda server=server: not server.is_alive())
         assert server.error is None and server.size == (48, 64)
         numbers = [number_of(frame) for frame in server.frames[:12]]
-        # The first was sent before the connection stood.
+        # The first frame was sent before the connection was established.
         steps = {(b - a) % 14 for a, b in itertools.pairwise(numbers[1:])}
         assert len(numbers) == 12 and steps <= {0, 1, 2, 3}
     sink.abort()
@@ -89,7 +89,7 @@ def test_a_server_gets_the_picture_and_gets_it_again_after_it_was_away(protocol:
 
 @pytest.mark.parametrize("live", [True, False])
 @pytest.mark.parametrize("protocol", ["rtsp", "rtmp"])
-def test_a_server_that_takes_the_connection_and_says_nothing_stops_nobody_else(
+def test_a_silent_server_blocks_no_other_thread(
     protocol: str, live: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(push_connection, "SILENCE", 0.5)
@@ -121,11 +121,11 @@ def test_a_server_that_takes_the_connection_and_says_nothing_stops_nobody_else(
             time.sleep(0.01)
             turns += 1
         sink.abort()
-    rest = "; trying again until the server is back" if live else ""
-    assert said[0].endswith(f"took nothing for 0.5 s{rest}")
-    # This thread ran all the while that the other one waited.
+    rest = "; retrying until the server is back" if live else ""
+    assert said[0].endswith(f"no progress for 0.5 s{rest}")
+    # This thread kept running while the other one was blocked.
     assert turns > 10
-    # Nothing old is kept for a server that is not there yet.
+    # No old frame is queued for a server that is not reachable yet.
     assert (health.snapshot().dropped["sink"] > 5) is live
 
 

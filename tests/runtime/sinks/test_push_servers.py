@@ -1,4 +1,4 @@
-"""Pushing to servers that others wrote, nginx for RTMP and GStreamer's for RTSP, where they are installed."""
+"""Pushing to third-party servers where installed: nginx for RTMP, GStreamer's server for RTSP."""
 
 import itertools
 import shutil
@@ -116,7 +116,7 @@ def test_a_server_records_the_picture_before_and_after_it_was_started_again(
                 send_until(grown, "a recording")
             finally:
                 process.terminate()
-        send_until(lambda number=number: sum("trying again" in line for line in said) > number, "the end")
+        send_until(lambda number=number: sum("retrying" in line for line in said) > number, "the end")
     sink.abort()
     assert sum("sending again" in line for line in said) >= 1
     files = sorted(recordings())
@@ -128,7 +128,7 @@ def test_a_server_records_the_picture_before_and_after_it_was_started_again(
                 try:
                     numbers += [number_of(frame.to_ndarray(format="bgr24")) for frame in packet.decode()]
                 except av.FFmpegError:
-                    break  # cut off where the server was ended
+                    break  # truncated where the server was stopped
         assert len(numbers) >= 3
-        # Each is shown five times; the first was sent before the connection stood.
+        # Each is shown five times; the first was sent before the connection was established.
         assert {(b - a) % 14 for a, b in itertools.pairwise(numbers[1:])} <= {0, 1, 2}

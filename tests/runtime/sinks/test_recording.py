@@ -1,4 +1,4 @@
-"""Recordings of a live source: killed, on a full disk, and when the picture changes its size."""
+"""Recordings of a live source: after a kill, on a full disk, and when the frame size changes."""
 
 import random
 import resource
@@ -65,15 +65,15 @@ def seconds_that_play(path: Path) -> float:
 def test_a_recording_killed_at_any_moment_plays_to_its_last_second(
     tmp_path: Path, suffix: str, rate: int, seed: int
 ) -> None:
-    # A stream whose sound has fallen silent: the picture must not wait for it in memory.
+    # The stream sends no more sound: the muxer must not hold back the picture for it.
     sound = [str(make_clip(tmp_path / "sound.mp4", count=4, sound="aac"))] if seed % 2 else []
     command = [sys.executable, "-c", _RECORDS, str(tmp_path / f"out{suffix}"), str(rate), *sound]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
-        told = [process.stdout.readline() for _ in range(random.Random(seed).randrange(30, 300))]
+        lines = [process.stdout.readline() for _ in range(random.Random(seed).randrange(30, 300))]
         process.kill()
-        last = float([*told, *process.stdout.read().split()][-1])
-    # Findable, and under a name of its own: the finished file has the other one.
+        last = float([*lines, *process.stdout.read().split()][-1])
+    # The file is visible and has a name of its own, different from that of the finished file.
     assert 0 <= last - seconds_that_play(tmp_path / f"out.part{suffix}") <= 1
     assert not (tmp_path / f"out{suffix}").exists()
 
@@ -131,7 +131,7 @@ def test_a_full_disk_stops_the_recording_with_an_alarm_and_it_resumes(
     sink.finish()
     assert f"out-3{suffix}" in said[1] and f"{lost} frames" in said[1]
     assert health.snapshot().dropped["sink"] == lost
-    # The new file starts at its own beginning, and what was there before is as it was.
+    # The new file starts at time 0, and the existing file is unchanged.
     after = read_clip(tmp_path / f"out-3{suffix}")
     assert len(after.frames) == 60 and float(after.times[0]) < 0.1
     assert (tmp_path / f"out-2{suffix}").read_bytes() == b"precious"
@@ -141,7 +141,7 @@ def test_a_full_disk_stops_the_recording_with_an_alarm_and_it_resumes(
 def test_after_a_short_second_outage_recording_goes_on_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_disk: list[int]
 ) -> None:
-    """The waits between attempts begin anew once a recording went on, as after the first outage."""
+    """The back-off is reset once a recording has resumed."""
     full = resource.getrlimit(resource.RLIMIT_FSIZE)
     monkeypatch.setattr(recording, "free_bytes", lambda directory: 2**40)
     clock, health, said = Clock(), Health("cam"), list[str]()
@@ -168,16 +168,16 @@ def test_after_a_short_second_outage_recording_goes_on_at_once(
     monkeypatch.setattr(recording, "free_bytes", lambda directory: 2**40)
     resource.setrlimit(resource.RLIMIT_FSIZE, tuple(full_disk))
     record(13)
-    assert "recording again" in said[-1] and len(said) == 2
+    assert "recording resumed" in said[-1] and len(said) == 2
     fill_the_disk()
     resource.setrlimit(resource.RLIMIT_FSIZE, tuple(full_disk))
-    # One second is promised, and a quarter more if chance has it.
+    # The first wait is one second plus at most a quarter of jitter.
     record(1.4)
     assert [line.split()[0] for line in said] == ["ALARM:", "recording", "ALARM:", "recording"]
     sink.finish()
 
 
-def test_what_was_recorded_is_kept_when_the_run_fails(tmp_path: Path) -> None:
+def test_a_recording_is_kept_when_the_run_fails(tmp_path: Path) -> None:
     sink = RecordingSink(str(tmp_path / "out.mkv"), INFO, print, overwrite=False, health=Health("cam"))
     sink.start("bgr")
     for index in range(30):
@@ -214,7 +214,7 @@ def test_times_of_a_live_source_that_repeat_or_jump_back_do_not_end_a_recording(
     sink.start("bgr")
     for index, pts in enumerate([0, 3000, 3000, 100, 9000, 12000]):
         sink.write(Frame(numbered(index), index, pts, BASE))
-    # After a reconnection a stream may count in other units.
+    # After a reconnection a stream may have another time base.
     sink.write(Frame(numbered(6), 6, 500, Fraction(1, 1000)))
     sink.finish()
     after = read_clip(tmp_path / "out.mp4")
@@ -234,7 +234,7 @@ def test_a_recording_keeps_its_size_when_the_camera_does_not(tmp_path: Path) -> 
     assert after.size == (48, 64) and len(after.frames) == 3
     last = after.frames[2]
     assert last[:, 20:44].min() > 150 and last[:, :14].max() < 60 and last[:, 50:].max() < 60
-    assert said == [f"cam: frames are 32x48 after 64x48; {tmp_path}/out.mkv stays 64x48, with bars"]
+    assert said == [f"cam: size changed from 64x48 to 32x48; {tmp_path}/out.mkv stays 64x48, with bars"]
 
 
 def test_letterboxing_keeps_proportions_and_centres() -> None:

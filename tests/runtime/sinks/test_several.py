@@ -1,4 +1,4 @@
-"""Several sinks at once: what each gets, and what becomes of the others when one is slow or dies."""
+"""Several sinks at once: which frames each gets, and how the others fare when one is slow or fails."""
 
 import threading
 import time
@@ -27,7 +27,7 @@ PATIENCE = 20.0
 
 
 class Taker(Sink):
-    """Remembers what it was given; slow, hanging until a gate opens, failing or closed if asked to be."""
+    """Records its frames and calls; can be slow, hang until a gate opens, fail or be closed."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Taker(Sink):
         self.threads.add(threading.get_ident())
         time.sleep(self._seconds)
         if self._gate is not None:
-            assert self._gate.wait(PATIENCE), "it was waited for"
+            assert self._gate.wait(PATIENCE), "the sink hung"
         if len(self.frames) == self._fail_at:
             raise UserError(f"{self.name}: pipe closed")
         self.frames.append(frame)
@@ -71,7 +71,7 @@ class Window(Taker):
 
 
 class Shown(Taker):
-    """What is looked at; notes what the others were asked for before it."""
+    """A display that records the calls that the other sinks got before it."""
 
     shows = True
 
@@ -111,7 +111,7 @@ def test_a_slow_sink_of_a_live_run_holds_up_neither_the_run_nor_the_others(
     gate = threading.Event()
     slow, quick, window = Taker("slow", gate=gate), Taker("quick"), Window("window")
     together, health, _ = live(slow, quick, window)
-    # The slow one takes nothing at all until the others have everything: were it waited for, they had not.
+    # The slow sink accepts nothing until the others have all frames; if they waited for it, this would fail.
     for index in range(40):
         together.write(frame(index))
         wait_until(lambda index=index: len(quick.frames) == index + 1)
@@ -120,7 +120,7 @@ def test_a_slow_sink_of_a_live_run_holds_up_neither_the_run_nor_the_others(
     together.finish()
     assert [each.index for each in quick.frames] == list(range(40)) == [f.index for f in window.frames]
     assert window.threads == {threading.get_ident()} != quick.threads
-    # What the slow one missed is counted; what it got is in order, and the newest is among it.
+    # Frames that the slow sink missed are counted; those that it got are in order and include the newest.
     indices = [each.index for each in slow.frames]
     assert indices == sorted(set(indices)) and indices[-1] == 39
     assert len(indices) + health.snapshot().dropped["sink"] == 40
@@ -138,7 +138,7 @@ def test_a_sink_that_dies_ends_neither_the_run_nor_the_others(kind: type[Taker])
     together.finish()
     assert len(other.frames) == 20 and other.calls == ["start", "finish"]
     assert dying.calls == ["start", "abort"]
-    assert said == ["dying: pipe closed; other goes on"]
+    assert said == ["dying: pipe closed; still running: other"]
     assert health.snapshot().events["sink_fault"] == 1
     assert [str(error) for error in together.failed] == ["dying: pipe closed"]
 
@@ -160,7 +160,7 @@ def test_a_closed_window_leaves_the_recording_running() -> None:
         together.write(frame(index))
         wait_until(lambda index=index: len(other.frames) == index + 1)
     assert together.wants_more and len(window.frames) == 2 and window.calls == ["start", "finish"]
-    assert said == ["window was closed; other goes on"]
+    assert said == ["window was closed; still running: other"]
     together.finish()
 
 
@@ -183,11 +183,11 @@ def test_a_sink_that_hangs_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPa
     together.finish()
     assert hanging.frames == [] and not gate.is_set()
     assert other.calls == ["start", "finish"]
-    assert said == ["hanging: did not finish within 0.2 s and was left as it is"]
+    assert said == ["hanging: did not finish within 0.2 s and was abandoned"]
     gate.set()
 
 
-def test_what_was_never_started_is_released_too() -> None:
+def test_a_sink_that_was_never_started_is_released() -> None:
     sinks = [Taker("taker"), Window("window")]
     SeveralSinks(sinks, live=True, health=Health("cam"), say=print).abort()
     assert [sink.calls for sink in sinks] == [["abort"], ["abort"]]
@@ -241,7 +241,9 @@ def test_a_file_that_another_program_made_meanwhile_is_left_alone(tmp_path: Path
                 (tmp_path / name).write_bytes(b"precious")
 
         together = SeveralSinks([sink, Meanwhile("x")], live=False, health=frames.health, say=print)
-        with pytest.raises(UserError, match="made by another program meanwhile; ours is") as error:
+        with pytest.raises(
+            UserError, match="created by another program meanwhile; the output is kept as"
+        ) as error:
             Pipeline(frames, FakeEngine(), together).run()
     assert (tmp_path / name).read_bytes() == b"precious"
     assert Path(str(error.value).rpartition(" ")[2]).stat().st_size > 0

@@ -1,4 +1,4 @@
-"""What is looked at live: the window and the virtual camera, with the screen and the device replaced."""
+"""Live displays: the window and the virtual camera, with fakes for the screen and the device."""
 
 import sys
 from fractions import Fraction
@@ -29,7 +29,7 @@ class Clock:
 
 
 class Screen:
-    """Stands in for OpenCV's windows."""
+    """Replaces OpenCV's windows."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.shown: list[Pixels] = []
@@ -68,7 +68,7 @@ def test_a_window_says_that_its_picture_stands_still(monkeypatch: pytest.MonkeyP
     assert len(screen.shown) == 1
     for clock.now in (1.2, 1.5, 1.9, 2.3):
         sink.idle()
-    # Once for every second that it says, on the picture itself, which stays visible around it.
+    # The banner is drawn once per second on the picture, which stays visible around it.
     assert len(screen.shown) == 3
     assert screen.shown[1][24].min() < 100 and (screen.shown[1][:8] == 200).all()
     sink.write(gray(200))
@@ -87,7 +87,7 @@ def test_the_slider_has_the_input_on_its_left(monkeypatch: pytest.MonkeyPatch) -
         assert (shown[:, : max(0, columns - 2)] == 90).all() and (shown[:, columns + 2 :] == 10).all()
 
 
-def test_the_slider_moves_a_picture_that_stands_still_and_keeps_its_banner(
+def test_the_slider_moves_on_a_stalled_picture_and_keeps_its_banner(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     screen, clock = Screen(monkeypatch), Clock()
@@ -149,7 +149,7 @@ def test_a_banner_fits_any_picture_and_leaves_the_original() -> None:
         drawn = draw_banner(pixels, "NO SIGNAL for 12 s - reconnecting")
         assert drawn.shape == pixels.shape and (pixels == 180).all()
         assert drawn[height // 2].min() < 100
-        # Letters do not run out of the picture.
+        # The text fits into the picture.
         if width >= 64:
             assert (drawn[:, :1] < 185).all() and drawn.max() > 200
 
@@ -165,7 +165,7 @@ def test_a_file_is_paced_and_a_camera_is_not() -> None:
 
 
 class Loopback:
-    """A backend of the real pyvirtualcam in the place of v4l2loopback's, which needs a kernel module."""
+    """A backend for the real pyvirtualcam; replaces v4l2loopback, which needs a kernel module."""
 
     made: ClassVar[dict[str, Any]] = {}
     sent: ClassVar[list[Pixels]] = []
@@ -198,7 +198,7 @@ def loopback(monkeypatch: pytest.MonkeyPatch) -> Any:
     return package
 
 
-def test_a_virtual_camera_gets_the_picture_and_says_when_it_stands_still(loopback: Any) -> None:
+def test_a_virtual_camera_shows_the_picture_and_a_banner_on_a_stall(loopback: Any) -> None:
     clock = Clock()
     health = Health("cam", clock=clock)
     sink = VirtualCameraSink("/dev/video4", INFO, health)
@@ -208,7 +208,7 @@ def test_a_virtual_camera_gets_the_picture_and_says_when_it_stands_still(loopbac
     health.frame_out(0.01)
     made = Loopback.made
     assert (made["width"], made["height"], made["fps"], made["device"]) == (64, 48, 25.0, "/dev/video4")
-    # A camera that changes its size does not change that of the virtual one.
+    # If the camera changes its size, the virtual camera keeps its own.
     sink.write(Frame(np.full((48, 32, 3), 200, np.uint8), 1))
     assert Loopback.sent[-1][:, :10].max() == 0 and Loopback.sent[-1][:, 32].min() == 200
     clock.now = 2.5
@@ -220,7 +220,7 @@ def test_a_virtual_camera_gets_the_picture_and_says_when_it_stands_still(loopbac
 
 
 @pytest.mark.parametrize("colour", ["bgr", "rgb"])
-def test_a_virtual_camera_is_told_the_order_of_the_colours(loopback: Any, colour: Colour) -> None:
+def test_a_virtual_camera_gets_the_colour_order(loopback: Any, colour: Colour) -> None:
     sink = VirtualCameraSink(None, INFO, Health("cam"))
     sink.start(colour)
     sink.write(gray(9))

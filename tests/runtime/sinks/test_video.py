@@ -37,7 +37,7 @@ TAGS = [(1, 1, 1, 1), (1, 2, 1, 1), (6, 1, 6, 6), (5, 2, 2, 2), (2, 0, 2, 2), (9
 
 
 def convert(source: Path, target: Path, colour: str = "bgr", *, compare: bool = False) -> list[str]:
-    """Runs ``source`` through an engine that changes nothing; gives what was said."""
+    """Runs ``source`` through an identity engine; returns the announcements."""
     said: list[str] = []
     with open_source(str(source), said.append) as frames:
         sink = open_sink(str(target), frames.info, said.append, window=False, overwrite=False, limit=None)
@@ -105,7 +105,7 @@ def test_sound_is_copied_packet_by_packet(tmp_path: Path, codec: str, source: st
     assert before.sound and b"".join(after.sound) == b"".join(before.sound)
     if target != ".avi":
         assert after.sound == before.sound
-        # Matroska has no negative times: what starts before zero, an encoder's priming, moves all of it.
+        # Matroska has no negative timestamps: the encoder delay before zero shifts all packets.
         before_picture = np.array(before.sound_times) - float(before.times[0])
         assert np.allclose(np.array(after.sound_times) - float(after.times[0]), before_picture, atol=0.002)
 
@@ -162,7 +162,7 @@ def test_colours_stay_as_finely_sampled(tmp_path: Path, pix_fmt: str) -> None:
         assert np.abs(after.frames[0][40, 16:320:32, ::-1].astype(int) - BARS).max() <= 5
 
 
-def test_odd_sides_lose_nothing_and_are_told(tmp_path: Path) -> None:
+def test_odd_sides_lose_nothing_and_are_announced(tmp_path: Path) -> None:
     frames = [numbered(i, 49, 65) for i in range(3)]
     source = make_clip(tmp_path / "in.mkv", frames=frames, pix_fmt="yuv444p")
     odd = make_clip(tmp_path / "odd.mkv", frames=frames, codec="ffv1", options={})
@@ -204,17 +204,17 @@ def test_a_comparison_has_input_left_result_right_and_a_divider(tmp_path: Path) 
     assert after.frames[0][:20, :60].min() < 60
 
 
-def test_pictures_become_a_video_and_their_rate_is_told(tmp_path: Path) -> None:
+def test_pictures_become_a_video_and_its_rate_is_announced(tmp_path: Path) -> None:
     from tests.media import write_picture
 
     for i in range(5):
         write_picture(tmp_path / "in" / f"{i}.png", numbered(i))
     said = convert(tmp_path / "in", tmp_path / "out.mp4")
-    assert any("25 frames a second" in line for line in said)
+    assert any("25 frames per second" in line for line in said)
     after = read_clip(tmp_path / "out.mp4")
     assert [number_of(frame) for frame in after.frames] == [0, 1, 2, 3, 4] and after.rate == 25
     write_picture(tmp_path / "in" / "9.png", numbered(0, 50, 60))
-    with pytest.raises(UserError, match=r"9\.png is 60x50 after 64x48"):
+    with pytest.raises(UserError, match=r"9\.png is 60x50, but the video is 64x48"):
         convert(tmp_path / "in", tmp_path / "other.mp4")
     assert not (tmp_path / "other.mp4").exists()
 
@@ -258,14 +258,16 @@ def test_a_file_that_another_program_made_meanwhile_is_not_replaced_and_ours_is_
         for frame in frames.frames("bgr"):
             sink.write(frame)
         target.write_bytes(b"precious")
-        with pytest.raises(UserError, match=r"was made by another program meanwhile; ours is .*part\.mp4"):
+        with pytest.raises(
+            UserError, match=r"was created by another program meanwhile; the output is kept as .*part\.mp4"
+        ):
             sink.finish()
         sink.abort()
     assert target.read_bytes() == b"precious"
     assert len(read_clip(tmp_path / ".out.part.mp4").frames) == 4
 
 
-def test_what_a_killed_run_left_is_not_overwritten(tmp_path: Path) -> None:
+def test_the_part_file_of_a_killed_run_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / ".out.part.mp4").write_bytes(b"a recording")
     convert(make_clip(tmp_path / "in.mp4", count=2), tmp_path / "out.mp4")
     assert (tmp_path / ".out.part.mp4").read_bytes() == b"a recording"
@@ -277,7 +279,7 @@ import os, sys
 import numpy as np
 from fractions import Fraction
 from runtime.media.frame import Frame
-from runtime.sinks.video import VideoSink
+from runtime.sinks.video.sink import VideoSink
 from runtime.sources.base import StreamInfo
 
 info = StreamInfo("x", "video", rate=Fraction(25), time_base=Fraction(1, 25), size=(96, 128), matrix=1)
@@ -332,7 +334,7 @@ def test_the_conversion_is_that_of_swscale(matrix: int, colour_range: int) -> No
     YuvConverter(matrix, colour_range, "yuv444p", "rgb")(rgb, plane_views(frame))
     ours = np.stack(plane_views(frame), -1)
     exact = np.concatenate([rgb, np.ones_like(rgb[..., :1])], -1) @ yuv_matrix(matrix, colour_range).T
-    # OpenCV computes with ten bits behind the point.
+    # OpenCV computes with ten fractional bits.
     assert np.abs(ours - exact.clip(0, 255)).max() <= 0.8
     theirs = av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(
         format="yuv444p", dst_colorspace=matrix, dst_color_range=colour_range

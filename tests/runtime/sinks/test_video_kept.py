@@ -57,4 +57,4 @@ def test_what_is_not_carried_over_is_told(tmp_path: Path) -> None:
                 container.mux(stream.encode(frame))
         for stream in streams:
             container.mux(stream.encode(None))
-    assert convert(path, tmp_path / "out.mkv") == ["not carried over: 1 video stream"]
+    assert convert(path, tmp_path / "out.mkv") == ["not copied to the output: 1 video stream"]

@@ -1,4 +1,4 @@
-"""``granet-run`` with a window on a real screen: what is seen, and what keys, mouse and signals do."""
+"""``granet-run`` with a window on a real screen: its picture, and the effect of keys, mouse and signals."""
 
 import os
 import re
@@ -17,7 +17,7 @@ from tests.screen import XVFB, Screen
 
 ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.skipif(XVFB is None, reason="no Xvfb on this machine")
-pytest.importorskip("Xlib", reason="no python-xlib here")
+pytest.importorskip("Xlib", reason="python-xlib is not installed")
 
 HEIGHT, WIDTH = 240, 320
 
@@ -30,7 +30,7 @@ def screen() -> Iterator[Screen]:
 
 
 class Run:
-    """A process whose engine inverts pictures; it is ended at the end of the test."""
+    """A process whose engine inverts pictures; the test ends it."""
 
     def __init__(self, screen: Screen, directory: Path, *arguments: str) -> None:
         self._screen = screen
@@ -50,7 +50,7 @@ class Run:
             )
 
     def see(self, condition: Callable[[np.ndarray], object], what: str) -> np.ndarray:
-        """Waits until the screen is as asked; a process that ends first says why."""
+        """Waits until the screen satisfies the condition; shows the output of a process that ends first."""
 
         def seen(pixels: np.ndarray) -> object:
             assert self.process.poll() is None, self._err.read_text()
@@ -59,7 +59,7 @@ class Run:
         return self._screen.wait_for(seen, what)
 
     def ended(self) -> tuple[int, str]:
-        """Exit status, and what was told."""
+        """Exit status and output."""
         return self.process.wait(60), self._err.read_text()
 
     def __enter__(self) -> "Run":
@@ -81,24 +81,24 @@ def pair(pixels: np.ndarray) -> tuple[int, int]:
 
 
 def test_a_video_is_shown_as_it_plays_and_q_ends_it(screen: Screen, tmp_path: Path) -> None:
-    # Five frames a second, for a minute.
+    # Five frames per second, for one minute.
     make_clip(tmp_path / "in.mp4", count=300, size=(HEIGHT, WIDTH), pts=[6000 * i for i in range(300)])
     with Run(screen, tmp_path, "--input", "in.mp4", "--compare") as run:
-        # Input left, its inverse right, and both move.
+        # The input is left and its inverse right, and both move.
         shown = run.see(lambda pixels: abs(sum(pair(pixels)) - 255) < 4, "both halves")
         first = pair(shown)[0]
         run.see(
             lambda pixels: abs(sum(pair(pixels)) - 255) < 4 and abs(pair(pixels)[0] - first) > 10, "another"
         )
         screen.press("q")
-        status, told = run.ended()
+        status, output = run.ended()
     assert status == 0
-    frames = int(re.findall(r"^(\d+) frames in", told, re.M)[0])
+    frames = int(re.findall(r"^(\d+) frames in", output, re.M)[0])
     assert 2 <= frames < 250
-    assert "Traceback" not in told
+    assert "Traceback" not in output
     if any(Path("/usr/share/fonts").rglob("*.ttf")):
-        # Qt has nothing to complain about.
-        assert "QFont" not in told
+        # Qt logs no warning.
+        assert "QFont" not in output
 
 
 def test_the_slider_follows_the_mouse_on_a_picture_that_stands_still(screen: Screen, tmp_path: Path) -> None:
@@ -121,8 +121,8 @@ def test_the_slider_follows_the_mouse_on_a_picture_that_stands_still(screen: Scr
         run.see(cut_at(80), "the slider at 80")
         assert run.process.poll() is None
         screen.close_window("granet-run")
-        status, told = run.ended()
-    assert status == 0 and "Traceback" not in told, told
+        status, output = run.ended()
+    assert status == 0 and "Traceback" not in output, output
 
 
 def test_ctrl_c_ends_a_picture_that_would_wait_for_a_key_and_its_file_is_whole(
@@ -134,8 +134,8 @@ def test_ctrl_c_ends_a_picture_that_would_wait_for_a_key_and_its_file_is_whole(
         run.see(lambda pixels: (tmp_path / "out.png").exists(), "the file")
         assert run.process.poll() is None
         run.process.send_signal(signal.SIGINT)
-        status, told = run.ended()
-    assert status == 130 and "interrupted" in told and "Traceback" not in told
+        status, output = run.ended()
+    assert status == 130 and "interrupted" in output and "Traceback" not in output
     written = cv2.imread(str(tmp_path / "out.png"))
     assert written is not None and abs(int(written[200, 200, 0]) - 207) < 2
 

@@ -1,12 +1,12 @@
 /* A webcam in user space, loaded with LD_PRELOAD: a file becomes a V4L2 capture device.
  *
- * Only ioctl() is replaced, for descriptors of files called "video<N>" whose directory is in FAKE_V4L2. The
- * file is the memory of the buffers, so that mmap() works as it is; to remove it is to unplug the camera. A
- * file is always ready for select(), so VIDIOC_DQBUF waits until the next picture is due.
+ * It replaces only ioctl(), for descriptors of files named "video<N>" whose directory is in FAKE_V4L2. The file
+ * holds the buffers, so that mmap() works unchanged; removing it unplugs the camera. A file is always ready for
+ * select(), so VIDIOC_DQBUF blocks until the next picture is due.
  *
- * It gives YUYV at 64x48 (30 a second) and 128x96 (30 or 15), takes what is nearest to what it is asked for,
- * as drivers do, and films grey pictures that say their number: of RGB level 16 + 16 * (number modulo 14).
- * Structures and numbers are those of linux/videodev2.h.
+ * It delivers YUYV at 64x48 (30 fps) and 128x96 (30 or 15 fps), chooses the nearest supported settings, as
+ * drivers do, and films grey pictures that encode their number in the RGB level 16 + 16 * (number modulo 14).
+ * Structures and constants are those of linux/videodev2.h.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -1,6 +1,6 @@
-"""Cameras on the loopback that do on command what real ones do by themselves.
+"""Cameras on loopback that reproduce the faults of real cameras on command.
 
-:class:`Fake` is the camera: what it films, how fast, what it does to its timestamps and packets.
+:class:`Fake` is the camera: its frames, its rate, and the faults in its timestamps and packets.
 :class:`RtspCamera` serves it as H.264 over RTSP with interleaved RTP (RFC 2326, 3550 and 6184), and
 :class:`HttpCamera` as Motion JPEG (``/mjpeg``), MPEG-TS (``/ts``) and a live HLS playlist (``/live.m3u8``).
 """
@@ -35,16 +35,16 @@ class Fake:
     """A camera under the test's control; every attribute may be changed while it runs.
 
     Attributes:
-        mode: ``serve``; ``stall``: those who are connected get no more frames; ``mute``: nor do others
-            get an answer; ``refuse``: takes no connections; ``deny``: wants a password (that of ``me``).
-        size: (height, width).
-        rate: frames a second.
-        shift: seconds added to timestamps from now on.
-        frozen: timestamps repeat.
-        corrupt: share of packets whose bytes are spoiled.
-        half: the next frame is sent by half, and the connection is dropped.
-        codec: of RTSP.
-        sound: RTSP has a second stream, G.711, whose samples all have the number of the frame (modulo 14).
+        mode: ``serve``; ``stall``: sends no more frames; ``mute``: also does not respond to new requests;
+            ``refuse``: accepts no connections; ``deny``: requires the password of user ``me``.
+        size: (height, width) in pixels.
+        rate: frames per second.
+        shift: seconds added to all further timestamps.
+        frozen: repeat the same timestamp.
+        corrupt: share of packets with corrupted bytes.
+        half: send only half of the next frame, then drop the connection.
+        codec: video encoder for RTSP.
+        sound: add a second RTSP stream, G.711, whose samples all encode the frame number (modulo 14).
     """
 
     mode: Literal["serve", "mute", "refuse", "deny", "stall"] = "serve"
@@ -67,7 +67,7 @@ class Fake:
         return numbered(index, *self.size)
 
     def frames(self) -> Iterator[tuple[int, np.ndarray, float]]:
-        """Index, BGR pixels, timestamp in seconds, each when it is due; waits while it is stalled."""
+        """Yields index, BGR pixels and timestamp in seconds in real time; blocks during a stall."""
         start, stamp, index = time.monotonic(), 0.0, 0
         due = start
         while not self.stop.is_set() and self.mode != "refuse":
@@ -94,7 +94,7 @@ class Fake:
 
 
 class Encoder:
-    """Frames -> Annex B packets; a change of size begins anew with a keyframe."""
+    """Frames -> Annex B packets; restarts with a key frame when the size changes."""
 
     def __init__(self, codec: str) -> None:
         self._codec, self._context, self._size = codec, None, (0, 0)  # type: ignore[var-annotated]
@@ -114,7 +114,7 @@ class Encoder:
 
 
 class _Server:
-    """Accepts on a port of the loopback, one thread a connection; ``refuse`` closes the port."""
+    """Listens on a loopback port, one thread per connection; ``refuse`` closes the port."""
 
     scheme = ""
 
@@ -134,7 +134,7 @@ class _Server:
         return f"{self.scheme}://{user + '@' if user else ''}127.0.0.1:{self.port}/{path}"
 
     def drop(self) -> None:
-        """Cuts all connections."""
+        """Drops all connections."""
         with self._lock:
             for connection in self._open:
                 with suppress(OSError):
@@ -204,7 +204,7 @@ class _Server:
 
 
 class RtspCamera(_Server):
-    """One H.264 stream; any path is it."""
+    """One H.264 stream, under any path."""
 
     scheme = "rtsp"
 
@@ -279,9 +279,9 @@ class HttpCamera(_Server):
     def __init__(self, fake: Fake | None = None) -> None:
         super().__init__(fake)
         self.playlist: str | None = None
-        """What ``/live.m3u8`` says, instead of the live segments."""
+        """Content of ``/live.m3u8`` in place of the live segments."""
         self.elsewhere = ""
-        """Where ``/elsewhere`` leads to."""
+        """Redirect target of ``/elsewhere``."""
         self._began = time.monotonic()
 
     def serve(self, connection: socket.socket) -> None:
@@ -346,7 +346,7 @@ class HttpCamera(_Server):
 
 
 class _Unseekable:
-    """A file that can only be written."""
+    """A write-only file."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
@@ -399,7 +399,7 @@ def _rtp(
 
 
 def _payloads(annex_b: bytes) -> Iterator[bytes]:
-    """RFC 6184: a NAL unit as it is, or in fragments (FU-A)."""
+    """RFC 6184: a single NAL unit packet, or fragments (FU-A)."""
     for nal in (part.rstrip(b"\0") for part in annex_b.split(b"\0\0\1")):
         if not nal:
             continue

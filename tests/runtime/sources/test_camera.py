@@ -18,7 +18,7 @@ from tests.runtime.sources.watching import Watcher, impatient, wait_for
 
 
 class FakeCapture:
-    """A camera of 5 frames that then is unplugged."""
+    """A camera that is unplugged after 5 frames."""
 
     opened = True
     frames = 5
@@ -66,30 +66,30 @@ def test_an_unplugged_camera_is_an_error_not_a_black_frame(fake: type[FakeCaptur
     source = CameraSource(0)
     frames = source.frames("rgb")
     assert [next(frames).pixels[0, 0].tolist() for _ in range(5)][-1] == [200, 0, 5]
-    with pytest.raises(UserError, match="camera 0: has given no frame"):
+    with pytest.raises(UserError, match="camera 0: delivered no frame"):
         next(frames)
 
 
 def test_a_camera_without_frames(fake: type[FakeCapture], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fake, "frames", 0)
-    with pytest.raises(UserError, match="gives no frames"):
+    with pytest.raises(UserError, match="delivers no frames"):
         CameraSource(1)
 
 
 def test_no_camera_is_one_line_and_opencv_is_silent(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(UserError, match="camera 97: is not there"):
+    with pytest.raises(UserError, match="camera 97: is not connected"):
         CameraSource(97)
     assert capfd.readouterr().err == ""
 
 
 class ObedientCapture(FakeCapture):
-    """Does what it is told, in the order in which it is told, if it can."""
+    """Applies supported settings and records the order of the requests."""
 
     frames = 10_000
     can = {  # noqa: RUF012 - a test changes it
         "size": (20, 30), "rate": 15.0, "format": "YUYV",
     }  # fmt: skip
-    told: list[int] = []  # noqa: RUF012
+    requested: list[int] = []  # noqa: RUF012
     unplugged = False
 
     def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
@@ -107,7 +107,7 @@ class ObedientCapture(FakeCapture):
         return float(cv2.VideoWriter.fourcc(*str(self.can["format"])))
 
     def set(self, prop: int, value: float) -> bool:
-        self.told.append(prop)
+        self.requested.append(prop)
         return True
 
 
@@ -116,14 +116,14 @@ def obedient(monkeypatch: pytest.MonkeyPatch) -> type[ObedientCapture]:
     monkeypatch.setattr(camera.cv2, "VideoCapture", ObedientCapture)
     monkeypatch.setattr(camera, "problem_of", lambda path: None)
     monkeypatch.setattr(capture, "PATIENCE", 0.05)
-    monkeypatch.setattr(ObedientCapture, "told", [])
+    monkeypatch.setattr(ObedientCapture, "requested", [])
     monkeypatch.setattr(ObedientCapture, "unplugged", False)
     return ObedientCapture
 
 
-def test_a_camera_is_asked_for_format_size_and_rate_in_that_order(obedient: type[ObedientCapture]) -> None:
+def test_format_size_and_rate_are_set_in_that_order(obedient: type[ObedientCapture]) -> None:
     CameraSource("/dev/video0", CameraOptions("YUYV", (20, 30), Fraction(15))).close()
-    assert obedient.told == [
+    assert obedient.requested == [
         cv2.CAP_PROP_FOURCC, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FPS,
     ]  # fmt: skip
 
@@ -131,10 +131,10 @@ def test_a_camera_is_asked_for_format_size_and_rate_in_that_order(obedient: type
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (CameraOptions(size=(40, 60)), "gives 30x20, not 60x40; --list-cameras"),
-        (CameraOptions(rate=Fraction(30)), "gives 15 frames a second, not 30"),
-        (CameraOptions("MJPG"), "gives YUYV, not MJPG"),
-        (CameraOptions("MJPEG"), "four letters"),
+        (CameraOptions(size=(40, 60)), "delivers 30x20, not 60x40; --list-cameras"),
+        (CameraOptions(rate=Fraction(30)), "delivers 15 frames per second, not 30"),
+        (CameraOptions("MJPG"), "delivers YUYV, not MJPG"),
+        (CameraOptions("MJPEG"), "four-letter"),
     ],
 )
 def test_a_camera_that_does_something_else_is_an_error_at_once(
@@ -148,7 +148,7 @@ def test_a_camera_that_does_something_else_is_an_error_at_once(
 def test_a_device_that_is_no_camera_is_an_error_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for device in ("/dev/null", str(tmp_path / "file")):
-        with pytest.raises(WrongSettingsError, match="is no camera"):
+        with pytest.raises(WrongSettingsError, match="is not a camera"):
             open_camera(device, None, impatient())
     with pytest.raises(UserError, match=r"cannot be opened: Is a directory"):
         open_camera(str(tmp_path), None, impatient(give_up_after=0.2))
@@ -174,4 +174,4 @@ def test_an_unplugged_camera_comes_back(
         wait_for(lambda: watcher.state == "live")
     times = watcher.times()
     assert all(a < b for a, b in pairwise(times)) and watcher.error is None
-    assert "camera 0: reconnecting: has given no frame for 0.05 s" in said
+    assert "camera 0: reconnecting: delivered no frame for 0.05 s" in said

@@ -1,4 +1,4 @@
-"""``granet-run --camera`` through OpenCV's real V4L2 code, on a webcam that is a shared library."""
+"""``granet-run --camera`` through OpenCV's real V4L2 code, with a webcam emulated by a shared library."""
 
 import os
 import shutil
@@ -53,7 +53,7 @@ def test_the_kernels_own_structures_are_read(library: Path, device: Path) -> Non
     assert told.stdout == "A webcam in user space|YUYV 64x48 at 30|YUYV 128x96 at 30, 15|\n"
 
 
-def test_format_size_and_rate_are_what_was_asked_for(library: Path, device: Path, tmp_path: Path) -> None:
+def test_format_size_and_rate_are_as_requested(library: Path, device: Path, tmp_path: Path) -> None:
     asked = ("--camera-format", "YUYV", "--camera-size", "128x96", "--camera-rate", "15")
     with running(
         str(device), tmp_path, *asked, "--max-frames", "20",
@@ -65,7 +65,7 @@ def test_format_size_and_rate_are_what_was_asked_for(library: Path, device: Path
     numbers = [number_of(frame) for frame in clip.frames]
     assert clip.size == (96, 128) and 0 < len(numbers) <= 20
     assert all((b - a) % 14 in (1, 2, 3, 4, 5) for a, b in pairwise(numbers))
-    # Fifteen a second of the camera's clock, whatever was dropped.
+    # Fifteen frames per second on the camera's clock, including dropped frames.
     seconds, frames = float(clip.times[-1] - clip.times[0]), sum((b - a) % 14 for a, b in pairwise(numbers))
     assert frames / seconds == pytest.approx(15, rel=0.25)
 
@@ -73,12 +73,12 @@ def test_format_size_and_rate_are_what_was_asked_for(library: Path, device: Path
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        (("--camera-size", "640x480"), "gives 128x96, not 640x480; --list-cameras"),
-        (("--camera-format", "MJPG"), "gives YUYV, not MJPG; --list-cameras"),
-        (("--camera-rate", "60"), "gives 30 frames a second, not 60; --list-cameras"),
+        (("--camera-size", "640x480"), "delivers 128x96, not 640x480; --list-cameras"),
+        (("--camera-format", "MJPG"), "delivers YUYV, not MJPG; --list-cameras"),
+        (("--camera-rate", "60"), "delivers 30 frames per second, not 60; --list-cameras"),
     ],
 )
-def test_what_the_camera_cannot_do_is_one_line(
+def test_unsupported_settings_are_one_line(
     library: Path, device: Path, tmp_path: Path, asked: tuple[str, ...], message: str
 ) -> None:
     with running(str(device), tmp_path, *asked, option="--camera", **environment(library, device)) as run:

@@ -1,4 +1,4 @@
-"""What cameras and networks do, done by servers on the loopback, with several seeds each."""
+"""Faults of cameras and networks, reproduced by servers on loopback with several seeds each."""
 
 import os
 import random
@@ -24,7 +24,7 @@ _NEVER = 600.0
 
 
 def patient_backoff() -> Backoff:
-    """Waits so long that only something else can end the wait."""
+    """Waits so long that only another event can end the wait."""
     return Backoff(_NEVER, _NEVER)
 
 
@@ -53,7 +53,7 @@ def test_a_dropped_connection_is_opened_again(server: type, path: str, seed: int
         watcher.wait_for_frames()
         snapshot = watcher.source.health.snapshot()
         assert snapshot.events["reconnect"] == snapshot.transitions["reconnecting"] == 2
-        # A new connection begins at zero again, which is no fault of the camera's.
+        # A new connection restarts at zero, which is not a fault of the camera.
         assert is_rising(watcher) and snapshot.events["timestamp_repair"] == 0
         lines = watcher.said  # type: ignore[attr-defined]
         assert sum(": reconnecting" in line for line in lines) == 2
@@ -105,7 +105,7 @@ def test_a_camera_that_is_not_there_yet_is_waited_for_and_that_is_said(mode: str
         thread.join()
         with Watcher(source) as watcher:
             watcher.wait_for_frames()
-    assert "trying again until it answers" in said[0] and "***@127.0.0.1" in said[0]
+    assert "retrying until it responds" in said[0] and "***@127.0.0.1" in said[0]
     assert PASSWORD not in "".join(said)
 
 
@@ -145,7 +145,7 @@ def test_a_camera_that_comes_back_ends_the_wait_between_attempts(
         wait_for(lambda: answers and not answers[-1])
         camera.fake.mode = "serve"
         watcher.wait_for_frames()
-        # One that asked whether it was there, and one that plays.
+        # One connection from the probe, and one that plays.
         assert camera.fake.connections <= before + 3
 
 
@@ -185,7 +185,7 @@ def test_corrupt_packets_are_counted_and_decoding_goes_on(server: type, path: st
         watcher.wait_for_frames(2)
         camera.fake.corrupt = 0.0
         watcher.wait_for_frames(14)
-        # After the next keyframe the picture is right again.
+        # After the next key frame the picture is correct again.
         last = watcher.frames[-1]
         assert last.pixels.shape == (48, 64, 3) and last.pixels[:8, :12].min() > 220
         assert watcher.error is None and is_rising(watcher)
@@ -203,7 +203,7 @@ def test_another_size_and_rate_in_the_stream_pass(server: type, path: str, seed:
             wait_for(lambda size=size: watcher.frames[-1].pixels.shape[:2] == size)
             assert watcher.frames[-1].pixels[:8, :8].min() > 220
         assert watcher.source.health.snapshot().events["reconnect"] == 0
-        # The source still says what it was opened with: the sink adapts.
+        # The source keeps the info of its first connection; the sink adapts.
         assert watcher.source.info.size == (48, 64)
 
 
@@ -222,7 +222,7 @@ def test_another_codec_passes(seed: int) -> None:
 def test_timestamps_go_forward_whatever_the_camera_says(kind: str, seed: int) -> None:
     rng = random.Random(seed)
     with RtspCamera() as camera, watch(camera) as watcher:
-        # Less would go below zero, where RTP's 32 bits begin anew.
+        # A larger shift would go below zero, where RTP's 32-bit timestamps wrap around.
         camera.fake.shift = 10_000.0
         watcher.wait_for_frames(10 + rng.randrange(10))
         repaired = watcher.source.health.snapshot().events["timestamp_repair"]
@@ -236,7 +236,7 @@ def test_timestamps_go_forward_whatever_the_camera_says(kind: str, seed: int) ->
         assert watcher.source.health.snapshot().events["timestamp_repair"] > repaired
         times = watcher.times()
         assert is_rising(watcher)
-        # The recording is as long as the run was, not hours.
+        # The recording has the duration of the run, not hours.
         assert times[-1] - times[0] < 30
         assert watcher.source.health.snapshot().events["reconnect"] == 0
 
@@ -272,7 +272,7 @@ def test_broadcasts_over_http_are_live_and_paced(path: str) -> None:
     with HttpCamera() as camera, watch(camera, path) as watcher:
         assert watcher.source.info.live
         watcher.wait_for_frames(60)
-        # In order, and not a segment at once: most of one is seen.
+        # Frames arrive in order and not a whole segment at once: most of them are seen.
         numbers = [number_of(frame.pixels) for frame in watcher.frames[-30:]]
         steps = [(b - a) % 14 for a, b in pairwise(numbers)]
         assert sum(step in (0, 1, 2) for step in steps) > 20
@@ -305,7 +305,7 @@ def test_a_playlist_cannot_open_local_files(tmp_path: Path, prefix: str) -> None
     ],
 )
 def test_nothing_that_a_playlist_names_is_opened_on_the_disk(tmp_path: Path, line: str) -> None:
-    """Who opens a pipe that nobody writes to is stuck there."""
+    """Opening a pipe without a writer blocks."""
     os.mkfifo(tmp_path / "pipe")
     with HttpCamera() as camera:
         head = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n"

@@ -32,7 +32,7 @@ def test_pipelines_end_in_an_appsink_that_keeps_the_newest_frame() -> None:
 
 
 @pytest.mark.parametrize("text", ["csi://", "csi://front", "csi://0 ! fakesink", "gst:", "gst:  "])
-def test_what_is_no_pipeline_gets_one_line(text: str) -> None:
+def test_an_invalid_pipeline_gets_one_line(text: str) -> None:
     with pytest.raises(WrongSettingsError):
         pipeline_of(text)
 

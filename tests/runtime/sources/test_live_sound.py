@@ -1,4 +1,4 @@
-"""Sound of live sources: it outlives connections, keeps to the time of the frames, and is recorded."""
+"""Sound of live sources: it outlives connections, is in sync with the frames, and is recorded."""
 
 import threading
 from fractions import Fraction
@@ -26,7 +26,7 @@ BASE = Fraction(1, 90_000)
 
 
 def read_sound(path: Path) -> tuple[list[SoundPacket], tuple[av.AudioStream, ...]]:
-    """The packets of a file that is closed since, and what describes them."""
+    """The packets of a file that is already closed, and their stream descriptions."""
     with av.open(str(path)) as container:
         streams = container.streams.audio
         copies = lasting(streams)
@@ -39,7 +39,7 @@ def clip(tmp_path: Path) -> Path:
     return make_clip(tmp_path / "clip.mkv", count=30, sound="aac")
 
 
-def test_what_describes_sound_outlives_its_connection(clip: Path, tmp_path: Path) -> None:
+def test_stream_descriptions_of_sound_outlive_their_connection(clip: Path, tmp_path: Path) -> None:
     packets, streams = read_sound(clip)
     times = [packet.pts * packet.time_base for packet in packets]  # type: ignore[operator]
     with av.open(str(tmp_path / "copy.mkv"), "w") as container:
@@ -62,11 +62,11 @@ def test_sound_gets_the_times_of_the_frames_and_only_goes_forward(clip: Path) ->
     packets, streams = read_sound(clip)
     sound = LiveSound(streams, said.append)
     before = [float(packet.pts * packet.time_base) for packet in packets]  # type: ignore[operator]
-    # A connection whose time is 100 s before that of the frames; then the same again, which is the past.
+    # The connection's clock is 100 s behind the frames; then the same packets again, now in the past.
     sound.add(packets[:10], streams, Fraction(100), Fraction(100))
     (again, _) = read_sound(clip)
     sound.add(again[:10], streams, Fraction(100), Fraction(100))
-    # Another connection, a second later, whose sound began hours ago.
+    # Another connection, one second later, whose sound started hours ago.
     (far, _) = read_sound(clip)
     sound.add(far[10:20], streams, Fraction(9000), Fraction(101))
     got = sound.take()
@@ -75,9 +75,7 @@ def test_sound_gets_the_times_of_the_frames_and_only_goes_forward(clip: Path) ->
     assert all(packet.dts == packet.pts for packet in got) and sound.take() == [] and not said
 
 
-def test_other_sound_of_a_later_connection_is_left_out_and_that_is_told_once(
-    clip: Path, tmp_path: Path
-) -> None:
+def test_a_changed_sound_format_is_dropped_and_announced_once(clip: Path, tmp_path: Path) -> None:
     said: list[str] = []
     _, streams = read_sound(clip)
     sound = LiveSound(streams, said.append)
@@ -89,7 +87,7 @@ def test_other_sound_of_a_later_connection_is_left_out_and_that_is_told_once(
 
 
 def g711(code: int) -> int:
-    """A sample of a µ-law code: ITU-T G.711, table 2."""
+    """Decodes a µ-law code to a sample: ITU-T G.711, table 2."""
     inverted = ~code & 0xFF
     magnitude = (((inverted & 0xF) << 3) + 0x84 << (inverted >> 4 & 7)) - 0x84
     return -magnitude if inverted & 0x80 else magnitude
@@ -112,10 +110,10 @@ def test_a_gap_in_the_sound_stays_a_gap(clip: Path, tmp_path: Path, suffix: str)
             sink.write_sound(sound.take())
     sink.finish()
     was, now = read_clip_sound(clip), read_clip_sound(path)
-    # What came before the first frame, the encoder's priming, is missing.
+    # The encoder delay before the first frame is missing.
     assert 2 * len(was) - 2 <= len(now) < 2 * len(was)
     assert [data for _, data in now[-len(was) :]] == [data for _, data in was]
-    # Of MP4's fragments, the first packet after the gap may be the last of the one before it.
+    # The first packet after the gap may belong to the previous MP4 fragment.
     later = [time for time, _ in now[1 - len(was) :]]
     assert later == pytest.approx([2 + time for time, _ in was[1:]], abs=0.03)
 
@@ -124,7 +122,7 @@ def test_a_gap_in_the_sound_stays_a_gap(clip: Path, tmp_path: Path, suffix: str)
 def test_sound_from_before_the_first_recorded_frame_is_left_out(
     clip: Path, tmp_path: Path, suffix: str
 ) -> None:
-    """It would stretch the file to a beginning that has no picture: players show black, or start late."""
+    """It would extend the file to a start without a picture: players show black or start late."""
     packets, streams = read_sound(clip)
     info = StreamInfo(
         "fake", "camera", live=True, rate=Fraction(25), time_base=BASE, size=(48, 64), sound=streams
@@ -134,7 +132,7 @@ def test_sound_from_before_the_first_recorded_frame_is_left_out(
     sink.start("bgr")
     start = Fraction(1, 2)
     heard = [bytes(packet) for packet in packets if packet.pts * packet.time_base >= start]  # type: ignore[operator]
-    # Recording begins half a second into the sound; some of it comes before the first frame, some after.
+    # Recording starts half a second into the sound; part of it precedes the first frame.
     sink.write_sound(packets[:10])
     for index in range(10):
         sink.write(Frame(numbered(index), index, round(start / BASE) + 3600 * index, BASE))
@@ -152,7 +150,7 @@ def test_sound_from_before_the_first_frame_of_a_source_has_no_time_and_is_left_o
     packets, streams = read_sound(clip)
     sound = LiveSound(streams, print)
     times = [packet.pts * packet.time_base for packet in packets]  # type: ignore[operator]
-    # The first frame of the connection has the time 0.4 s there, and 0 here.
+    # The first frame has the time 0.4 s on the connection's clock, and 0 here.
     sound.add(packets, streams, Fraction(-2, 5), Fraction(0))
     got = sound.take()
     assert len(got) == len([time for time in times if time >= Fraction(2, 5)]) < len(packets) - 10
@@ -184,8 +182,8 @@ def test_a_cameras_sound_is_recorded_in_time_across_a_reconnection(tmp_path: Pat
             for place, sample in enumerate(frame.to_ndarray()[0])
         ]
     seen = read_clip(path)
-    # The fake's sound of an interval has the number of the frame at its end: one frame of two is right,
-    # and the first packet is missing. Lip-sync is lost from some 100 ms on.
+    # The fake's sound of an interval encodes the number of the frame at its end: one of two frames matches,
+    # and the first packet is missing. Lip sync is lost at about 100 ms.
     late = []
     for time, frame in zip(seen.times, seen.frames, strict=True):
         number = number_of(frame)
@@ -199,7 +197,7 @@ def test_a_cameras_sound_is_recorded_in_time_across_a_reconnection(tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["out.mp4", "out.mov", "out.webm"])
-def test_sound_that_a_kind_of_file_cannot_hold_is_told_and_the_picture_recorded(
+def test_sound_that_a_format_cannot_hold_is_announced_and_the_picture_recorded(
     tmp_path: Path, name: str
 ) -> None:
     path, said = tmp_path / name, list[str]()
@@ -210,14 +208,14 @@ def test_sound_that_a_kind_of_file_cannot_hold_is_told_and_the_picture_recorded(
         sink = RecordingSink(str(path), source.info, said.append, overwrite=False, health=source.health)
         Pipeline(source, FakeEngine(), sink, limit=10).run()
     assert [line for line in said if "sound" in line] == [
-        f"{path}: this kind of file cannot hold the sound (pcm_mulaw), which is left out; write .mkv"
+        f"{path}: this format cannot hold the sound (pcm_mulaw), which is dropped; write .mkv"
     ]
     after = read_clip(path)
     assert len(after.frames) == 10 and after.sound == []
 
 
 def test_sound_that_matroska_has_no_name_for_is_kept_as_pcm(tmp_path: Path) -> None:
-    """G.711 of a file: once .mkv was what was advised, and was refused too."""
+    """G.711 in a file: the advice was once to write .mkv, which was refused too."""
     source_path = make_clip(tmp_path / "in.mov", count=30, sound="pcm_mulaw")
     with open_source(str(source_path), print) as source:
         sink = VideoSink(str(tmp_path / "out.mkv"), source.info, print, overwrite=False)

@@ -52,7 +52,7 @@ def test_no_pictures_is_an_error(tmp_path: Path, text: str) -> None:
         open_source(str(tmp_path / text), print)
 
 
-def test_pixels_come_in_the_order_that_is_asked_for(tmp_path: Path) -> None:
+def test_pixels_have_the_requested_colour_order(tmp_path: Path) -> None:
     path = write_picture(tmp_path / "blue.png", np.full((20, 30, 3), (255, 10, 0), np.uint8))
     assert read_one(path, "bgr")[0].pixels[0, 0].tolist() == [255, 10, 0]
     assert read_one(path, "rgb")[0].pixels[0, 0].tolist() == [0, 10, 255]
@@ -77,7 +77,7 @@ def test_sixteen_bits_are_rounded_to_eight_and_that_is_said(tmp_path: Path) -> N
     pixels = np.repeat(np.repeat(values[None, :, None], 3, 2), 16, 0)
     picture, said = read_one(write_picture(tmp_path / "deep.png", pixels))
     assert picture.pixels[0, :, 0].tolist() == [0, 0, 1, 1, 128, 255]
-    assert len(said) == 1 and "16 bits" in said[0]
+    assert len(said) == 1 and "16-bit" in said[0]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -144,7 +144,7 @@ def test_a_picture_that_lacks_its_end_is_refused(tmp_path: Path, suffix: str) ->
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     path = write_picture(tmp_path / f"half{suffix}", noise)
     data = path.read_bytes()
-    # A thumbnail has an end-of-image mark of its own, before the part that is missing.
+    # A thumbnail has its own end-of-image marker before the missing part.
     data = data[: len(data) * 2 // 3]
     path.write_bytes(data[:2] + b"\xff\xe0\x00\x06ab\xff\xd9" + data[2:] if suffix == ".jpg" else data)
     with pytest.raises(UserError, match="cut short"):
@@ -154,7 +154,7 @@ def test_a_picture_that_lacks_its_end_is_refused(tmp_path: Path, suffix: str) ->
 @pytest.mark.parametrize(
     ("data", "message"), [(b"", "empty"), (b"hello", "damaged"), (b"\xff\xd8\xff", "cut short")]
 )
-def test_what_is_no_picture_is_refused_with_one_line(tmp_path: Path, data: bytes, message: str) -> None:
+def test_invalid_pictures_are_refused_with_one_line(tmp_path: Path, data: bytes, message: str) -> None:
     path = tmp_path / "x.jpg"
     path.write_bytes(data)
     with pytest.raises(UserError, match=message) as error:

@@ -28,9 +28,9 @@ def test_formats_are_understood(text: str, raw: RawFormat) -> None:
         ("640x480", "write WIDTHxHEIGHT:FORMAT@RATE"),
         ("640x480:bgr24", "write WIDTH"),
         ("640x480:bgra@25", "bgra is not one of bgr24"),
-        ("641x480:yuv420p@25", "even sides"),
-        ("640x481:nv12@25", "even sides"),
-        ("8x8:bgr24@25", "sides are from 16"),
+        ("641x480:yuv420p@25", "even dimensions"),
+        ("640x481:nv12@25", "even dimensions"),
+        ("8x8:bgr24@25", "width and height must be 16"),
         ("640x480:bgr24@0", "rate"),
         ("640x480:bgr24@25/0", "rate"),
     ],
@@ -61,7 +61,7 @@ def test_every_frame_comes_in_its_colours(pixel_format: str) -> None:
 
 
 class Dribble(io.RawIOBase):
-    """A pipe that gives a few bytes at a time."""
+    """A pipe that returns a few bytes at a time."""
 
     def __init__(self, data: bytes) -> None:
         self._data = io.BytesIO(data)
@@ -76,7 +76,7 @@ def test_a_pipe_gives_frames_in_pieces_and_half_a_frame_is_an_error() -> None:
     frames = list(RawSource(raw, Dribble(data)).frames("bgr"))  # type: ignore[arg-type]
     assert [number_of(frame.pixels) for frame in frames] == [0, 1, 2]
     source, got = RawSource(raw, Dribble(data[:-100])), []  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="cut short after frame 2: 100 of 9,216 bytes"):
+    with pytest.raises(UserError, match="truncated after frame 2: 100 of 9,216 bytes"):
         got.extend(source.frames("bgr"))
     assert not source.info.live
     with pytest.raises(UserError, match="before its first frame"):

@@ -23,7 +23,7 @@ BASE = Fraction(1, 1000)
 
 
 class FakeCamera(Source):
-    """``count`` frames of the colour (B, G, R) = (1, 2, 3) + 10 x number, then whatever ``then`` does."""
+    """``count`` frames of the colour (B, G, R) = (1, 2, 3) + 10 x number, then calls ``then``."""
 
     def __init__(self, count: int = 3, then: Callable[[], None] = lambda: None, pause: float = 0.01) -> None:
         self.info = StreamInfo("fake", "camera", live=True, rate=Fraction(25), time_base=BASE, size=(8, 8))
@@ -52,7 +52,7 @@ def test_a_camera_that_is_unplugged_comes_back() -> None:
     def open_once() -> Source:
         camera = next(attempts)
         if camera is None:
-            fail("camera 0: is not there")
+            fail("camera 0: is not connected")
         assert camera is not None
         return camera
 
@@ -62,7 +62,7 @@ def test_a_camera_that_is_unplugged_comes_back() -> None:
         snapshot = watcher.source.health.snapshot()
     assert snapshot.events["reconnect"] == 3 and snapshot.transitions["reconnecting"] == 1
     assert all(a < b for a, b in pairwise(watcher.times()))
-    assert [line.split(":")[1].strip() for line in said[:3]] == ["live", "reconnecting", "is not there"]
+    assert [line.split(":")[1].strip() for line in said[:3]] == ["live", "reconnecting", "is not connected"]
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -83,7 +83,7 @@ def test_reads_that_never_return_do_not_pile_up(seed: int) -> None:
         hanging = [thread for thread in threading.enumerate() if thread.name == "connection"]
         assert len(hanging) == len(opened) == 2
         release.set()
-        # They return, release what they had, and the camera is opened again.
+        # The reads return and release their resources, and the camera is opened again.
         wait_for(lambda: len(opened) > 2)
         wait_for(lambda: all(camera.closed for camera in opened[:2]))
     wait_for(lambda: not [t for t in threading.enumerate() if t.name == "connection"])
@@ -103,11 +103,11 @@ def test_opening_that_hangs_is_left() -> None:
     with Watcher(SupervisedSource("camera 0", open_once, impatient(said, open_within=0.1))) as watcher:
         watcher.wait_for_frames()
         release.set()
-    assert "cannot be opened within" in said[0]
+    assert "did not open within" in said[0]
 
 
 class Noted(Backoff):
-    """Notes when it is asked for a wait."""
+    """Records when a wait is requested."""
 
     def __init__(self, first: float, most: float, events: list[str | float]) -> None:
         super().__init__(first, most, random.Random(1))
@@ -128,7 +128,7 @@ def test_every_attempt_waits_longer_until_one_lasts() -> None:
     options = impatient(backoff=lambda: Noted(0.05, 0.2, events))
     with Watcher(SupervisedSource("camera 0", open_once, options)):
         wait_for(lambda: events.count("opened") >= 5)
-    # A connection that gives a frame and is lost at once does not begin anew.
+    # A connection that is lost right after its first frame does not reset the back-off.
     assert events[:9:2] == ["opened"] * 5
     waits = [wait for wait in events[1:9:2] if isinstance(wait, float)]
     assert waits == pytest.approx([0.05, 0.1, 0.2, 0.2], rel=0.25)
@@ -139,11 +139,11 @@ def test_no_attempt_is_made_before_its_time() -> None:
 
     def open_once() -> Source:
         attempts.append(0)
-        raise UserError("camera 0: is not there")
+        raise UserError("camera 0: is not connected")
 
     def look() -> None:
         looks.append(0)
-        # It was looked at again and again since the first attempt failed.
+        # The probe ran repeatedly after the first attempt failed.
         if len(looks) == 10:
             cancelled.set()
 
@@ -153,19 +153,19 @@ def test_no_attempt_is_made_before_its_time() -> None:
     assert len(attempts) == 1
 
 
-def test_what_is_promised_of_every_live_source() -> None:
+def test_guarantees_of_every_live_source() -> None:
     options = LiveOptions()
-    # A stall is seen within three seconds, by who looks four times a second; it is never given up unasked.
+    # A stall is detected within three seconds by four checks per second; by default it never gives up.
     assert options.stalled_after + 0.25 < 3 and options.give_up_after is None
 
 
-def test_who_waits_for_the_first_frame_is_seen_to_be_alive() -> None:
+def test_waiting_for_the_first_frame_shows_activity() -> None:
     beats: list[int] = []
     cameras = iter([FakeCamera(10_000)])
 
     def open_once() -> Source:
         if len(beats) < 3:
-            fail("camera 0: is not there")
+            fail("camera 0: is not connected")
         return next(cameras)
 
     source = SupervisedSource("camera 0", open_once, impatient(waiting=lambda: beats.append(0)))
@@ -182,7 +182,7 @@ def test_a_fault_of_a_driver_is_a_lost_connection() -> None:
     assert any("ZeroDivisionError" in line for line in said)
 
 
-def test_it_is_given_up_after_as_long_as_was_asked_for() -> None:
+def test_a_source_gives_up_after_the_requested_time() -> None:
     cameras = iter([FakeCamera(3, lambda: fail("fake: gone"))])
 
     def open_once() -> Source:
@@ -195,9 +195,9 @@ def test_it_is_given_up_after_as_long_as_was_asked_for() -> None:
     assert watcher.state == "ended" and watcher.frames
 
 
-def test_settings_that_can_never_be_right_are_an_error_at_once() -> None:
+def test_invalid_settings_are_an_error_at_once() -> None:
     def open_once() -> Source:
-        raise WrongSettingsError("camera 0: gives 640x480, not 1280x720")
+        raise WrongSettingsError("camera 0: delivers 640x480, not 1280x720")
 
     with pytest.raises(WrongSettingsError, match="640x480"):
         SupervisedSource("camera 0", open_once, impatient())
@@ -206,7 +206,7 @@ def test_settings_that_can_never_be_right_are_an_error_at_once() -> None:
 def test_the_wait_for_a_first_frame_can_be_cancelled() -> None:
     cancelled = threading.Event()
     threading.Timer(0.2, cancelled.set).start()
-    with pytest.raises(UserError, match="was not waited for"):
+    with pytest.raises(UserError, match="cancelled while waiting"):
         SupervisedSource("camera 0", lambda: fail(), impatient(), cancelled=cancelled)  # type: ignore[arg-type,func-returns-value,return-value]
 
 
@@ -229,18 +229,18 @@ def test_only_the_newest_frame_waits_and_the_others_are_counted() -> None:
 
 
 @pytest.mark.parametrize("colour", ["bgr", "rgb"])
-def test_frames_have_the_colour_order_that_is_asked_for(colour: Colour) -> None:
+def test_frames_have_the_requested_colour_order(colour: Colour) -> None:
     cameras = iter([FakeCamera(1, fail), FakeCamera(1, fail), FakeCamera(1, partial(time.sleep, 1))])  # type: ignore[arg-type]
     source = SupervisedSource("fake", lambda: next(cameras), impatient())
     frames = source.frames(colour)
     expected = [1, 2, 3] if colour == "bgr" else [3, 2, 1]
-    # The first was read before the order was known, those of later connections after.
+    # The first frame was read before the order was known, those of later connections afterwards.
     assert [next(frames).pixels[0, 0].tolist() for _ in range(3)] == [expected] * 3
     source.close()
 
 
 class ColouredCamera(FakeCamera):
-    """Gives what a decoder does, in the colours of a matrix of H.273, each picture shown for 40 ms."""
+    """Yields decoded frames in the colours of an H.273 matrix, each with a duration of 40 ms."""
 
     def __init__(self, matrix: int, count: int, then: Callable[[], None]) -> None:
         super().__init__(count, then)
@@ -255,7 +255,7 @@ class ColouredCamera(FakeCamera):
 
 
 def test_the_decoders_picture_is_for_a_comparison_only_while_its_colours_are_those_of_the_output() -> None:
-    """A comparison copies it into a video of the first connection's colours, and a day looks green there."""
+    """A comparison would copy it into a video with the first connection's colours and show a colour cast."""
     cameras = iter(
         [
             ColouredCamera(1, 1, fail),
@@ -269,5 +269,5 @@ def test_the_decoders_picture_is_for_a_comparison_only_while_its_colours_are_tho
     source.close()
     assert all(isinstance(frame, DecodedFrame) for frame in taken)
     assert [getattr(frame, "native", None) is not None for frame in taken] == [True, False, True]
-    # How long a picture will be shown nobody knows of a live stream; 40 would be 40/90000 s here.
+    # The duration is unknown in a live stream; 40 would mean 40/90000 s here.
     assert [getattr(frame, "duration", None) for frame in taken] == [0, 0, 0]

@@ -16,10 +16,10 @@ MODES = {
 
 
 def fake_ioctl(descriptor: int, request: int, argument: bytearray) -> int:
-    """A webcam, as the kernel's documentation of each request describes the answer."""
+    """A webcam that answers each request as the kernel's documentation describes."""
     index = struct.unpack("=I", argument[:4])[0]
     try:
-        # The numbers that a C compiler gives for the names in linux/videodev2.h.
+        # The values of the names in linux/videodev2.h, from a C compiler.
         if request == 2154321408:  # VIDIOC_QUERYCAP
             argument[:16] = b"uvcvideo".ljust(16, b"\0")
             argument[16:48] = b"A webcam".ljust(32, b"\0")
@@ -66,9 +66,9 @@ def test_devices_that_capture_nothing_are_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("number", "text", "for_ever"),
-    [(errno.ENOTTY, "is no camera", True), (errno.ENODEV, "does not answer: No such device", False)],
+    [(errno.ENOTTY, "is not a camera", True), (errno.ENODEV, "does not respond: No such device", False)],
 )
-def test_what_keeps_a_device_from_being_a_camera(
+def test_problems_of_devices_that_are_not_cameras(
     tmp_path: Path, number: int, text: str, for_ever: bool
 ) -> None:
     def fail(descriptor: int, request: int, argument: bytearray) -> int:
@@ -79,10 +79,10 @@ def test_what_keeps_a_device_from_being_a_camera(
     problem = v4l2.problem_of(tmp_path / "video0", fail)
     assert problem is not None and text in problem.text and problem.for_ever == for_ever
     problem = v4l2.problem_of(tmp_path / "video1")
-    assert problem == v4l2.Problem("is not there")
+    assert problem == v4l2.Problem("is not connected")
 
 
-def test_a_camera_that_cannot_be_asked_says_why(tmp_path: Path) -> None:
+def test_a_camera_that_cannot_be_queried_says_why(tmp_path: Path) -> None:
     (tmp_path / "video0").touch()
 
     def gone(descriptor: int, request: int, argument: bytearray) -> int:
@@ -97,10 +97,10 @@ def test_a_camera_that_cannot_be_asked_says_why(tmp_path: Path) -> None:
 
 
 def test_the_kernels_answer_is_asked_for_on_linux(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    # A regular file is no camera: the real ioctl says so.
+    # A regular file is not a camera: the real ioctl fails on it.
     (tmp_path / "video0").touch()
     (camera,) = list_cameras(tmp_path)
-    assert "does not answer" in camera.problem
+    assert "does not respond" in camera.problem
     monkeypatch.setattr(v4l2.sys, "platform", "darwin")
     with pytest.raises(Exception, match="on Linux only"):
         list_cameras(tmp_path)

@@ -44,7 +44,7 @@ def test_every_frame_comes_with_its_time(tmp_path: Path) -> None:
     assert [frame.pts * frame.time_base for frame in frames] == [t * BASE for t in UNEVEN]  # type: ignore[operator]
 
 
-def test_what_is_known_beforehand(tmp_path: Path) -> None:
+def test_stream_info_is_known_before_the_frames(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "a.mp4", size=(40, 64), aspect=Fraction(4, 3), tags=(1, 2, 1, 1), sound="aac")
     with VideoSource(str(path), print) as source:
         info = source.info
@@ -81,7 +81,7 @@ def test_frames_are_turned_upright(tmp_path: Path, rotation: int) -> None:
         assert source.info.size == frame.pixels.shape[:2]
         assert source.info.aspect == (Fraction(2) if rotation == 180 else Fraction(1, 2))
     assert isinstance(frame, DecodedFrame) and frame.native is None
-    # The bright corner was at the top left; the angle is counterclockwise.
+    # The bright corner was at the top left; angles are counterclockwise.
     height, width = frame.pixels.shape[:2]
     corner = {90: (height - 4, 4), 180: (height - 4, width - 4), -90: (4, width - 4)}[rotation]
     assert frame.pixels[corner].min() > 200
@@ -112,12 +112,12 @@ def test_sound_comes_along_as_it_is(tmp_path: Path) -> None:
     assert source.sound() == []
 
 
-def test_more_than_eight_bits_are_told(tmp_path: Path) -> None:
+def test_more_than_eight_bits_are_announced(tmp_path: Path) -> None:
     said: list[str] = []
     path = make_clip(tmp_path / "deep.mkv", pix_fmt="yuv420p10le")
     with VideoSource(str(path), said.append) as source:
         assert next(iter(source.frames("bgr"))).pixels.dtype == np.uint8
-    assert any("10 bits" in line for line in said)
+    assert any("10-bit" in line for line in said)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi", ".mov"])
@@ -130,14 +130,14 @@ def test_a_truncated_video_is_refused_before_anything_is_computed(tmp_path: Path
     assert missing_bytes(path) == 0
     data = path.read_bytes()
     path.write_bytes(data[: len(data) * 2 // 3])
-    with pytest.raises(UserError, match="cut short"):
+    with pytest.raises(UserError, match="truncated"):
         VideoSource(str(path), print)
 
 
 def test_a_truncated_video_without_its_index_is_refused(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "a.mp4", count=60)
     path.write_bytes(path.read_bytes()[:-300])
-    with pytest.raises(UserError, match="cut short"):
+    with pytest.raises(UserError, match="truncated"):
         VideoSource(str(path), print)
 
 
@@ -146,10 +146,10 @@ def test_damage_is_an_error_that_says_where(tmp_path: Path) -> None:
     noise = [rng.integers(0, 256, (48, 64, 3), np.uint8) for _ in range(60)]
     path = make_clip(tmp_path / "a.mkv", frames=noise)
     data = bytearray(path.read_bytes())
-    # The demuxer loses its way here and says that the file ends: only its duration tells.
+    # The demuxer loses sync here and reports the end of the file: only the duration reveals it.
     data[len(data) // 3 : len(data) // 3 + 3000] = bytes(3000)
     path.write_bytes(data)
-    with pytest.raises(UserError, match=r"damaged or cut short after frame \d+: 1\.\d s of 2\.0 s"):
+    with pytest.raises(UserError, match=r"damaged or truncated after frame \d+: 1\.\d s of 2\.0 s"):
         for _ in VideoSource(str(path), print).frames("bgr"):
             pass
 
@@ -182,7 +182,7 @@ def test_sound_only_is_an_error(tmp_path: Path) -> None:
     ("text", "message"),
     [("nothing.mp4", "no such file"), ("ftp://host/a.mp4", "ftp"), ("concat:a|b", "no such file")],
 )
-def test_what_cannot_be_opened_gets_one_line(text: str, message: str) -> None:
+def test_an_input_that_cannot_be_opened_gets_one_line(text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         open_source(text, print)
 
@@ -207,7 +207,7 @@ def test_credentials_are_masked() -> None:
     assert mask("rtsp://me:p@ss@cam:554/1?x=a") == "rtsp://***@cam:554/1?x=a"
     assert mask("http://host/a@b") == "http://host/a@b"
     assert mask("a http://host:80/a b@c") == "a http://host:80/a b@c"
-    # What is not quoted as it should be is a password all the same.
+    # A password that is not quoted correctly must stay hidden, too.
     for password in ("p@ss", "p/ss", "p?ss", "p#ss", "p ss", "1234/5", "@", "a@b/c?d#e"):
         shown = mask(f"error: rtsp://me:{password}@cam:554/1: no answer")
         assert shown.endswith("rtsp://***@cam:554/1: no answer")
@@ -223,18 +223,18 @@ def test_credentials_are_masked() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("rtsp://me:p@ss/w?rd#1@cam/1", "write it as %40, and / ? # in a password as %2F %3F %23"),
-        ("rtsp://me:1234/5@cam/1", "write it as %40"),
+        ("rtsp://me:p@ss/w?rd#1@cam/1", "write @ / ? # in a password as %40 %2F %3F %23"),
+        ("rtsp://me:1234/5@cam/1", "write @ / ? # in a password as %40"),
         ("rtsp://me:p ss@cam/1", "write %20"),
         ("rtsp://me:a@p/ ss@cam/1", "write %20"),
-        ("rtsp://me:s3cret/1", "is no address; write rtsp://HOST:PORT/PATH"),
-        ("rtsp://cam:99999/1", "is no address"),
-        ("rtsp://[::1/1", "is no address"),
-        ("rtsp://", "names no host"),
-        ("http://:80/a", "names no host"),
+        ("rtsp://me:s3cret/1", "is not a valid address; write rtsp://HOST:PORT/PATH"),
+        ("rtsp://cam:99999/1", "is not a valid address"),
+        ("rtsp://[::1/1", "is not a valid address"),
+        ("rtsp://", "has no host"),
+        ("http://:80/a", "has no host"),
     ],
 )
-def test_an_address_that_can_never_be_right_is_one_line_at_once(text: str, message: str) -> None:
+def test_an_invalid_address_gets_one_line_at_once(text: str, message: str) -> None:
     with pytest.raises(UserError, match=re.escape(message)) as error:
         open_source(text, print)
     shown = str(error.value)
@@ -256,7 +256,7 @@ def test_addresses() -> None:
 
 @pytest.fixture
 def mute_server() -> Iterator[int]:
-    """A server that takes connections and says nothing."""
+    """A server that accepts connections and never responds."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -283,22 +283,22 @@ def test_a_mute_server_is_given_up(mute_server: int, scheme: str) -> None:
     with pytest.raises(UserError) as error:
         VideoSource(f"{scheme}://user:secret@127.0.0.1:{mute_server}/a", print, timeout=0.5)
     assert "secret" not in str(error.value) and "***@127.0.0.1" in str(error.value)
-    assert "no answer within 0.5 s" in str(error.value)
+    assert "no response within 0.5 s" in str(error.value)
 
 
-def test_a_refusal_and_a_host_that_is_not_there_are_told_apart() -> None:
+def test_a_refused_connection_and_an_unknown_host_have_different_messages() -> None:
     with socket.create_server(("127.0.0.1", 0)) as chooser:
         port = chooser.getsockname()[1]
     with pytest.raises(UserError, match=f"127.0.0.1:{port}/a: cannot be opened: Connection refused"):
         VideoSource(f"rtsp://127.0.0.1:{port}/a", print)
-    # Of a name that is never given (RFC 6761), whether or not there is a name server.
-    with pytest.raises(UserError, match="no such host, or no network"):
+    # A name that never resolves (RFC 6761), with or without a name server.
+    with pytest.raises(UserError, match="unknown host, or no network"):
         VideoSource("rtsp://camera.invalid/a", print)
 
 
 class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *arguments: object) -> None:
-        """Says nothing."""
+        """Never responds."""
 
 
 def test_a_video_over_http(tmp_path: Path) -> None:

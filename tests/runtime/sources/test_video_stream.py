@@ -78,7 +78,7 @@ def test_a_hole_in_a_broadcast_that_was_kept_is_damage(tmp_path: Path) -> None:
     middle = len(data) // 188 // 2 * 188
     path.write_bytes(data[:middle] + data[middle + 3 * 188 :])
     with (
-        pytest.raises(UserError, match=r"a\.ts: is damaged or cut short after frame \d+"),
+        pytest.raises(UserError, match=r"a\.ts: is damaged or truncated after frame \d+"),
         VideoSource(str(path), print) as source,
     ):
         list(source.frames("bgr"))

@@ -1,4 +1,4 @@
-"""What a viewer of a live source sees, and what is left behind when it is closed."""
+"""Helpers that watch a live source, and the resources left after it is closed."""
 
 import ctypes
 import os
@@ -13,11 +13,11 @@ from runtime.sources.base import Source
 from runtime.sources.live.supervised import LiveOptions
 
 PATIENCE = 15.0
-"""Seconds after which a test fails; nothing that is waited for takes a tenth of it."""
+"""Seconds after which a test fails; no expected wait takes a tenth of it."""
 
 
 def impatient(said: list[str] | None = None, **changes: object) -> LiveOptions:
-    """Options with which what takes seconds takes tenths; the waits between attempts are seeded."""
+    """Options with timeouts of tenths of seconds and a seeded back-off."""
     settings: dict[str, object] = {
         "stalled_after": 0.25,
         "reopen_after": 0.6,
@@ -29,7 +29,7 @@ def impatient(said: list[str] | None = None, **changes: object) -> LiveOptions:
 
 
 def wait_for(condition: Callable[[], object], what: str = "") -> None:
-    """Waits until ``condition`` holds; a test that waits in vain fails."""
+    """Waits until ``condition`` holds; fails the test on a timeout."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain: {what}"
@@ -37,7 +37,7 @@ def wait_for(condition: Callable[[], object], what: str = "") -> None:
 
 
 class Watcher:
-    """Reads a source in a thread of its own, as the pipeline does."""
+    """Reads a source in its own thread, like the pipeline."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -63,7 +63,7 @@ class Watcher:
         wait_for(lambda: self.state == state, f"{state}; it is {self.source.health.snapshot()}")
 
     def wait_for_frames(self, more: int = 5) -> None:
-        """``more`` frames from now on."""
+        """Waits for ``more`` further frames."""
         wanted = len(self.frames) + more
         wait_for(lambda: len(self.frames) >= wanted, f"{more} frames; {self.source.health.snapshot()}")
 
@@ -93,7 +93,7 @@ def system_threads() -> int:
 
 
 def resident_bytes() -> int:
-    """Memory that is resident now."""
+    """Resident memory in bytes."""
     fields = Path("/proc/self/statm").read_text().split()
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
 
@@ -111,7 +111,7 @@ class _MallocInfo(ctypes.Structure):
 
 
 def native_bytes() -> int:
-    """What the allocator of C has given out, in all its arenas and mappings; 0 where it does not say."""
+    """Bytes allocated by the C allocator in all arenas and mappings; 0 if unknown."""
     mallinfo2 = getattr(ctypes.CDLL(None), "mallinfo2", None)
     if mallinfo2 is None:
         return 0

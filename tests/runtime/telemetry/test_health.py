@@ -14,7 +14,7 @@ class FakeClock:
         return self.now
 
 
-def test_each_change_of_state_is_told_once_and_counted() -> None:
+def test_each_change_of_state_is_announced_once_and_counted() -> None:
     clock, said = FakeClock(), []
     health = Health("rtsp://me:secret@cam/1", say=said.append, clock=clock)
     assert health.snapshot().state == "connecting"
@@ -28,7 +28,7 @@ def test_each_change_of_state_is_told_once_and_counted() -> None:
         "rtsp://***@cam/1: live",
         "rtsp://***@cam/1: stalled: rtsp://***@cam/1 is mute",
         "rtsp://***@cam/1: reconnecting",
-        # It was lost when it stalled.
+        # The signal was lost when the stream stalled.
         "rtsp://***@cam/1: live again after 9.5 s",
     ]
     snapshot = health.snapshot()
@@ -41,7 +41,7 @@ def test_each_change_of_state_is_told_once_and_counted() -> None:
 def test_no_snapshot_has_a_password_in_it() -> None:
     health = Health("rtsp://me:secret@cam/1")
     for state, why in [
-        ("connecting", "is away"),  # the state that it is in already
+        ("connecting", "is away"),  # the current state
         ("live", ""),
         ("stalled", "sent nothing"),
         ("reconnecting", "refused"),
@@ -59,7 +59,7 @@ def test_the_end_is_final() -> None:
     assert health.snapshot().state == "ended"
 
 
-def test_a_picture_that_stands_still_says_so() -> None:
+def test_a_frozen_picture_gets_a_banner() -> None:
     clock = FakeClock()
     health = Health("cam", clock=clock)
     assert health.banner() is None
@@ -78,7 +78,7 @@ def test_a_picture_that_stands_still_says_so() -> None:
     clock.now += 10
     assert health.banner() == "NO SIGNAL for 13 s - reconnecting"
     health.enter("live")
-    # Connected, but the old picture is still the one that is shown.
+    # Connected, but the old picture is still shown.
     assert health.banner() is not None
     health.frame_out(0.1)
     assert health.banner() is None
@@ -87,7 +87,7 @@ def test_a_picture_that_stands_still_says_so() -> None:
     assert health.banner() == "ENDED 60 s ago"
 
 
-def test_a_files_picture_may_stand() -> None:
+def test_a_paused_file_gets_no_banner() -> None:
     clock = FakeClock()
     health = Health("a.mp4", live=False, clock=clock)
     clock.now += 100
@@ -99,7 +99,7 @@ def test_latencies_fall_into_buckets_that_end_at_their_bound() -> None:
     for latency in (0.0, 0.01, 0.011, 5.12, 9.0):
         health.frame_out(latency)
     snapshot = health.snapshot()
-    # Ten bounds, from 10 ms to 5.12 s, and what is beyond.
+    # Ten bounds from 10 ms to 5.12 s, and one bucket beyond.
     assert len(snapshot.latency_counts) == 11
     # As in Prometheus, a bound belongs to its bucket.
     assert snapshot.latency_counts[:2] == (2, 1) and snapshot.latency_counts[-2:] == (1, 1)
@@ -117,7 +117,7 @@ def test_a_snapshot_stays_as_it_was() -> None:
     after = health.snapshot()
     assert (after.dropped["engine"], after.events["reconnect"]) == (1, 1)
     assert after.engine_failing == "out of memory"
-    # Each has a number from the start: dashboards take them for labels.
+    # Each has a value from the start: dashboards use them as labels.
     assert set(after.dropped) == {"source", "engine", "sink"}
     assert set(after.events) == {
         "reconnect", "engine_fault", "corrupt_packet", "timestamp_repair", "sink_fault",

@@ -17,7 +17,7 @@ PATIENCE = 15.0
 
 
 class Pages:
-    """Answers with the path that was asked for; ``/stream`` never ends, ``/fault`` raises."""
+    """Responds with the requested path; ``/stream`` never ends, ``/fault`` raises."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -70,7 +70,7 @@ def connect(server: HttpServer) -> socket.socket:
 
 
 def all_of(client: socket.socket) -> bytes:
-    """What comes until the server closes the connection."""
+    """Everything until the server closes the connection."""
     return b"".join(iter(lambda: client.recv(65536), b""))
 
 
@@ -89,7 +89,7 @@ def status_of(server: HttpServer, path: str = "/", **headers: str) -> int:
     return answer.status
 
 
-def test_three_hundred_silent_connections_keep_nobody_out(server: HttpServer) -> None:
+def test_three_hundred_silent_connections_do_not_block_others(server: HttpServer) -> None:
     before = open_descriptors()
     with ExitStack() as held:
         silent = [held.enter_context(connect(server)) for _ in range(300)]
@@ -102,7 +102,7 @@ def test_three_hundred_silent_connections_keep_nobody_out(server: HttpServer) ->
         assert all(client.fileno() >= 0 for client in silent)
 
 
-def test_a_connection_that_asks_is_kept_before_one_that_is_silent(server: HttpServer) -> None:
+def test_the_most_idle_connection_is_closed_first(server: HttpServer) -> None:
     with ExitStack() as held:
         busy = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
         busy.connect()
@@ -110,7 +110,7 @@ def test_a_connection_that_asks_is_kept_before_one_that_is_silent(server: HttpSe
         for _ in range(10):
             for _ in range(30):
                 held.enter_context(connect(server))
-            # All of them are accepted once this one, which came after them, is answered.
+            # All of them are accepted once this later one gets a response.
             assert status_of(server) == 200
             busy.request("GET", "/busy")
             assert busy.getresponse().read() == b"/busy "
@@ -134,7 +134,7 @@ def test_streams_keep_their_place_and_one_too_many_is_refused(server: HttpServer
     assert status_of(server) == 200
 
 
-def test_a_head_that_comes_byte_by_byte_is_not_waited_for(impatient: HttpServer, pages: Pages) -> None:
+def test_a_slow_head_times_out(impatient: HttpServer, pages: Pages) -> None:
     with connect(impatient) as slow:
         answers: list[bytes] = []
         reader = threading.Thread(target=lambda: answers.append(all_of(slow)))
@@ -147,7 +147,7 @@ def test_a_head_that_comes_byte_by_byte_is_not_waited_for(impatient: HttpServer,
             return False
 
         slow.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ")
-        # Bytes go on coming all the time: a limit on the time between two of them would never end it.
+        # Bytes keep arriving: a timeout between two of them would never expire.
         wait_for(lambda: not still_open(), "the end of the slow connection")
         reader.join(PATIENCE)
     assert answers[0].startswith(b"HTTP/1.1 408 ") and pages.asked == []
@@ -159,7 +159,7 @@ def test_a_silent_connection_is_closed(impatient: HttpServer, sent: bytes) -> No
     assert answer.count(b"HTTP/1.1 ") == bool(sent)
 
 
-def test_a_viewer_that_takes_nothing_loses_its_stream(impatient: HttpServer, pages: Pages) -> None:
+def test_a_viewer_that_reads_nothing_loses_its_stream(impatient: HttpServer, pages: Pages) -> None:
     def big() -> Generator[bytes, None, None]:
         pages.streams += 1
         try:
@@ -194,7 +194,7 @@ def test_on_loopback_only_loopback_names_are_answered(
 
 
 @pytest.mark.parametrize("hosts", [b"", b"Host: localhost\r\nHost: evil.example\r\n"])
-def test_one_host_is_wanted(server: HttpServer, hosts: bytes) -> None:
+def test_exactly_one_host_header_is_required(server: HttpServer, hosts: bytes) -> None:
     answer = exchange(server, b"GET / HTTP/1.1\r\n" + hosts + b"Connection: close\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 400 ")
 
@@ -232,7 +232,7 @@ def test_a_get_with_a_body_is_answered_once(
     assert pages.asked == ["/first"]
 
 
-def test_a_client_gets_its_answer_however_much_it_sends_besides(server: HttpServer) -> None:
+def test_a_client_gets_its_response_despite_unread_input(server: HttpServer) -> None:
     head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10000000\r\n\r\n"
     assert exchange(server, head + bytes(10_000_000)).startswith(b"HTTP/1.1 405 ")
 
@@ -271,7 +271,7 @@ def test_a_head_that_is_too_large_is_refused(server: HttpServer, pages: Pages, h
         (b"GET /none HTTP/1.1", 404), (b"GET /fault HTTP/1.1", 500), (b"GET / HTTP/1.0", 200),
     ],
 )  # fmt: skip
-def test_what_is_not_there_or_not_meant_has_its_status(server: HttpServer, line: bytes, status: int) -> None:
+def test_bad_paths_and_requests_get_their_status(server: HttpServer, line: bytes, status: int) -> None:
     answer = exchange(server, line + b"\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 %d " % status)
     if status == 405:

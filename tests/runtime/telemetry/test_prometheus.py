@@ -62,7 +62,7 @@ def test_prometheus_reads_what_happened() -> None:
     assert value("granet_latency_seconds_sum") == pytest.approx(9.075)
 
 
-def test_metrics_are_compressed_for_who_asks_and_refused_under_another_name() -> None:
+def test_metrics_are_compressed_on_request_and_refused_for_another_host() -> None:
     with metrics_server(("127.0.0.1", 0), [used_health(Clock())]) as url:
         asked = urllib.request.Request(url, headers={"Accept-Encoding": "gzip"})
         with urllib.request.urlopen(asked, timeout=10) as answer:
@@ -77,7 +77,7 @@ def test_a_taken_port_is_one_line_and_a_free_one_is_given_back() -> None:
     with metrics_server(("127.0.0.1", 0), []) as url:
         port = int(url.split(":")[2].split("/")[0])
         with (
-            pytest.raises(UserError, match=f"127.0.0.1:{port}: cannot listen there"),
+            pytest.raises(UserError, match=f"127.0.0.1:{port}: cannot listen on this address"),
             metrics_server(("127.0.0.1", port), []),
         ):
             pass

@@ -17,7 +17,7 @@ PLAN = b"a plan, as far as a test is concerned" * 100
 def record(
     flavour: str = "tensorrt", *, plan: bytes = PLAN, meta: Any = None, **changes: Any
 ) -> EngineRecord:
-    """For frames of 64x48 unless ``meta`` (changes of the model's metadata) says otherwise."""
+    """A record for frames of 64x48, unless ``meta`` changes the model's metadata."""
     metadata = replace(METADATA, **({"height": 48, "width": 64, "batch": 1} | (meta or {})))
     n, h, w = metadata.batch or 1, metadata.height or 48, metadata.width or 64
     values: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""A CUDA without a GPU: everything that is put on a stream happens as late as it may, and is checked.
+"""A CUDA without a GPU: work on a stream runs as late as allowed, and is checked.
 
 Work runs only when a thread waits for it, or a stream waits for another, or ``random`` says so. So a
 result that is read before its event, an input that is overwritten before it was copied, or a missing wait
@@ -68,7 +68,7 @@ class FakeCuda(Cuda):
         self.alive: dict[int, Any] = {}  # id -> thing, so that ids stay unique while it lives
         self.closed = False
         self.gate: threading.Event | None = None
-        """Copies to the device wait for it, if there is one: so that a test can queue frames meanwhile."""
+        """Copies to the device wait for it, if set, so that a test can queue frames meanwhile."""
         self._fail_at, self._sticky = fail_at, sticky
         self._random = None if seed is None else random.Random(seed)
         self._thread = threading.get_ident()

@@ -1,5 +1,5 @@
 # ruff: noqa: N815 - the names are those of CUDA
-"""The packages that give CUDA, without CUDA: they write down what they are told."""
+"""Fakes of the packages for CUDA: they record their calls."""
 
 import ctypes
 import types
@@ -12,7 +12,7 @@ OUT_OF_MEMORY = 2
 
 
 class Calls(list[tuple[Any, ...]]):
-    """What was called, with which arguments; ``fails`` is the name of the call that does not work."""
+    """The calls with their arguments; ``fails`` is the name of the call that fails."""
 
     fails = ""
     devices = 1
@@ -83,7 +83,7 @@ def fake_pycuda(calls: Calls) -> types.ModuleType:  # noqa: C901 - many small th
         pass
 
     def called(name: str, *arguments: Any) -> None:
-        # Written down, a stream or an event would never go.
+        # A recorded stream or event would never be freed.
         things = (Stream, Event)
         calls.append((name, *(type(each) if isinstance(each, things) else each for each in arguments)))
         if name == calls.fails:
@@ -129,7 +129,7 @@ def fake_pycuda(calls: Calls) -> types.ModuleType:  # noqa: C901 - many small th
             called("PagelockedHostAllocation.free")
 
     class Context:
-        """As pycuda's: what it detaches it pushes, and what is not detached it cannot give back."""
+        """Acts like pycuda's context: detaching pushes it, and without detaching it is not released."""
 
         handle = 0xC1
         retained = True

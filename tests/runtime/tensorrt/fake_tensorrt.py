@@ -26,8 +26,8 @@ class FakeTensorRt:
         self.given: bytes | None = None
         self.dla_core = -1
         self.broken: str | None = None
-        """What fails: ``deserialise``, ``context``, ``enqueue``, ``capture``, ``invalid``, ``profiles``, or
-        ``shape``."""
+        """What fails: ``deserialise``, ``context``, ``enqueue``, ``capture``, ``invalid``, ``profiles``
+        or ``shape``."""
         self.compiled = b"kernels of this GPU"
         self.logger: Any = None
         self.flavour = Flavour(name, VERSIONS[name], self._module())
@@ -145,7 +145,7 @@ class _Config:
 
 
 class _Kernels(_Noted):
-    """An ``IRuntimeCache``: what it compiled is told by :attr:`FakeTensorRt.compiled`."""
+    """An ``IRuntimeCache`` with the kernels of :attr:`FakeTensorRt.compiled`."""
 
     def __init__(self, fake: FakeTensorRt) -> None:
         super().__init__(fake, "kernels")

@@ -1,4 +1,4 @@
-"""A TensorRT engine on fakes, for tests: it checks order of calls, lifetimes and leaks when it is closed."""
+"""A TensorRT engine on fakes that checks order of calls, lifetimes and leaks when it is closed."""
 
 import gc
 import threading
@@ -31,7 +31,7 @@ def noise(n: int, height: int = 48, width: int = 64, seed: int = 0) -> Pixels:
 
 
 class Opened:
-    """An engine on fakes; closing it checks that nothing is left."""
+    """An engine on fakes; closing it checks for leaks."""
 
     def __init__(
         self, directory: Path, *, graphs: bool = True, broken: str | None = None, **cuda: Any
@@ -63,7 +63,7 @@ class Opened:
         return self.fake.cuda
 
     def at_once(self, frames: Iterable[Pixels]) -> list[Future[NDArray[Any]]]:
-        """Runs each frame in a thread of its own; the first is copied when all were handed over."""
+        """Runs each frame in its own thread; the first is copied once all are submitted."""
         assert self.engine is not None
         given, submit = list(frames), GpuThread.submit
         handed_over = threading.Semaphore(0)
@@ -87,11 +87,11 @@ class Opened:
         if self.fake.cuda is not None:
             self.fake.cuda.check_no_leaks()
         if not self._dropped_in_order():
-            gc.collect()  # an exception's traceback may have held on to something
+            gc.collect()  # a traceback may have kept references
             assert self._dropped_in_order(), self.fake.events
 
     def _dropped_in_order(self) -> bool:
-        """The context before its engine, and that before its runtime."""
+        """The context is freed before its engine, and the engine before its runtime."""
         events = [event for event in self.fake.events if event.endswith(("made", "dropped"))]
         made = [event.removesuffix(" made") for event in events if event.endswith("made")]
         return events[len(made) :] == [f"{name} dropped" for name in reversed(made)]

@@ -1,4 +1,4 @@
-"""Both packages that give CUDA: the same calls in the same order, against fakes of the packages themselves.
+"""Both packages for CUDA make the same calls in the same order, against fakes of the packages.
 
 What a GPU would make of them is not tested here (tests/gpu does that), only what they are told.
 """
@@ -53,14 +53,14 @@ def cuda(package: str, calls: Calls) -> Iterator[Cuda]:
     sys.modules.pop("runtime.tensorrt.cuda.pycuda", None)
 
 
-def test_what_is_used_and_where_is_stated(package: str) -> None:
+def test_package_and_gpu_are_stated(package: str) -> None:
     opened = cuda_open.open_cuda(0, package)
     assert opened.package.startswith(f"{package} ")
     assert (opened.gpu.name, opened.gpu.capability, opened.gpu.driver) == ("NVIDIA Fake", "8.7", "12.6")
 
 
-def test_pycuda_works_on_the_primary_context_and_gives_it_back(package: str, calls: Calls) -> None:
-    calls.current.append(0xA1)  # somebody else's, which stays
+def test_pycuda_uses_the_primary_context_and_releases_it(package: str, calls: Calls) -> None:
+    calls.current.append(0xA1)  # a foreign context, which must stay
     cuda_open.open_cuda(0, package).close()
     gc.collect()
     assert calls.current == [0xA1]
@@ -72,9 +72,9 @@ def test_pycuda_works_on_the_primary_context_and_gives_it_back(package: str, cal
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_a_gpu_that_is_not_there(package: str, calls: Calls, count: int) -> None:
+def test_a_missing_gpu(package: str, calls: Calls, count: int) -> None:
     calls.devices = count
-    with pytest.raises(UserError, match="no NVIDIA GPU can be used here") as caught:
+    with pytest.raises(UserError, match="no usable NVIDIA GPU") as caught:
         cuda_open.open_cuda(1, package)
     assert "\n" not in str(caught.value)
 
@@ -95,7 +95,7 @@ def test_a_frame_is_copied_in_and_out_in_order(cuda: Cuda, calls: Calls) -> None
     cuda.release_pinned(array)
     cuda.release_memory(memory)
     assert cuda.handle(stream) == 0x51 and cuda.address(memory) == 0xD1
-    cuda.release_event(event)  # which are still held on to, as the traceback of an error does
+    cuda.release_event(event)  # still referenced, as by a traceback
     cuda.release_stream(stream)
     assert cuda.free_memory() == 1 << 20
     if cuda.package.startswith("pycuda"):
@@ -123,7 +123,7 @@ def test_a_frame_is_copied_in_and_out_in_order(cuda: Cuda, calls: Calls) -> None
     assert calls[1][1] == 3, "events: no timing, and a thread that waits sleeps"
 
 
-def test_only_blocks_are_copied(cuda: Cuda) -> None:
+def test_only_contiguous_arrays_are_copied(cuda: Cuda) -> None:
     stream, memory = cuda.stream(), cuda.memory(12)
     with pytest.raises(ValueError):
         cuda.copy_in(memory, np.zeros((4, 6), np.uint8)[:, ::2], stream)
@@ -219,7 +219,7 @@ class TestChoice:
             raise ImportError("libcuda.so.1: cannot open shared object file")
 
         monkeypatch.setattr(cuda_open, "_implementation", fails)
-        with pytest.raises(UserError, match=r"no NVIDIA GPU.*pycuda: libcuda\.so\.1"):
+        with pytest.raises(UserError, match=r"no usable NVIDIA GPU.*pycuda: libcuda\.so\.1"):
             cuda_open.open_cuda()
 
     def test_the_real_cuda_bindings_without_a_driver(self) -> None:
@@ -227,7 +227,7 @@ class TestChoice:
         error, count = runtime.cudaGetDeviceCount()
         if error == 0 and count:
             pytest.skip("has a GPU")
-        with pytest.raises(UserError, match=r"no NVIDIA GPU can be used here.*NVIDIA's driver") as caught:
+        with pytest.raises(UserError, match=r"no usable NVIDIA GPU.*NVIDIA's driver") as caught:
             cuda_open.open_cuda(0, "cuda-bindings")
         assert "\n" not in str(caught.value)
 

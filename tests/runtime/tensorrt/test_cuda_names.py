@@ -30,7 +30,7 @@ VARIABLES = {
     "base": "PagelockedHostAllocation",
     "event_flags": "event_flags",
 }
-"""What a name in ``pycuda.py`` stands for; ``_held(stream)`` is the same."""
+"""Meaning of a name in ``pycuda.py``; ``_held(stream)`` is the same."""
 
 
 def owner(node: ast.expr) -> str | None:
@@ -44,7 +44,7 @@ def owner(node: ast.expr) -> str | None:
 
 
 def uses(source: str) -> Iterator[tuple[str, str, int | None]]:
-    """(class, member, arguments of a call) of each use of pycuda; ``None`` where it is not called."""
+    """(class, member, arguments of a call) of each use of pycuda; ``None`` if it is not called."""
     called = {}
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call):
@@ -92,12 +92,12 @@ def test_pycuda_has_what_is_used_of_it_with_as_many_arguments() -> None:
         "drv.stream_flags",
     ],
 )
-def test_what_pycuda_has_not_would_be_noticed(line: str) -> None:
+def test_a_missing_name_of_pycuda_would_be_noticed(line: str) -> None:
     assert len(wrong(line)) == 1
 
 
 class Without:
-    """Every call of :class:`CudaBindings` into the real package, which has no driver to go to."""
+    """Every call of :class:`CudaBindings` into the real package, without a driver."""
 
     def __init__(self) -> None:
         rt = pytest.importorskip("cuda.bindings.runtime", reason="no cuda-bindings here")
@@ -141,7 +141,7 @@ CALLS: dict[str, Callable[[Without], object]] = {
 
 @pytest.mark.parametrize("name", CALLS)
 def test_cuda_bindings_takes_every_call(name: str) -> None:
-    """A wrong name is an AttributeError, wrong arguments a TypeError; here it is CUDA that refuses."""
+    """A wrong name raises AttributeError, wrong arguments TypeError; here CUDA itself must refuse."""
     with pytest.raises(CudaError, match=r"CUDA: cuda\w+: CUDA error \d+: "):
         CALLS[name](Without())
 
@@ -151,7 +151,7 @@ def test_every_method_of_the_contract_is_among_them() -> None:
     assert set(CALLS) == pure
 
 
-def test_handles_and_constants_are_what_they_are_taken_for() -> None:
+def test_handles_and_constants_have_the_expected_types() -> None:
     without = Without()
     rt = without.rt
     assert without.cuda.handle(without.stream) == 0x51 and without.cuda.address(without.memory) == 0xD1
@@ -160,8 +160,8 @@ def test_handles_and_constants_are_what_they_are_taken_for() -> None:
     assert isinstance(rt.cudaDeviceProp().name, bytes)
 
 
-def test_what_a_captured_graph_takes() -> None:
-    """The calls behind a successful capture, which is not reached without a driver."""
+def test_arguments_of_a_captured_graph() -> None:
+    """The calls after a successful capture, which are not reached without a driver."""
     rt = Without().rt
     graph = rt.cudaGraph_t(0x61)
     assert rt.cudaGraphInstantiate(graph, 0)[0] != rt.cudaError_t.cudaSuccess

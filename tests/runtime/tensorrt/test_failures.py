@@ -1,4 +1,4 @@
-"""Whatever fails in CUDA or TensorRT, and wherever: one line, nothing left behind, nothing freed twice."""
+"""Any failure in CUDA or TensorRT gives one line, leaks nothing and frees nothing twice."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,7 @@ from tests.runtime.tensorrt.fake_tensorrt import FakeTensorRt
 from tests.runtime.tensorrt.opened_engine import Opened, noise
 
 SLOTS = 3
-"""Frames in flight: one is copied in, one computed and one copied out."""
+"""Frames in flight: one is uploaded, one computed and one downloaded."""
 
 Open = Callable[..., Opened]
 
@@ -33,7 +33,7 @@ def calls_of_a_run(opened: Open) -> list[str]:
 
 
 @pytest.mark.parametrize("sticky", [True, False])
-def test_every_call_of_cuda_may_fail(opened: Open, sticky: bool) -> None:
+def test_a_failure_of_any_cuda_call_is_reported(opened: Open, sticky: bool) -> None:
     calls = calls_of_a_run(opened)
     failed = 0
     for number, name in enumerate(calls):
@@ -46,13 +46,13 @@ def test_every_call_of_cuda_may_fail(opened: Open, sticky: bool) -> None:
             assert "CUDA error 700" in str(error) and "\n" not in str(error)
             failed += 1
         else:
-            # Without a graph it goes on, and says so; what is sticky is told by the next call.
+            # It continues without a graph and says so; the next call reports a sticky error.
             assert name.startswith("release_") or name == "close" or (name == "capture" and not sticky)
         session.check()
     assert failed > 30
 
 
-def test_after_a_passing_failure_the_next_frame_comes_through(opened: Open) -> None:
+def test_after_a_transient_failure_the_next_frame_succeeds(opened: Open) -> None:
     calls = calls_of_a_run(opened)
     with opened(fail_at=calls.index("copy_out")) as engine:
         with pytest.raises(CudaError, match="copy_out"):
@@ -73,9 +73,9 @@ def test_all_frames_in_flight_get_the_error(opened: Open) -> None:
     ("broken", "reason"),
     [
         ("deserialise", "CUDA error 35"),
-        ("context", "no memory"),
-        ("profiles", "it has 2 profiles, its record 1"),
-        ("shape", "not what its metadata says"),
+        ("context", "not enough GPU memory"),
+        ("profiles", "it has 2 profiles, but its record 1"),
+        ("shape", "does not match its metadata"),
     ],
 )
 def test_an_engine_that_cannot_be_loaded(opened: Open, broken: str, reason: str) -> None:
@@ -111,7 +111,7 @@ def test_a_network_that_does_not_start(opened: Open) -> None:
 def test_a_network_that_cannot_be_captured_runs_without_a_graph_and_says_so(
     opened: Open, broken: str | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By TensorRT's word, or by CUDA's; trtexec goes on too."""
+    """Whether TensorRT or CUDA refuses; trtexec continues too."""
     calls = calls_of_a_run(opened)
     session = opened(broken=broken, fail_at=None if broken else calls.index("capture"))
     with session as engine:
@@ -119,11 +119,11 @@ def test_a_network_that_cannot_be_captured_runs_without_a_graph_and_says_so(
             np.testing.assert_array_equal(engine.run(noise(1, seed=index)), 255 - noise(1, seed=index))
         assert session.cuda.calls.count("capture") == 1 and "launch" not in session.cuda.calls
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("note: ") and "launched one by one" in line
+    assert line.startswith("note: ") and "launching kernels one by one" in line
     assert ("not permitted when stream is capturing" if broken else "CUDA error 700") in line
 
 
-def test_what_a_dla_core_does_is_not_captured(opened: Open) -> None:
+def test_work_of_a_dla_core_is_not_captured(opened: Open) -> None:
     session = opened(made=record(arguments=("--dla", "0")))
     with session as engine:
         assert "without CUDA graphs" in engine.info.description
@@ -149,7 +149,7 @@ def test_closing_finishes_what_is_in_flight(opened: Open) -> None:
 
 @pytest.mark.parametrize("device", ["cpu", "gpu", "npu"])
 def test_other_devices_are_refused(tmp_path: Path, device: str) -> None:
-    with pytest.raises(UserError, match="runs on NVIDIA GPUs"):
+    with pytest.raises(UserError, match="runs only on NVIDIA GPUs"):
         TensorRtEngine(engine_file(tmp_path, record()), Device.parse(device))
 
 

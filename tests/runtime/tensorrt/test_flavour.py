@@ -1,4 +1,4 @@
-"""Which TensorRT is there, and what differs between the three."""
+"""Finding the installed TensorRT, and the differences between the three."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def rtx() -> Flavour:
     return find_flavour("tensorrt-rtx")
 
 
-def test_rtx_says_what_it_is_and_builds_for(rtx: Flavour) -> None:
+def test_rtx_states_its_version_and_targets(rtx: Flavour) -> None:
     assert str(rtx) == f"TensorRT-RTX {rtx.module.__version__}"
     assert rtx.builds_without_gpu and not rtx.has_dla and not rtx.has_timing_cache
     assert {"7.5", "8.6", "8.9", "12.0"} <= set(rtx.capabilities)
@@ -26,20 +26,20 @@ def test_rtx_says_what_it_is_and_builds_for(rtx: Flavour) -> None:
     assert rtx.newest_opset == 24
 
 
-def test_tensorrt_builds_where_it_is() -> None:
+def test_tensorrt_builds_for_the_local_gpu() -> None:
     assert str(JETPACK6) == "TensorRT 10.3.0.30"
     assert not JETPACK6.builds_without_gpu and JETPACK6.has_dla and JETPACK6.has_timing_cache
     assert JETPACK6.capabilities == ()
-    with pytest.raises(UserError, match="builds for the GPU of the machine"):
+    with pytest.raises(UserError, match="builds only for the GPU of this machine"):
         JETPACK6.check_capabilities(("8.6",))
     assert (JETPACK6.newest_opset, ELEVEN.newest_opset) == (20, 24)
 
 
 @pytest.mark.parametrize("installed", [{"tensorrt"}, {"tensorrt", "tensorrt_rtx"}])
-def test_a_broken_tensorrt_is_told_and_not_passed_over(
+def test_a_broken_tensorrt_is_reported_without_a_fallback(
     installed: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """PyPI's stub without NVIDIA's index: the module is there, and its libraries are not."""
+    """PyPI's stub without NVIDIA's index: the module exists, but its libraries do not."""
     (tmp_path / "tensorrt.py").write_text("raise ImportError('libnvinfer.so.10: cannot open')\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(
@@ -59,7 +59,7 @@ def test_none_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
         "building or running an engine needs tensorrt, which is not installed: "
         "pip install tensorrt (a Jetson has it with JetPack: see docs/jetson.md)"
     )
-    with pytest.raises(UserError, match="no TensorRT is called 'tensorflow'"):
+    with pytest.raises(UserError, match="unknown TensorRT flavour 'tensorflow'"):
         find_flavour("tensorflow")
 
 
@@ -67,7 +67,7 @@ def test_compute_capabilities_are_written_in_one_way() -> None:
     assert {parse_capability(text) for text in ("8.6", "86", "SM86", "sm_86")} == {"8.6"}
     assert parse_capability("SM120") == "12.0"
     for text in ("", "8", "ampere", "8.66", "-8.6"):
-        with pytest.raises(UserError, match=r"write it as in 8\.6"):
+        with pytest.raises(UserError, match=r"write it like 8\.6"):
             parse_capability(text)
 
 
@@ -88,11 +88,11 @@ def test_messages_are_plain(message: str, expected: str) -> None:
     assert plain(message) == expected
 
 
-def test_messages_are_not_endless() -> None:
+def test_long_messages_are_shortened() -> None:
     assert len(plain("word " * 500)) == 300  # a screenful is not a line
 
 
-def test_errors_and_warnings_are_collected_apart(rtx: Flavour) -> None:
+def test_errors_and_warnings_are_collected_separately(rtx: Flavour) -> None:
     severity = rtx.module.ILogger
     with collected(rtx) as (logger, outer):
         logger.log(severity.WARNING, "w")
@@ -100,7 +100,7 @@ def test_errors_and_warnings_are_collected_apart(rtx: Flavour) -> None:
             again.log(severity.ERROR, "e")
             again.log(severity.INFO, "i")
         logger.log(severity.INTERNAL_ERROR, "f")
-    assert again is logger  # TensorRT keeps the first that it is given
+    assert again is logger  # TensorRT keeps the first logger
     assert (outer.warnings, outer.errors) == (["w"], ["f"])
     assert (inner.warnings, inner.errors) == ([], ["e"])
     assert inner.reason("none") == "e"

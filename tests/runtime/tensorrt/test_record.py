@@ -155,7 +155,7 @@ def test_nothing_may_be_missing(tmp_path: Path, name: str) -> None:
         (b'{"kind": ' + b"[" * 100_000, "nested too deeply"),
     ],
 )
-def test_other_files_are_no_records(tmp_path: Path, content: bytes, reason: str) -> None:
+def test_other_files_are_not_records(tmp_path: Path, content: bytes, reason: str) -> None:
     path = tmp_path / "best.engine"
     record_path(path).write_bytes(content)
     with pytest.raises(UserError, match=reason):
@@ -163,7 +163,7 @@ def test_other_files_are_no_records(tmp_path: Path, content: bytes, reason: str)
 
 
 def test_without_a_record_the_command_that_makes_both_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no record best\.engine\.json.*granet-export trt"):
+    with pytest.raises(UserError, match=r"record best\.engine\.json is missing.*granet-export trt"):
         read_record(tmp_path / "best.engine")
 
 
@@ -198,7 +198,7 @@ class TestProfile:
         assert Profile.fixed(1, 480, 640).is_static and not RANGE.is_static
 
 
-def test_what_all_profiles_fix_is_static() -> None:
+def test_sides_that_all_profiles_fix_are_static() -> None:
     tall = Profile((1, 480, 640), (1, 480, 640), (1, 960, 640))
     meta = as_built(record(meta=DYNAMIC, profiles=(Profile.fixed(1, 480, 640), tall)))
     assert (meta.batch, meta.height, meta.width) == (1, None, 640)

@@ -1,4 +1,4 @@
-"""Kernels that TensorRT-RTX compiled, from one process to the next: found again, and trusted only if ours."""
+"""The cache of kernels that TensorRT-RTX compiles: reused, and trusted only if this user wrote it."""
 
 import os
 from dataclasses import replace
@@ -20,13 +20,13 @@ RTX = record("tensorrt-rtx")
 
 @pytest.fixture(autouse=True)
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where they are kept; not made yet."""
+    """The cache directory; it does not exist yet."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "granet-deploy" / "rtx-kernels"
 
 
 class Run:
-    """A process, as far as the kernels are concerned."""
+    """A process that runs an engine with the cache."""
 
     def __init__(self, folder: Path, compiled: bytes = b"kernels of this GPU", frames: int = 2) -> None:
         session = Opened(folder, made=RTX)
@@ -48,7 +48,7 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
     return line
 
 
-def test_what_one_process_compiled_the_next_one_reads(
+def test_the_next_process_reuses_compiled_kernels(
     kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert Run(tmp_path).read == []
@@ -62,32 +62,32 @@ def test_what_one_process_compiled_the_next_one_reads(
 
 
 @pytest.mark.parametrize("harm", ["flipped", "cut short", "empty"])
-def test_a_damaged_file_is_told_in_a_line_and_replaced(
+def test_a_damaged_file_is_reported_in_one_line_and_replaced(
     harm: str, kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Run(tmp_path)
     path = the_file(kept)
     whole = path.read_bytes()
     path.write_bytes({"flipped": whole[:-1] + b"?", "cut short": whole[:-5], "empty": b""}[harm])
-    assert Run(tmp_path).read == []  # it never reaches TensorRT
+    assert Run(tmp_path).read == []  # never passed to TensorRT
     line = one_line(capsys)
     assert "damaged" in line and str(path) in line
     assert path.read_bytes() == whole
 
 
-def test_what_tensorrt_refuses_is_told_and_replaced(
+def test_kernels_that_tensorrt_refuses_are_reported_and_replaced(
     kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Run(tmp_path, compiled=b"kernels of an older driver")
     assert Run(tmp_path).read == ["kernels refused"]
-    assert "not of this version and GPU" in one_line(capsys)
+    assert "another version or GPU" in one_line(capsys)
     assert Run(tmp_path).read == ["kernels read"]
 
 
 @pytest.mark.parametrize(
     ("where", "mode"), [("file", 0o620), ("file", 0o602), ("folder", 0o770), ("folder", 0o707)]
 )
-def test_what_others_can_write_is_not_trusted(
+def test_a_file_that_others_can_write_is_not_trusted(
     where: str, mode: int, kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Run(tmp_path)
@@ -96,7 +96,7 @@ def test_what_others_can_write_is_not_trusted(
     assert "other users can write" in one_line(capsys)
 
 
-def test_what_another_user_wrote_is_not_trusted(
+def test_a_file_of_another_user_is_not_trusted(
     kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Run(tmp_path)
@@ -105,20 +105,20 @@ def test_what_another_user_wrote_is_not_trusted(
     assert "belongs to another user" in one_line(capsys)
 
 
-def test_where_nothing_can_be_kept_it_runs_and_says_so_once(
+def test_without_a_writable_cache_it_runs_and_says_so_once(
     kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(tensorrt_session, "SETTLED", 3)
     kept.parent.mkdir(parents=True)
     kept.write_text("in the way")
     Run(tmp_path, frames=5)
-    assert "not kept for the next time" in one_line(capsys)
+    assert "not cached" in one_line(capsys)
 
 
-def test_a_run_that_never_ends_keeps_them_too(
+def test_a_run_that_never_ends_stores_kernels_too(
     kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A live run is killed, or its power is cut."""
+    """A live run may be killed or lose power."""
     monkeypatch.setattr(tensorrt_session, "SETTLED", 3)
     with Opened(tmp_path, made=RTX) as engine:
         for _ in range(2):
@@ -128,18 +128,18 @@ def test_a_run_that_never_ends_keeps_them_too(
         assert the_file(kept).exists()
 
 
-def test_tensorrt_itself_keeps_none(kept: Path, tmp_path: Path) -> None:
+def test_tensorrt_stores_no_kernels(kept: Path, tmp_path: Path) -> None:
     with Opened(tmp_path, made=record("tensorrt")) as engine:
         engine.run(noise(1))
     assert not kept.exists()
 
 
-def test_an_engine_that_never_ran_keeps_none(kept: Path, tmp_path: Path) -> None:
+def test_an_engine_that_never_ran_stores_no_kernels(kept: Path, tmp_path: Path) -> None:
     Run(tmp_path, frames=0)
     assert not kept.exists()
 
 
-def test_version_gpu_driver_and_engine_have_files_of_their_own() -> None:
+def test_version_gpu_driver_and_engine_have_separate_files() -> None:
     gpu = Gpu(0, "NVIDIA GeForce RTX 4090", "8.9", "13.0")
     others = [
         kernels_path("1.7.1.117", gpu, "a" * 64),
@@ -156,7 +156,7 @@ def test_version_gpu_driver_and_engine_have_files_of_their_own() -> None:
     assert kernels_path("1.7.1.116", replace(gpu, index=1), "a" * 64) == path
 
 
-def test_the_oldest_go(kept: Path, tmp_path: Path) -> None:
+def test_the_oldest_files_are_removed(kept: Path, tmp_path: Path) -> None:
     kept.mkdir(parents=True, mode=0o700)
     for number in range(16 + 3):
         path = kept / f"{number}.kernels"

@@ -1,4 +1,4 @@
-"""The TensorRT engine without a GPU: the very pixels, what overlaps, graphs and profiles.
+"""The TensorRT engine without a GPU: exact pixels, overlap, graphs and profiles.
 
 Behind it a CUDA in which everything happens as late as it may (or in a random order), and a TensorRT whose
 network is ``255 - x``; both check what is done to them.
@@ -21,7 +21,7 @@ from tests.runtime.tensorrt.engine_files import record
 from tests.runtime.tensorrt.opened_engine import DYNAMIC, FLAVOURS, WIDE, Opened, noise
 
 SLOTS = 3
-"""Frames in flight: one is copied in, one computed and one copied out."""
+"""Frames in flight: one is uploaded, one computed and one downloaded."""
 
 Open = Callable[..., Opened]
 
@@ -85,7 +85,7 @@ class TestFrames:
             np.testing.assert_array_equal(engine.run(frames), 255 - frames)
             assert "on the host" in engine.info.description and engine.info.colour == "rgb"
 
-    def test_more_outputs_than_the_one_that_is_asked_for(self, opened: Open) -> None:
+    def test_an_engine_with_more_outputs_than_requested(self, opened: Open) -> None:
         with opened(made=record(meta={"outputs": ["derained", "mask", "coarse"]})) as engine:
             np.testing.assert_array_equal(engine.run(noise(1)), 255 - noise(1))
 
@@ -107,7 +107,7 @@ class TestFrames:
 
 
 class TestOverlap:
-    def test_frames_are_copied_in_before_the_first_is_waited_for(self, opened: Open) -> None:
+    def test_frames_are_uploaded_before_the_first_result_is_awaited(self, opened: Open) -> None:
         session = opened()
         with session as engine:
             engine.run(noise(1))
@@ -150,7 +150,7 @@ class TestOverlap:
 
     @pytest.mark.parametrize("flavour", FLAVOURS)
     def test_ten_thousand_frames_leave_nothing_behind(self, opened: Open, flavour: str) -> None:
-        """Neither on the device nor in Python; sizes change every 500 frames."""
+        """No leak on the device or in Python; the size changes every 500 frames."""
         made = record(flavour, meta=DYNAMIC, profiles=(WIDE,))
         session = opened(made=made)
         with session as engine:
@@ -174,7 +174,7 @@ class TestOverlap:
 
 class TestGraphs:
     def test_the_network_is_enqueued_twice_and_launched_from_then_on(self, opened: Open) -> None:
-        """Once as it is, once to be captured; one graph serves all slots."""
+        """First directly, then captured; one graph serves all slots."""
         session = opened()
         with session as engine:
             for index in range(10):
@@ -192,7 +192,7 @@ class TestGraphs:
             cuda = session.cuda
             assert (cuda.calls.count("capture"), cuda.calls.count("release_graph")) == (3, 2)
 
-    def test_rtx_makes_its_own(self, opened: Open) -> None:
+    def test_rtx_captures_graphs_itself(self, opened: Open) -> None:
         for graphs, strategy in ((True, "graphs whole"), (False, "graphs off")):
             session = opened(made=record("tensorrt-rtx"), graphs=graphs)
             with session as engine:
@@ -211,7 +211,7 @@ class TestProfiles:
     SMALL = Profile((1, 16, 16), (1, 48, 64), (4, 96, 128))
     LARGE = Profile((1, 16, 16), (1, 96, 128), (2, 192, 256))
 
-    def test_the_one_that_was_tuned_nearest_is_chosen(self, opened: Open) -> None:
+    def test_the_profile_tuned_nearest_is_chosen(self, opened: Open) -> None:
         session = opened(made=record(meta=DYNAMIC, profiles=(self.SMALL, self.LARGE)))
         with session as engine:
             for size in ((48, 64), (96, 128), (192, 256), (32, 48)):
@@ -221,7 +221,7 @@ class TestProfiles:
                 "profile 0",
             ]
 
-    def test_a_size_outside_gets_the_range_and_the_command(self, opened: Open) -> None:
+    def test_a_size_outside_all_profiles_gets_the_range_and_the_command(self, opened: Open) -> None:
         with opened(made=record(meta=DYNAMIC, profiles=(WIDE,))) as engine:
             for call in (lambda: engine.plan(480, 640), lambda: engine.run(noise(1, 480, 640))):
                 with pytest.raises(UserError, match="not for 640x480") as caught:

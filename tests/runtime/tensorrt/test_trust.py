@@ -1,4 +1,4 @@
-"""An engine is executable code: what does not match its record and this machine never reaches TensorRT."""
+"""An engine is executable code: TensorRT gets it only if it matches its record and this machine."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,7 +18,7 @@ from tests.runtime.tensorrt.fake_tensorrt import FakeTensorRt
 
 
 class Untouched(FakeTensorRt):
-    """A TensorRT that nothing may reach."""
+    """A TensorRT that must not be called."""
 
     def open(self, path: Path, **cuda: Any) -> None:
         with TensorRtEngine(
@@ -28,7 +28,7 @@ class Untouched(FakeTensorRt):
 
 
 def refused(path: Path, made: EngineRecord, flavour: str = "tensorrt", **cuda: Any) -> str:
-    """What the user is told; TensorRT must have been given nothing, and CUDA let go of."""
+    """The user's message; TensorRT must not have been called, and CUDA must be released."""
     fake = Untouched(made, flavour)  # type: ignore[arg-type]
     with pytest.raises(UserError) as caught:
         fake.open(path, **cuda)
@@ -53,13 +53,13 @@ def longer(plan: bytes) -> bytes:
 @pytest.mark.parametrize("change", [truncated, tampered, longer, lambda plan: b""])
 def test_a_changed_engine(tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
     path = engine_file(tmp_path, record(), change(PLAN))
-    assert "not the file that best.engine.json was written for" in refused(path, record())
+    assert "does not match its record best.engine.json" in refused(path, record())
 
 
 def test_a_foreign_engine(tmp_path: Path) -> None:
     path = engine_file(tmp_path, record())
     record_path(path).unlink()
-    assert "has no record" in refused(path, record())
+    assert "best.engine.json is missing" in refused(path, record())
 
 
 def test_a_record_without_its_engine(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_record_without_its_engine(tmp_path: Path) -> None:
 
 
 def test_the_bytes_that_were_checked_are_the_ones_that_are_loaded(tmp_path: Path) -> None:
-    """Not the file again: it could have been replaced meanwhile."""
+    """The file is not read again, because it could have been replaced meanwhile."""
     trusted = read_trusted(engine_file(tmp_path, record()))
     trusted.path.write_bytes(b"something else")
     assert trusted.plan == PLAN
@@ -79,9 +79,9 @@ def test_the_bytes_that_were_checked_are_the_ones_that_are_loaded(tmp_path: Path
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"version": "10.3.0.26"}, "built with TensorRT 10.3.0.26, and here is TensorRT 10.16.1.11"),
+        ({"version": "10.3.0.26"}, "built with TensorRT 10.3.0.26, but TensorRT 10.16.1.11 is installed"),
         ({"version": "11.4.0.1"}, "built with TensorRT 11.4.0.1"),
-        ({"platform": "Linux-s390x"}, f"built for Linux-s390x, and this is {this_platform()}"),
+        ({"platform": "Linux-s390x"}, f"built for Linux-s390x, but this is {this_platform()}"),
         ({"platform": "Plan9-x86_64"}, "built for Plan9-x86_64"),
     ],
 )
@@ -91,7 +91,7 @@ def test_another_version_or_system(tmp_path: Path, changes: dict[str, str], says
     assert says in told and "granet-export trt best.onnx -o best.engine --overwrite" in told
 
 
-def test_all_that_differs_is_told_at_once(tmp_path: Path) -> None:
+def test_all_differences_are_reported_at_once(tmp_path: Path) -> None:
     made = record(version="10.3.0.26", platform="Linux-s390x")
     told = refused(engine_file(tmp_path, made), made)
     assert "10.3.0.26" in told and "Linux-s390x" in told
@@ -100,7 +100,7 @@ def test_all_that_differs_is_told_at_once(tmp_path: Path) -> None:
 def test_another_flavour(tmp_path: Path) -> None:
     made = record("tensorrt-rtx")
     told = refused(engine_file(tmp_path, made), made, "tensorrt")
-    assert "built with TensorRT-RTX 1.7.1.116, and here is TensorRT 10.16.1.11" in told
+    assert "built with TensorRT-RTX 1.7.1.116, but TensorRT 10.16.1.11 is installed" in told
 
 
 def test_rtx_engines_run_on_other_systems_but_not_on_other_processors(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ class TestGpu:
     def test_another_compute_capability(self, tmp_path: Path) -> None:
         made = record(compute_capabilities=("8.7",), gpu="Orin")
         told = refused(engine_file(tmp_path, made), made, capability="8.6")
-        assert "compute capability 8.7 (Orin), and cuda:0 (Fake GPU) has 8.6" in told
+        assert "compute capability 8.7 (Orin), but cuda:0 (Fake GPU) has 8.6" in told
 
     def test_one_of_several(self, tmp_path: Path) -> None:
         made = record("tensorrt-rtx", compute_capabilities=("8.6", "8.9"))
@@ -125,6 +125,6 @@ class TestGpu:
         with pytest.raises(UserError, match=r"8\.6 and 8\.9"):
             check_gpu(trusted, FakeCuda(capability="9.0").gpu)
 
-    def test_a_portable_engine_leaves_it_to_rtx(self, tmp_path: Path) -> None:
+    def test_rtx_checks_the_gpu_of_a_portable_engine(self, tmp_path: Path) -> None:
         trusted = read_trusted(engine_file(tmp_path, record("tensorrt-rtx", compute_capabilities=())))
         check_gpu(trusted, FakeCuda(capability="9.0").gpu)

@@ -1,4 +1,4 @@
-"""Rain must be told from dry weather without the clean picture: drawn, of the data sets, and filmed."""
+"""No-reference distinction of rain and dry weather: synthetic rain, data sets and real video."""
 
 from pathlib import Path
 
@@ -16,9 +16,9 @@ from tests.media import make_clip
 DATA = Path(__file__).parents[4] / "shared" / "data"
 
 DRY_BELOW = 0.07
-"""Grey levels: what calibration calls dry, and says so of a set of pictures."""
+"""Grey levels below which calibration reports a picture as dry."""
 
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data is not here")
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data is missing")
 
 
 def share_rainy(paths: list[Path]) -> float:
@@ -65,7 +65,7 @@ def test_a_coded_video_of_a_dry_street_is_dry(tmp_path: Path) -> None:
 
 
 @needs_data
-def test_rain_of_the_data_sets_is_told_from_their_clean_pictures() -> None:
+def test_rain_of_the_data_sets_differs_from_their_clean_pictures() -> None:
     rainy = sorted((DATA / "rain100l-test" / "rainy").iterdir())[::4]
     clean = sorted((DATA / "rain100l-test" / "clean").iterdir())[::4]
     assert share_rainy(rainy) > 0.9
@@ -76,7 +76,7 @@ def test_rain_of_the_data_sets_is_told_from_their_clean_pictures() -> None:
 
 
 @needs_data
-def test_real_rain_is_told_from_dry_video() -> None:
+def test_real_rain_differs_from_dry_video() -> None:
     patio = sorted((DATA / "clips" / "real-rain-patio").iterdir())[::6]
     assert share_rainy(patio) > 0.5
     with VideoSource(str(DATA / "clips" / "vtest.avi"), lambda message: None) as source:

@@ -1,0 +1,99 @@
+"""``granet-export onnx``: a checkpoint to an ONNX model."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from export.commands.budget_options import BudgetOptions
+from export.commands.options import Checkpoint, Overwrite
+from granet.app.extras import require_export_extra
+from granet.app.options import CAMERA_SIZE, parse_size
+
+if TYPE_CHECKING:
+    from export.onnx.export import ExportOptions
+
+
+class LayoutChoice(StrEnum):
+    """How pictures go in and come out."""
+
+    frames = "frames"
+    tensor = "tensor"
+
+
+class ColourChoice(StrEnum):
+    """Channel order of frames."""
+
+    bgr = "bgr"
+    rgb = "rgb"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnnxOptions(BudgetOptions):
+    """Options of ``granet-export onnx``."""
+
+    ckpt: Checkpoint
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="ONNX file (default: the checkpoint's name, in this directory)."),
+    ] = None
+    size: Annotated[
+        str | None, typer.Option("--size", help="Frame size of a static graph, WxH (default: 640x480).")
+    ] = None
+    dynamic: Annotated[
+        bool, typer.Option("--dynamic", help="Accept any batch and size, at some cost in speed.")
+    ] = False
+    fp16: Annotated[bool, typer.Option("--fp16", help="Compute both stages in half precision.")] = False
+    layout: Annotated[
+        LayoutChoice,
+        typer.Option(help="frames: uint8 NxHxWx3. tensor: float NxCxHxW, RGB, in [0, 1]."),
+    ] = LayoutChoice.frames
+    colour: Annotated[ColourChoice, typer.Option(help="Channel order of frames.")] = ColourChoice.bgr
+    stages: Annotated[
+        bool, typer.Option("--stages", help="Add the rain mask and the coarse result to the outputs.")
+    ] = False
+    opset: Annotated[int, typer.Option(help="ONNX opset, 18 to 24.")] = 20
+    overwrite: Overwrite = False
+
+    def export_options(self) -> "ExportOptions":
+        """What is exported.
+
+        Raises:
+            UsageError: for an option that the export would not use.
+        """
+        from export.onnx.export import ExportOptions, has_hard_cases
+
+        self.at_most_one("--size", "--dynamic", why="a graph is of one size or of any")
+        if self.layout is LayoutChoice.tensor:
+            self.unused("--colour", "--layout tensor", "tensors are always RGB")
+        size = None if self.dynamic else parse_size(self.size) if self.size is not None else CAMERA_SIZE
+        if size is not None and not has_hard_cases(*size):
+            self.unused("--hard-db", f"--size {self.size}", "hard cases are for frames up to 640x480")
+        return ExportOptions(
+            size=size,
+            precision="fp16" if self.fp16 else "fp32",
+            layout=self.layout.value,
+            colour=self.colour.value,
+            stages=self.stages,
+            opset=self.opset,
+            overwrite=self.overwrite,
+        )
+
+
+def onnx(options: OnnxOptions) -> None:
+    """Export a checkpoint to ONNX, and check it against PyTorch before the file gets its name.
+
+    Exit status 3 if it misses the parity budget.
+    """
+    require_export_extra()
+    from export.onnx.checkpoint_file import opened_checkpoint
+    from export.onnx.model_step import ExportStep
+
+    wanted = options.export_options()
+    path = options.output or Path(f"{options.ckpt.stem}.onnx")
+    with opened_checkpoint(options.ckpt) as checkpoint:
+        step = ExportStep(checkpoint, path, wanted, options.budget(wanted.precision))
+        step.check()
+        step.run()

@@ -1,0 +1,59 @@
+"""``granet-export parity``: a model against the network in PyTorch."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from export.commands.budget_options import BudgetOptions
+from export.commands.options import Checkpoint, Json
+from granet.app.extras import require_export_extra
+from granet.app.options import parse_size
+from granet.app.progress import terminal_progress
+from granet.errors import ParityError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParityOptions(BudgetOptions):
+    """Options of ``granet-export parity``."""
+
+    model: Annotated[Path, typer.Argument(help="ONNX model or engine.")]
+    ckpt: Checkpoint
+    images: Annotated[
+        Path | None, typer.Option(help="Compare on the rain images of a directory (default: drawn rain).")
+    ] = None
+    size: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--size",
+            help="Compare at WxH; may be repeated (default: the model's own size; where it takes any, that "
+            "of each image, or 480x320, 131x97 and 520x40).",
+        ),
+    ] = None
+    backend: Annotated[
+        str, typer.Option(help="auto, onnxruntime, onnxruntime-tensorrt, openvino or tensorrt.")
+    ] = "auto"
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, gpu or npu.")] = "auto"
+    as_json: Json = False
+
+
+def parity(options: ParityOptions) -> None:
+    """Hold a model against the untouched network in PyTorch. Exit status 3 if it misses its budget."""
+    require_export_extra()
+    from export.onnx.checkpoint_file import opened_checkpoint
+    from export.reports.parity import Comparison, check_parity
+    from export.reports.parity_table import print_parity
+
+    sizes = tuple(parse_size(text) for text in options.size or [])
+    on = Comparison(options.images, sizes, options.backend, options.device)
+    with opened_checkpoint(options.ckpt) as checkpoint, terminal_progress("parity") as progress:
+        report = check_parity(checkpoint, options.model, on, options.budget, progress)
+    if options.as_json:
+        sys.stdout.write(json.dumps(report.to_json(), indent=2) + "\n")
+    else:
+        print_parity(report)
+    if report.misses():
+        raise ParityError(f"parity missed: {'; '.join(report.misses())}")

@@ -1,0 +1,165 @@
+"""Options of ``granet-export trt``."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from export.commands.options import Json, Options, Overwrite
+from granet.app.console import UsageError
+from granet.app.options import parse_size
+from granet.size_rule import Size
+from runtime.tensorrt.flavour import parse_capability
+
+if TYPE_CHECKING:
+    from export.tensorrt.build import BuildOptions
+    from runtime.artefacts.metadata import Precision
+
+_PRECISIONS = ("--fp32", "--fp16", "--int8", "--fp8")
+
+
+class FlavourChoice(StrEnum):
+    """Which TensorRT."""
+
+    auto = "auto"
+    tensorrt = "tensorrt"
+    rtx = "tensorrt-rtx"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrtOptions(Options):
+    """Options of ``granet-export trt``."""
+
+    model: Annotated[
+        Path | None,
+        typer.Argument(metavar="[MODEL.onnx]", help="ONNX model (default: the last one made here)."),
+    ] = None
+    ckpt: Annotated[
+        Path | None,
+        typer.Option("--ckpt", help="Start from a checkpoint of GraNet instead (default: from a model)."),
+    ] = None
+    fp32: Annotated[bool, typer.Option("--fp32", help="Single precision, without TF32.")] = False
+    fp16: Annotated[bool, typer.Option("--fp16", help="Half precision.")] = False
+    int8: Annotated[bool, typer.Option("--int8", help="Explicit Q/DQ in 8-bit integers.")] = False
+    fp8: Annotated[bool, typer.Option("--fp8", help="Explicit Q/DQ in 8-bit floating point.")] = False
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="Calibrate --int8 or --fp8 on the rain images of a directory (default: drawn rain)."
+        ),
+    ] = None
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            help="Use this calibration table (default: the one beside the model, or one made from --images)."
+        ),
+    ] = None
+    size: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--size",
+            help="Frame size, WxH. Repeat it for an engine from the smallest to the largest "
+            "(default: the model's own; from a checkpoint 640x480).",
+        ),
+    ] = None
+    batch: Annotated[
+        int | None,
+        typer.Option(min=1, max=64, help="Most frames at a time (default: the model's own, or 1)."),
+    ] = None
+    flavour: Annotated[
+        FlavourChoice, typer.Option(help="Which TensorRT; auto is tensorrt where it is installed.")
+    ] = FlavourChoice.auto
+    compute_capability: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--compute-capability",
+            help="Build for this kind of GPU, as 8.6; may be repeated; TensorRT-RTX alone "
+            "(default: 8.0, 8.6, 8.9, 12.0 and later).",
+        ),
+    ] = None
+    workspace: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Most scratch memory of a layer, GiB (default: all of the GPU's)."),
+    ] = None
+    optimisation_level: Annotated[
+        int | None,
+        typer.Option(
+            "--optimisation-level",
+            min=0,
+            max=5,
+            help="0 builds fast, 5 runs fast; TensorRT alone (default: 3).",
+        ),
+    ] = None
+    timing_cache: Annotated[
+        Path | None,
+        typer.Option(
+            "--timing-cache",
+            help="Use kernel timings of this file and add to it; TensorRT alone (default: its own file).",
+        ),
+    ] = None
+    dla: Annotated[
+        int | None,
+        typer.Option(min=0, help="Give this DLA core of a Jetson the layers that it takes (default: none)."),
+    ] = None
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Engine (default: the ONNX file's name, in this directory)."),
+    ] = None
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Build even if this engine was built before; keep no copy.")
+    ] = False
+    overwrite: Overwrite = False
+    as_json: Json = False
+
+    def check(self) -> None:
+        """Refuses what can be refused before a file is looked at.
+
+        Raises:
+            UsageError: names the two options.
+        """
+        if self.model is not None and self.ckpt is not None:
+            raise UsageError(f"{self.model} and --ckpt {self.ckpt}: an engine is built from one of them")
+        self.at_most_one(*_PRECISIONS, why="an engine has one precision")
+        self.at_most_one("--images", "--calibration", why="one makes a calibration table and one is one")
+        for option in ("--images", "--calibration"):
+            if option in self.given and not (self.int8 or self.fp8):
+                other = f"--{self.precision}" if self.precision else "no precision"
+                raise UsageError(
+                    f"{option} and {other}: calibration is for --int8 and --fp8: add one of them"
+                )
+
+    @cached_property
+    def precision(self) -> "Precision | None":
+        """What was asked for; ``None`` for that of the model, or fp32."""
+        if self.int8:
+            return "int8"
+        if self.fp8:
+            return "fp8"
+        return "fp16" if self.fp16 else "fp32" if self.fp32 else None
+
+    @cached_property
+    def sizes(self) -> tuple[Size, ...]:
+        """(height, width) in pixels."""
+        return tuple(parse_size(text) for text in self.size or [])
+
+    @property
+    def directory(self) -> Path:
+        """Where files go whose names the user did not choose."""
+        return self.output.parent if self.output is not None else Path()
+
+    def build_options(self) -> "BuildOptions":
+        """What goes to the builder."""
+        from export.tensorrt.build import BuildOptions
+
+        return BuildOptions(
+            capabilities=tuple(
+                dict.fromkeys(parse_capability(text) for text in self.compute_capability or [])
+            ),
+            workspace_gib=self.workspace,
+            optimisation_level=self.optimisation_level,
+            dla=self.dla,
+            timing_cache=self.timing_cache,
+        )

@@ -1,0 +1,151 @@
+"""The plan of an engine: export → calibrate → quantise → build → verify → record.
+
+:func:`planned` looks at everything once, before the first long step: it reads what is there and refuses
+what can be refused. :meth:`Plan.run` then takes the steps in order, each from the artefact of the one before.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from export.commands.trt_models import ModelSteps, model_steps
+from export.commands.trt_options import TrtOptions
+from export.tensorrt.build import BuildOptions, check_options
+from export.tensorrt.cache import timing_cache_path
+from export.tensorrt.make import MadeEngine, Verify, make_engine, require_buildable
+from export.tensorrt.request import EngineRequest, arguments_of, choose_profile
+from granet.app.progress import terminal_progress
+from granet.errors import UserError
+from runtime.checks.parity import ParityReport, budget_for
+from runtime.open import ENGINES
+from runtime.sinks.part_file import check_file, check_parent
+from runtime.tensorrt.cuda.base import Gpu
+from runtime.tensorrt.cuda.open import open_cuda
+from runtime.tensorrt.flavour import Flavour, find_flavour
+
+if TYPE_CHECKING:
+    from export.onnx.checkpoint_file import CheckpointFile
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps to an engine.
+
+    Attributes:
+        models: export, calibrate and quantise, as far as they are needed.
+        build: the engine.
+        verify: holds it against the checkpoint; ``None`` without one, or without a GPU.
+    """
+
+    models: ModelSteps
+    build: EngineRequest
+    verify: Verify | None
+
+    def run(self) -> MadeEngine:
+        """Takes the steps; each leaves its file, or nothing.
+
+        Raises:
+            ParityError: if a step misses its budget.
+            UserError: if a step fails.
+        """
+        model = self.models.run()
+        if self.models.made_here:  # what was there before was looked at before
+            require_buildable(model, self.build.flavour)
+        return make_engine(self.build, model, self.verify)
+
+
+@contextmanager
+def planned(options: TrtOptions) -> Iterator[Plan]:
+    """Reads the inputs once and refuses all that can be refused.
+
+    Yields:
+        The plan, while the copy of the checkpoint is there.
+
+    Raises:
+        UsageError: for options that the run would not use.
+        UserError: for a file, a size, a machine or an installation that does not go.
+    """
+    flavour, asked = find_flavour(options.flavour.value), options.build_options()
+    check_options(flavour, asked)
+    gpu = gpu_to_build_on(flavour)
+    if options.ckpt is None:
+        yield _plan(options, None, flavour, gpu, asked)
+        return
+    from granet.app.extras import require_export_extra
+
+    require_export_extra()
+    from export.onnx.checkpoint_file import opened_checkpoint  # torch takes seconds to import
+
+    with opened_checkpoint(options.ckpt) as checkpoint:
+        yield _plan(options, checkpoint, flavour, gpu, asked)
+
+
+def _plan(
+    options: TrtOptions,
+    checkpoint: "CheckpointFile | None",
+    flavour: Flavour,
+    gpu: Gpu | None,
+    asked: BuildOptions,
+) -> Plan:
+    models = model_steps(options, checkpoint)
+    if models.model is not None:
+        require_buildable(models.model, flavour)
+    profile = choose_profile(models.source, models.metadata, options.sizes, options.batch)
+    output = options.output or Path(f"{models.output.stem}.engine")
+    if output.suffix.lower() not in ENGINES:
+        raise UserError(f"{output}: the name of an engine ends in {', '.join(ENGINES)}")
+    check_file(output, (models.output,), overwrite=options.overwrite)
+    if asked.timing_cache is not None:
+        check_parent(asked.timing_cache)
+    request = EngineRequest(
+        output,
+        flavour,
+        gpu,
+        profile,
+        _with_timings(asked, flavour, gpu),
+        arguments_of(options.sizes, options.batch, asked),
+        not options.no_cache,
+    )
+    verify = None if checkpoint is None or gpu is None else _verifier(checkpoint, options)
+    return Plan(models, request, verify)
+
+
+def gpu_to_build_on(flavour: Flavour) -> Gpu | None:
+    """The GPU whose kernels TensorRT will time; ``None`` for TensorRT-RTX where there is none.
+
+    Raises:
+        UserError: for TensorRT without a GPU.
+    """
+    try:
+        with open_cuda() as cuda:
+            return cuda.gpu
+    except UserError as error:
+        if flavour.builds_without_gpu:
+            return None
+        raise UserError(
+            f"{flavour} builds on the GPU that the engine is for, and there is none to be had ({error}): "
+            "run it there, or build with --flavour tensorrt-rtx"
+        ) from error
+
+
+def _with_timings(options: BuildOptions, flavour: Flavour, gpu: Gpu | None) -> BuildOptions:
+    """Without a file of the user's, timings are kept where they are found again."""
+    if options.timing_cache is not None or gpu is None or not flavour.has_timing_cache:
+        return options
+    return replace(options, timing_cache=timing_cache_path(flavour, gpu), own_timings=True)
+
+
+def _verifier(checkpoint: "CheckpointFile", options: TrtOptions) -> Verify:
+    """Parity of an engine on the GPU that is here."""
+
+    def verify(engine: Path) -> ParityReport:
+        from export.reports.parity import Comparison, check_parity
+
+        several = options.sizes if len(options.sizes) > 1 else ()  # a static engine is compared at its own
+        on = Comparison(options.images, several, "tensorrt", "cuda")
+        with terminal_progress("parity") as progress:
+            return check_parity(checkpoint, engine, on, budget_for, progress)
+
+    return verify

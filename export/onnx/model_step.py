@@ -1,0 +1,57 @@
+"""The export step: a checkpoint -> an ONNX model that has shown its parity."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from export.onnx.checkpoint_file import CheckpointFile
+from export.onnx.export import ExportOptions, check_export, export_onnx, exported_metadata
+from export.onnx.shortfall import note_shortfall
+from granet.app.console import say
+from granet.app.progress import terminal_progress
+from runtime.artefacts.artefact import Model
+from runtime.artefacts.metadata import ModelMetadata
+from runtime.checks.parity import ParityBudget
+
+
+@dataclass(frozen=True)
+class ExportStep:
+    """An ONNX model to be made.
+
+    Attributes:
+        checkpoint: of GraNet.
+        output: the ONNX file.
+        options: what is exported.
+        budget: parity asked for.
+    """
+
+    checkpoint: CheckpointFile
+    output: Path
+    options: ExportOptions
+    budget: ParityBudget
+
+    def check(self) -> ModelMetadata:
+        """What the file will say of itself.
+
+        Raises:
+            UserError: for a destination, a size or an option that does not go.
+        """
+        check_export(self.output, self.options)
+        return exported_metadata(self.checkpoint, self.options)
+
+    def run(self) -> Model:
+        """Exports.
+
+        Raises:
+            ParityError: if the file differs from PyTorch by more than the budget; nothing is written.
+            UserError: if it cannot be written.
+        """
+        say(f"exporting {self.checkpoint.path} to {self.output}")
+        with terminal_progress("parity") as progress:
+            made = export_onnx(self.checkpoint, self.output, self.options, self.budget, progress)
+        report = made.report
+        say(
+            f"{self.output}: {len(made.model.content) / 1e6:.1f} MB; PSNR to PyTorch {report.mean_db:.1f} dB "
+            f"in the mean, {report.worst.psnr_db:.1f} dB at worst, over {len(report.cases)} cases"
+        )
+        note_shortfall(report, self.options.precision)
+        return made.model

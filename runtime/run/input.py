@@ -1,0 +1,102 @@
+"""What ``granet-run`` reads: a source that is not open yet, from a camera's number or an address."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Event
+
+from granet.app.console import Say, UsageError, say
+from granet.errors import UserError
+from runtime.live.streams_config import StreamConfig
+from runtime.run.options import RunOptions
+from runtime.sources.base import Source
+from runtime.sources.camera.source import CameraOptions, device_path
+from runtime.sources.live.supervised import LiveOptions
+from runtime.sources.open import may_be_waited_for, open_camera, open_raw, open_source
+from runtime.sources.url import expanded
+from runtime.telemetry.health import Health
+
+
+@dataclass(frozen=True)
+class PendingSource:
+    """A source that is not open yet.
+
+    Attributes:
+        health: of the stream, before the source is open and after.
+        may_be_away: whether opening it may wait for a camera or a server.
+        open: opens it.
+    """
+
+    health: Health
+    may_be_away: bool
+    open: Callable[[], Source]
+
+
+def pending_source(options: RunOptions, patience: LiveOptions, notes: Say) -> PendingSource:
+    """The source that the command line names.
+
+    Args:
+        options: with a camera or an input.
+        patience: how a live source is supervised.
+        notes: prints a line on what the user would not expect.
+
+    Raises:
+        UserError: if it can be seen already that there is none.
+    """
+    if options.camera is not None:
+        return _pending_camera(options.camera, options.parsed_camera(), patience)
+    source = options.source
+    assert source is not None  # check_run_options wants one of the two
+    health = Health("stdin" if source == "-" else source, say=say)
+    if options.raw is not None:
+        raw = options.raw
+        return PendingSource(health, may_be_away=False, open=lambda: open_raw(raw, health))
+    address = expanded(source, notes)
+    return PendingSource(
+        health,
+        may_be_waited_for(address, patience),
+        lambda: open_source(address, notes, patience, None, health),
+    )
+
+
+def open_stream(
+    stream: StreamConfig, patience: LiveOptions, cancelled: Event, health: Health, notes: Say
+) -> Source:
+    """Opens the source of one stream of ``--config``.
+
+    Args:
+        stream: of the file.
+        patience: how a live source is supervised.
+        cancelled: if it is set while the first frame is awaited, the wait ends.
+        health: of the stream.
+        notes: prints a line on what the user would not expect.
+
+    Raises:
+        UserError: if there is nothing to read.
+    """
+    if stream.camera:
+        return open_camera(_camera(stream.camera), CameraOptions(), patience, cancelled, health)
+    return open_source(expanded(stream.input, notes), notes, patience, cancelled, health)
+
+
+def _pending_camera(text: str, options: CameraOptions, patience: LiveOptions) -> PendingSource:
+    camera, health = _camera(text), Health(f"camera {text}", say=say)
+    return PendingSource(
+        health, may_be_away=True, open=lambda: open_camera(camera, options, patience, None, health)
+    )
+
+
+def _camera(text: str) -> int | str:
+    """A number or a device.
+
+    Raises:
+        UsageError: if it is neither.
+        UserError: if there is no such camera now.
+    """
+    if not text.isdecimal() and not text.startswith("/"):
+        raise UsageError(f"--camera {text}: give a number, from 0, or a device (/dev/video0)")
+    camera = int(text) if text.isdecimal() else text
+    # Waiting for ever is for cameras that went away, not for a wrong number.
+    path = device_path(camera)
+    if path is not None and not path.exists():
+        raise UserError(f"there is no camera {text} on this machine: {path} does not exist")
+    return camera

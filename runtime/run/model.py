@@ -1,0 +1,37 @@
+"""Opens the model of a run: the one that the user named, or the packaged one for the device."""
+
+from pathlib import Path
+
+from granet.app.console import say
+from runtime.engines.base import Engine
+from runtime.model_option import model_path
+from runtime.models.packaged import default_model
+from runtime.open import open_engine
+from runtime.rebuild import open_or_rebuild
+
+
+def choose_model(model: str | None, device: str, backend: str) -> Path:
+    """The file that is run; says which one if the user named none.
+
+    Args:
+        model: as ``--model`` takes it; ``None`` for the packaged model for the device.
+        device: as for :func:`runtime.open.open_engine`.
+        backend: the same.
+
+    Raises:
+        UserError: if there is no such packaged model.
+    """
+    if model is not None:
+        return model_path(model, device, backend)
+    chosen = default_model(device, backend)
+    say(chosen.message)
+    return chosen.path
+
+
+def open_model(path: Path, device: str, backend: str, *, rebuild: bool = False) -> Engine:
+    """Loads it; with ``rebuild``, an engine of another machine is built again first.
+
+    Raises:
+        UserError: if it cannot be run here.
+    """
+    return open_or_rebuild(path, device, backend, say) if rebuild else open_engine(path, device, backend)

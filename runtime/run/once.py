@@ -1,0 +1,151 @@
+"""One source through one engine into its outputs: ``granet-run`` without ``--config``."""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+
+from granet.app.console import Interrupted, Notes, UsageError, say
+from granet.app.progress import terminal_progress
+from granet.app.signals import on_interrupt
+from granet.errors import UserError
+from runtime.engines.base import Engine
+from runtime.live.outputs import open_outputs, open_page
+from runtime.live.pipeline import Pipeline
+from runtime.live.watchdog import Watchdog
+from runtime.run.input import PendingSource, pending_source
+from runtime.run.model import choose_model, open_model
+from runtime.run.options import RunOptions
+from runtime.sinks.several import SeveralSinks
+from runtime.sources.base import Source, StreamInfo
+from runtime.sources.live.supervised import LiveOptions
+from runtime.telemetry.health import Health
+from runtime.telemetry.summary import Summary
+from runtime.telemetry.terminal import status_line
+
+
+def run_once(options: RunOptions) -> None:
+    """Runs until the source ends or the user stops it, and prints a summary.
+
+    Args:
+        options: checked by :func:`runtime.run.rules.check_run_options`.
+
+    Raises:
+        UserError: if something cannot be opened, or fails during the run.
+        Interrupted: after Ctrl-C or SIGTERM, when the outputs are finished.
+    """
+    notes, watchdog = Notes(), Watchdog()
+    outputs = options.parsed_outputs()
+    patience = LiveOptions(
+        give_up_after=options.give_up_after, live=options.live, announce=say, waiting=watchdog.alive
+    )
+    pending = pending_source(options, patience, notes)
+    model = choose_model(options.model, options.device, options.backend)
+    with ExitStack() as held:
+        serve_metrics(outputs.metrics, [pending.health], held)
+        page = open_page(outputs, pending.health, say)
+        if page is not None:
+            held.callback(page.abort)
+            if pending.may_be_away:
+                say(f"page: {page.name}")
+        source, engine = _open_both(
+            pending,
+            lambda: open_model(model, options.device, options.backend, rebuild=options.rebuild),
+            watchdog,
+            held,
+        )
+        _check_live(options, source)
+        sink = open_outputs(outputs, source, notes, say, watchdog.alive, page)
+        try:
+            _run(source, engine, sink, notes, options)
+        finally:
+            watchdog.stopping()
+            if options.skip_dry:
+                dry = source.health.snapshot().frames_dry
+                say(f"{dry} frames were dry and not computed")
+
+
+def serve_metrics(listen: tuple[str, int] | None, healths: Sequence[Health], held: ExitStack) -> None:
+    """Serves metrics of the streams, if ``listen`` says where, until ``held`` ends.
+
+    Raises:
+        UserError: if nothing can listen there.
+    """
+    if listen is not None:
+        from runtime.telemetry.prometheus import metrics_server
+
+        say(f"metrics: {held.enter_context(metrics_server(listen, healths))}")
+
+
+def _open_both(
+    pending: PendingSource, open_engine: Callable[[], Engine], watchdog: Watchdog, held: ExitStack
+) -> tuple[Source, Engine]:
+    """Opens first what fails sooner; both are closed when ``held`` ends."""
+    if not pending.may_be_away:
+        source = held.enter_context(pending.open())
+        engine = held.enter_context(open_engine())
+        watchdog.ready()
+        return source, engine
+    # A wrong model is reported before the wait, and the first frame does not wait for the model.
+    engine = held.enter_context(open_engine())
+    watchdog.ready()
+    with status_line([pending.health]):
+        return held.enter_context(pending.open()), engine
+
+
+def _check_live(options: RunOptions, source: Source) -> None:
+    """Refuses what only an open connection shows: an address that is a file, with ``--give-up-after``."""
+    if options.give_up_after is not None and not source.info.live:
+        raise UsageError(
+            f"--give-up-after with --input {source.info.name}: this address is a file, not a live source "
+            "(or add --live)"
+        )
+
+
+def _run(source: Source, engine: Engine, sink: SeveralSinks, notes: Notes, options: RunOptions) -> None:
+    info = source.info
+    say(f"{_describe(info)} -> {sink.name}, with {engine.info.model} ({engine.info.description})")
+    with status_line([source.health]) if info.live else terminal_progress("frames", "fps") as progress:
+        pipeline = Pipeline(
+            source,
+            engine,
+            sink,
+            compare=sink.wants_before,
+            skip_dry=options.skip_dry,
+            show_mask=options.view == "mask",
+            limit=options.max_frames,
+            say=notes,
+            announce=say,
+            progress=progress,
+        )
+
+        def stop() -> None:
+            pipeline.stop()
+            sink.release()
+
+        with on_interrupt(stop) as interruption:
+            summary = pipeline.run()
+    _print_summary(summary, interrupted=interruption.happened, as_json=options.as_json)
+    if interruption.happened:
+        raise Interrupted
+    if sink.failed:
+        raise UserError(f"an output failed during the run: {sink.failed[0]}")
+
+
+def _print_summary(summary: Summary, *, interrupted: bool, as_json: bool) -> None:
+    say(("interrupted; " if interrupted else "") + str(summary))
+    if as_json:
+        sys.stdout.write(json.dumps(summary.to_dict()) + "\n")
+
+
+def _describe(info: StreamInfo) -> str:
+    """The source, for people: name, size, rate, frames."""
+    facts = []
+    if info.size is not None:
+        facts.append(f"{info.size[1]}x{info.size[0]}")
+    if info.rate is not None:
+        facts.append(f"{float(info.rate):.5g} fps")
+    if info.frames is not None:
+        unit = "frame" if info.kind == "video" else "picture"
+        facts.append(f"{info.frames} {unit}{'' if info.frames == 1 else 's'}")
+    return f"{info.name} ({', '.join(facts)})" if facts else info.name

@@ -1,0 +1,193 @@
+"""The plan of an engine: inputs are read once, refusals come first, each step hands on what it made."""
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx has no wheel for this platform")
+
+from export.commands.trt_options import TrtOptions
+from export.commands.trt_plan import planned
+from export.onnx.checkpoint_file import opened_checkpoint
+from granet import load_checkpoint, save_checkpoint
+from granet.errors import UserError
+from runtime.artefacts.artefact import read_model
+from runtime.artefacts.manifest import manifest_path, sha256_of
+from runtime.artefacts.onnx_file import read_metadata
+from runtime.tensorrt.record import read_record
+from tests.export.trt_ended import TRAINED, ended, names
+
+Steps = Callable[[TrtOptions], list[str]]
+
+
+@pytest.fixture(autouse=True)
+def here(trt_folder: Path) -> Path:
+    return trt_folder
+
+
+@pytest.fixture
+def checkpoint(here: Path) -> Path:
+    """Of the weights that come along."""
+    save_checkpoint("best.pt", load_checkpoint(TRAINED))
+    return Path("best.pt")
+
+
+def another(path: Path) -> None:
+    """Puts other weights under the name of a checkpoint, as training does."""
+    network = load_checkpoint(path)
+    network.coarse.mask.weight.data *= 1.5
+    save_checkpoint(path, network)
+
+
+def steps(options: TrtOptions) -> list[str]:
+    """Names of the steps that a plan takes before the build."""
+    with planned(options) as plan:
+        models = plan.models
+        return [name for name in ("export", "calibrate", "quantise") if getattr(models, name) is not None]
+
+
+def test_a_plan_has_the_steps_that_are_needed(checkpoint: Path, trt_model: Path) -> None:
+    wanted = TrtOptions(ckpt=checkpoint, size=["48x32"])
+    assert steps(wanted) == ["export"]
+    assert steps(replace(wanted, int8=True)) == ["export", "calibrate", "quantise"]
+    assert steps(TrtOptions(model=trt_model, size=["48x32"])) == []
+    assert steps(TrtOptions(model=trt_model, size=["48x32"], fp8=True)) == ["calibrate", "quantise"]
+
+
+def test_a_checkpoint_that_is_replaced_meanwhile_is_not_mislabelled(
+    checkpoint: Path, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Weights, reference of the parity check and hash are those of one file, whatever training does."""
+    import export.onnx.export as onnx_export
+
+    was, build = sha256_of(checkpoint), onnx_export.build_model
+
+    def build_while_training(*arguments: Any) -> Any:
+        another(checkpoint)
+        return build(*arguments)
+
+    monkeypatch.setattr(onnx_export, "build_model", build_while_training)
+    status, _, err = ended(capsys, "--ckpt", checkpoint, "--size", "48x32")
+    assert status == 0, err
+    assert sha256_of(checkpoint) != was
+    assert read_record(here / "best.engine").checkpoint_sha256 == was
+    assert read_metadata(here / "best.onnx").checkpoint_sha256 == was
+
+
+def test_an_engine_is_of_the_model_that_was_hashed(
+    trt_model: Path, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file is replaced while TensorRT builds from it."""
+    import export.tensorrt.make as trt_make
+
+    was, build = sha256_of(trt_model), trt_make.build_engine
+
+    def build_while_exporting(flavour: Any, model: Any, *arguments: Any) -> Any:
+        trt_model.write_bytes(b"another model")
+        assert model.content != b"another model"
+        return build(flavour, model, *arguments)
+
+    monkeypatch.setattr(trt_make, "build_engine", build_while_exporting)
+    status, _, err = ended(capsys, trt_model, "--size", "48x32", "--no-cache")
+    assert status == 0, err
+    assert read_record(here / "small.engine").onnx_sha256 == was
+
+
+def test_each_input_is_read_once(checkpoint: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The checkpoint; and what a step has made is not read again by the next."""
+    opened: Counter[str] = Counter()
+    watching = True
+
+    def watch(event: str, details: tuple[Any, ...]) -> None:
+        if watching and event == "open" and details[1] in ("r", "rb"):
+            path = Path(str(details[0]))
+            if path.resolve().parent == here:
+                opened[path.name] += 1
+
+    sys.addaudithook(watch)  # there is no way to remove it
+    try:
+        status, _, err = ended(capsys, "--ckpt", checkpoint, "--size", "48x32")
+    finally:
+        watching = False
+    assert status == 0, err
+    assert opened["best.pt"] == 1
+    assert opened["best.onnx"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--ckpt", "best.pt", "--size", "8x8"], "at least 16x16"),
+        (["--ckpt", "best.pt", "-o", "no/such.engine"], "there is no directory"),
+        (["--ckpt", "best.pt", "--size", "48x32", "-o", "taken.engine"], "taken.engine: exists"),
+        (["--ckpt", "best.pt", "--size", "48x32", "--int8", "--calibration", "none.json"], "none.json"),
+        (["--ckpt", "best.pt", "--size", "48x32", "--int8", "--images", "empty"], "empty"),
+        (["--ckpt", "best.pt", "--size", "48x32", "--dla", "0"], "--dla"),
+        (["small.onnx", "--size", "48x32", "--int8", "--calibration", "other.json"], "other.json"),
+        (["small.onnx", "--size", "48x32", "--int8", "--images", "empty"], "empty"),
+        (["small.onnx", "--size", "48x32", "--int8", "-o", "taken.engine"], "taken.engine: exists"),
+    ],
+)
+def test_all_refusals_come_before_the_first_step(
+    arguments: list[str],
+    says: str,
+    checkpoint: Path,
+    trt_model: Path,
+    here: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (here / "taken.engine").write_text("precious")
+    (here / "empty").mkdir()
+    (here / "other.json").write_text("{}")
+    before = names(here)
+    status, _, err = ended(capsys, *arguments)
+    assert status in (1, 2) and says in err.splitlines()[-1]
+    for step in ("exporting", "calibrating", "quantising", "building"):
+        assert step not in err
+    assert names(here) == before
+
+
+def test_a_table_of_another_model_is_refused_before_the_first_step(
+    trt_model: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tests.calibration import sample
+
+    sample.save_table(here / "t.json", TRAINED)
+    status, _, err = ended(capsys, trt_model, "--size", "48x32", "--int8", "--calibration", "t.json")
+    assert status == 1 and "is not the model of this calibration table" in err
+    assert "quantising" not in err
+
+
+def test_a_quantised_model_of_this_checkpoint_needs_no_export(
+    checkpoint: Path, here: Path, trt_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says itself which checkpoint it is of, even where the model between them is gone."""
+    with opened_checkpoint(checkpoint) as opened:
+        digest = opened.sha256
+    made = read_model(trt_model)
+    metadata = replace(
+        made.metadata,
+        precision="int8",
+        checkpoint_sha256=digest,
+        quantisation={"target": "tensorrt", "model_sha256": "0" * 64},
+    )
+    save_as(here / "best.int8.onnx", made.content, metadata)
+    wanted = TrtOptions(ckpt=checkpoint, size=["48x32", "64x48"], int8=True)
+    assert steps(wanted) == []
+    another(checkpoint)
+    with pytest.raises(UserError, match="is not what this engine is made from"):
+        steps(wanted)
+
+
+def save_as(path: Path, content: bytes, metadata: Any) -> None:
+    import onnx
+
+    from export.onnx.save import serialised
+
+    path.write_bytes(serialised(onnx.load_from_string(content), metadata))
+    manifest_path(path).unlink(missing_ok=True)

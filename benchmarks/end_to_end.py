@@ -53,7 +53,7 @@ from runtime.live.pipeline import Pipeline
 from runtime.media.frame import Colour, Frame, Pixels
 from runtime.open import open_engine
 from runtime.sinks.base import Sink
-from runtime.sinks.null import NullSink
+from runtime.sinks.open import NullSink
 from runtime.sinks.video.painter import Painter
 from runtime.sinks.video.sink import VideoSink
 from runtime.sources.base import StreamInfo

@@ -18,7 +18,7 @@ from export.onnx.export import ExportOptions, build_model
 from granet import GraNet, GraNetConfig, load_checkpoint, save_checkpoint
 from granet.errors import UserError
 from runtime.artefacts.metadata import KEY, ModelMetadata
-from runtime.checks.isolated_run import AloneRun, run_alone
+from runtime.checks.isolated_run import IsolatedRun, run_isolated
 from runtime.checks.machine import this_machine
 from runtime.open import BACKENDS
 
@@ -66,7 +66,7 @@ def _measure(preset: str, name: str, checkpoint: Path, options: argparse.Namespa
         model = checkpoint if backend == "torch" or graph is None else graph
         head = f"| {preset} | {name} | {_megapixels(size):.2f} | {backend} |"
         try:
-            run = run_alone(
+            run = run_isolated(
                 model, size, device="cpu", backend=backend, frames=options.frames, timeout=options.timeout
             )
         except UserError as error:
@@ -77,7 +77,7 @@ def _measure(preset: str, name: str, checkpoint: Path, options: argparse.Namespa
         graph.unlink()
 
 
-def _figures(run: AloneRun, size: tuple[int, int]) -> str:
+def _figures(run: IsolatedRun, size: tuple[int, int]) -> str:
     cpu = min(run.cpu_seconds)
     peak = "unknown" if run.peak_bytes is None else f"{run.peak_bytes / 2**30:.2f}"
     return f"{min(run.seconds):.2f} | {cpu:.2f} | {cpu / _megapixels(size):.2f} | {peak}"

@@ -16,7 +16,7 @@ from onnx import ModelProto, TensorProto, helper
 
 from granet.errors import UserError
 from runtime.artefacts.metadata import ModelMetadata
-from runtime.engines.onnxruntime_session import ORT_ERRORS
+from runtime.engines.onnxruntime import ORT_ERRORS
 from runtime.media.frame import Colour, Pixels
 
 Levels = NDArray[np.float32]

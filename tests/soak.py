@@ -25,7 +25,7 @@ import numpy as np
 
 from runtime.live.pipeline import Pipeline
 from runtime.media.backoff import Backoff
-from runtime.sinks.null import NullSink
+from runtime.sinks.open import NullSink
 from runtime.sources.live.supervised import LiveOptions
 from runtime.sources.open import open_source
 from runtime.telemetry.health import HealthSnapshot

@@ -13,7 +13,7 @@ from granet.app.progress import Progress
 from granet.errors import UserError
 from granet.size_rule import Size
 from runtime.media.frame import Pixels
-from runtime.views.rain_strength import DRY_BELOW, rain_strength
+from runtime.views.rain_strength import DRY_PICTURE_BELOW, rain_strength
 
 LEAST = 128
 """Least number of pictures; with fewer, the ranges describe those pictures, not rain in general."""
@@ -39,7 +39,7 @@ class Candidate:
     @property
     def is_dry(self) -> bool:
         """Whether it has hardly any streaks."""
-        return self.image.rain < DRY_BELOW
+        return self.image.rain < DRY_PICTURE_BELOW
 
 
 def fitted(pixels: Pixels, size: Size | None) -> Pixels:

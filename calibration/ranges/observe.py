@@ -16,7 +16,7 @@ from granet.errors import UserError
 from runtime.artefacts.artefact import Model
 from runtime.engines.fitting import FrameFit
 from runtime.engines.onnx_model import OnnxModel
-from runtime.engines.onnxruntime_session import ORT_ERRORS
+from runtime.engines.onnxruntime import ORT_ERRORS
 from runtime.media.frame import Pixels
 
 _RUN_ERRORS: tuple[type[Exception], ...] = (*ORT_ERRORS, MemoryError)

@@ -33,7 +33,7 @@ class _Timed(Struct):
 
 
 class _Bench(Struct):
-    """What is used of a :class:`runtime.checks.bench_report.BenchReport`; (height, width) in pixels."""
+    """What is used of a :class:`runtime.checks.bench.BenchReport`; (height, width) in pixels."""
 
     size: tuple[PositiveInt, PositiveInt]
     results: list[_Timed]

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from runtime.checks.bench_report import BenchReport, BenchResult
+from runtime.checks.bench import BenchReport, BenchResult
 
 _WIDTH = 120
 """Columns where there is no terminal: a file has no width, and a table in it must not be cut."""

@@ -9,8 +9,7 @@ from typing import Any
 
 from calibration.search.meet_budget import Subject
 from export.onnx.save import serialised
-from runtime.checks.bench import Subject as Timed
-from runtime.checks.bench import measure_bench
+from runtime.checks.bench import BenchSubject, measure_bench
 
 FRAMES = 10
 """That each of the two models is timed with."""
@@ -61,6 +60,6 @@ def _measured(subject: Subject, kept: Collection[str]) -> KeptCost:
         for name, layers in (("plain", subject.spared), ("kept", kept)):
             path = Path(folder) / f"{name}.onnx"
             path.write_bytes(serialised(subject.quantiser.make(layers), subject.metadata))
-            timed.append(Timed(path, "openvino", "cpu"))
+            timed.append(BenchSubject(path, "openvino", "cpu"))
         report = measure_bench(timed, frames=FRAMES)
     return KeptCost(report.results[1].cpu_ratio, by)

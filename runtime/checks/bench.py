@@ -8,8 +8,9 @@ engine in its own process (:mod:`runtime.checks.isolated_run`).
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,14 +18,13 @@ from granet.app.console import Say
 from granet.app.progress import Progress, no_progress
 from granet.errors import UserError
 from granet.size_rule import Size
-from runtime.checks.bench_report import BenchReport, BenchResult
-from runtime.checks.isolated_run import AloneRun, run_alone
-from runtime.checks.machine import this_machine
+from runtime.checks.isolated_run import IsolatedRun, run_isolated
+from runtime.checks.machine import Machine, this_machine
 from runtime.checks.parity_cases import synthetic_rain
 from runtime.engines.base import Engine
 from runtime.media.frame import Pixels
 from runtime.open import BACKENDS, CHECKPOINTS, ENGINES, open_engine
-from runtime.telemetry.summary import Times
+from runtime.telemetry.summary import Percentiles, Times
 
 BENCH_SIZE: Size = (320, 480)
 """(height, width) in pixels, the default if all models are dynamic."""
@@ -40,7 +40,7 @@ _TIMING_SHARE = 0.8
 
 
 @dataclass(frozen=True)
-class Subject:
+class BenchSubject:
     """A model, backend and device to measure, as :func:`open_engine` takes them."""
 
     model: Path
@@ -48,9 +48,67 @@ class Subject:
     device: str = "auto"
 
 
+@dataclass(frozen=True)
+class BenchResult:
+    """The result of one engine.
+
+    Attributes:
+        model: file name of the model.
+        backend: the backend that ran it.
+        device: the device that it ran on.
+        description: the engine's description with versions, in one line.
+        fitting: how the frames were fitted to the graph, see :class:`FittingPlan`.
+        ms: wall time per frame, in milliseconds.
+        cpu_ms: mean CPU time per frame over all threads, in core-milliseconds.
+        fps: frames per second, over the total time.
+        wall_ratio: wall time relative to the first engine; the median over the rounds.
+        cpu_ratio: total CPU time relative to the first engine.
+        peak_bytes: peak resident host memory of a process with only this engine; ``None`` if the system
+            does not report it (Windows).
+        baseline_bytes: the part of it that Python, numpy, OpenCV and a frame use before the backend is
+            loaded; ``None`` likewise.
+    """
+
+    model: str
+    backend: str
+    device: str
+    description: str
+    fitting: str
+    ms: Percentiles
+    cpu_ms: float
+    fps: float
+    wall_ratio: float
+    cpu_ratio: float
+    peak_bytes: int | None
+    baseline_bytes: int | None
+
+
+@dataclass(frozen=True)
+class BenchReport:
+    """The results of all engines of a run.
+
+    Attributes:
+        machine: the machine.
+        size: (height, width) of the frames, in pixels.
+        frames: timed frames per engine.
+        warm_up: untimed frames per engine before those.
+        results: one per engine, in the requested order; ratios are to the first.
+    """
+
+    machine: Machine
+    size: Size
+    frames: int
+    warm_up: int
+    results: tuple[BenchResult, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as JSON values; ``size`` is [height, width]."""
+        return asdict(self)
+
+
 def pair(
     models: Sequence[Path], backends: Sequence[str], device: str, say: Say = lambda message: None
-) -> list[Subject]:
+) -> list[BenchSubject]:
     """Pairs every model with every backend that can run it, or with ``auto`` if no backend is named.
 
     Checkpoints run in torch, engines in tensorrt and ONNX files in the others; ``say`` gets one line on
@@ -71,7 +129,7 @@ def pair(
     if left_out:
         names = ", ".join(f"{model.name} in {backend}" for model, backend in left_out)
         say(f"skipped: {names}: {_WHAT_RUNS_WHERE}")
-    return [Subject(model, backend, device) for model, backend in possible]
+    return [BenchSubject(model, backend, device) for model, backend in possible]
 
 
 def _can_run(model: Path, backend: str) -> bool:
@@ -81,7 +139,7 @@ def _can_run(model: Path, backend: str) -> bool:
 
 
 def measure_bench(
-    subjects: Sequence[Subject],
+    subjects: Sequence[BenchSubject],
     size: Size | None = None,
     frames: int = 20,
     warm_up: int = 3,
@@ -111,8 +169,8 @@ def measure_bench(
     results = []
     for index, (one, timing, plan) in enumerate(zip(subjects, timings, plans, strict=True)):
         info = timing.engine.info
-        alone = run_alone(one.model, size, device=info.device, backend=info.backend)
-        results.append(timing.result(timings[0], plan, alone))
+        isolated = run_isolated(one.model, size, device=info.device, backend=info.backend)
+        results.append(timing.result(timings[0], plan, isolated))
         share = _TIMING_SHARE + (1 - _TIMING_SHARE) * (index + 1) / len(subjects)
         progress(share, 1.0, f"memory of {info.model}")
     return BenchReport(this_machine(), size, frames, warm_up, tuple(results))
@@ -134,7 +192,7 @@ class _Timing:
         time.sleep(_SETTLE)
         self.cpu_seconds.append(time.process_time() - cpu_start)
 
-    def result(self, first: "_Timing", plan: str, alone: AloneRun) -> BenchResult:
+    def result(self, first: "_Timing", plan: str, isolated: IsolatedRun) -> BenchResult:
         """The result of this engine, with ratios to ``first``."""
         info, times = self.engine.info, Times()
         for seconds in self.seconds:
@@ -150,8 +208,8 @@ class _Timing:
             fps=round(len(self.seconds) / sum(self.seconds), 3),
             wall_ratio=round(float(np.median(np.divide(self.seconds, first.seconds))), 4),
             cpu_ratio=round(sum(self.cpu_seconds) / sum(first.cpu_seconds), 4),
-            peak_bytes=alone.peak_bytes,
-            baseline_bytes=alone.baseline_bytes,
+            peak_bytes=isolated.peak_bytes,
+            baseline_bytes=isolated.baseline_bytes,
         )
 
 

@@ -1,6 +1,6 @@
 """Measures memory and time of one engine in its own process.
 
-``python -m runtime.checks.isolated_run MODEL ...`` is that process; :func:`run_alone` starts it.
+``python -m runtime.checks.isolated_run MODEL ...`` is that process; :func:`run_isolated` starts it.
 Memory must be measured like this: allocators keep freed memory, so the second engine of a process would
 look smaller than it is, and the first one larger.
 """
@@ -24,7 +24,7 @@ TIMEOUT = 600.0
 
 
 @dataclass(frozen=True)
-class AloneRun:
+class IsolatedRun:
     """Memory and time of an engine in its own process.
 
     Attributes:
@@ -43,7 +43,7 @@ class AloneRun:
     cpu_seconds: tuple[float, ...]
 
 
-def run_alone(
+def run_isolated(
     model: Path,
     size: tuple[int, int],
     *,
@@ -51,7 +51,7 @@ def run_alone(
     backend: str = "auto",
     frames: int = 2,
     timeout: float = TIMEOUT,
-) -> AloneRun:
+) -> IsolatedRun:
     """Runs ``frames`` frames of noise through a model in a new process.
 
     Args:
@@ -85,7 +85,7 @@ def run_alone(
         raise UserError(lines[-1].removeprefix("error: "))
     values = json.loads(process.stdout.splitlines()[-1])
     values |= {name: tuple(values[name]) for name in ("seconds", "cpu_seconds")}
-    return AloneRun(**values)
+    return IsolatedRun(**values)
 
 
 def peak_bytes() -> int | None:
@@ -110,7 +110,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 def measure(
     model: Path, height: int, width: int, device: str, backend: str, frames: int, debug: DebugOption = False
 ) -> None:
-    """Measures a model in this process and prints an :class:`AloneRun` as JSON."""
+    """Measures a model in this process and prints an :class:`IsolatedRun` as JSON."""
     frame = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
     baseline = peak_bytes()
     seconds, cpu_seconds = [], []
@@ -120,7 +120,7 @@ def measure(
             engine.run(frame)
             seconds.append(time.perf_counter() - start)
             cpu_seconds.append(time.process_time() - cpu_start)
-    run = AloneRun(peak_bytes(), baseline, tuple(seconds), tuple(cpu_seconds))
+    run = IsolatedRun(peak_bytes(), baseline, tuple(seconds), tuple(cpu_seconds))
     sys.stdout.write(json.dumps(asdict(run)) + "\n")
 
 

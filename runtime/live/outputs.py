@@ -11,8 +11,8 @@ from runtime.sinks.open import open_sink
 from runtime.sinks.page.sink import PageSink
 from runtime.sinks.several import SeveralSinks
 from runtime.sinks.video.sink import STDOUT
-from runtime.sources.address_variables import expanded
 from runtime.sources.base import Source
+from runtime.sources.url import expanded
 from runtime.telemetry.health import Health
 
 View = Literal["result", "compare", "slider", "mask"]

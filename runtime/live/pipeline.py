@@ -25,6 +25,7 @@ from runtime.live.in_order import in_order
 from runtime.live.mask_view import MaskView
 from runtime.media.frame import Frame
 from runtime.media.frame_queue import FrameQueue
+from runtime.media.newest import Newest
 from runtime.sinks.base import Sink
 from runtime.sources.base import Source
 from runtime.telemetry.health import DropReason, Health
@@ -210,7 +211,7 @@ class Pipeline:
     def _apply(self, work: _Work) -> Frame:
         start = time.perf_counter()
         result = self._steps.apply(work.frame, work.skipped)
-        if not self._live:
+        if isinstance(self._read, FrameQueue):
             self._read.resize(min(QUEUED, int(AHEAD / max(time.perf_counter() - start, 1e-6))))
         return result
 
@@ -272,15 +273,19 @@ class Pipeline:
     def _say_loss(self) -> None:
         """Reports frames that were read but not written before a stop timed out."""
         tally = self._tally
-        lost = tally.read - tally.written - self._read.dropped - self._done.dropped
+        lost = tally.read - tally.written - self._dropped()
         if self._stop and lost > 0 and tally.written != self._limit:
             self._say(f"stopped: {lost} frames were read but not written in time")
 
-    def _queue(self, reason: DropReason) -> FrameQueue[_Work]:
+    def _queue(self, reason: DropReason) -> FrameQueue[_Work] | Newest[_Work]:
         """A queue for the next stage; for a live source it keeps only the newest frame."""
         if not self._live:
             return FrameQueue(QUEUED)
-        return FrameQueue(1, newest=True, dropping=lambda: self.health.drop(reason))
+        return Newest(dropping=lambda: self.health.drop(reason))
+
+    def _dropped(self) -> int:
+        """Frames of a live source that gave way between two stages."""
+        return sum(queue.dropped for queue in (self._read, self._done) if isinstance(queue, Newest))
 
     def _summary(self, seconds: float) -> Summary:
         info, tally = self._engine.info, self._tally
@@ -288,7 +293,7 @@ class Pipeline:
         return Summary(
             frames_in=tally.read + unseen,
             frames_out=tally.written,
-            dropped=unseen + self._read.dropped + self._done.dropped,
+            dropped=unseen + self._dropped(),
             seconds=round(seconds, 3),
             fps=round(tally.written / seconds, 2) if seconds > 0 else 0.0,
             latency_ms=tally.latency.percentiles(),

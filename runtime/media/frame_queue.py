@@ -1,4 +1,4 @@
-"""A bounded queue between two threads that keeps either every item or only the newest."""
+"""A bounded queue between two threads that loses nothing: :meth:`FrameQueue.put` blocks while it is full."""
 
 from collections import deque
 from collections.abc import Callable
@@ -22,26 +22,18 @@ class FrameQueue(Generic[T]):
 
     Args:
         size: maximum number of queued items; see :meth:`resize`.
-        newest: when the queue is full, drop the oldest item instead of blocking.
-        dropping: called for each dropped item.
     """
 
-    def __init__(
-        self, size: int, *, newest: bool = False, dropping: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, size: int) -> None:
         self._items: deque[T] = deque()
         self._size = size
-        self._newest = newest
-        self._dropping = dropping
         self._changed = Condition()
         self._state = _State.OPEN
         self._reserved = 0  # items announced by a put or a lease
         self._waiting_gets = 0
-        self.dropped = 0
-        """Items dropped for newer ones or on discard; counted only with ``newest``."""
 
     def put(self, item: T) -> bool:
-        """Appends ``item``; blocks while the queue is full, or drops the oldest item.
+        """Appends ``item``; blocks while the queue is full.
 
         If the queue is closed while ``put`` blocks, the item is still accepted.
 
@@ -51,9 +43,6 @@ class FrameQueue(Generic[T]):
         with self._changed:
             if self._state is not _State.OPEN:
                 return False
-            while self._newest and len(self._items) >= self._size:
-                self._items.popleft()
-                self._drop(1)
             self._reserved += 1
             return self._take(item)
 
@@ -61,15 +50,12 @@ class FrameQueue(Generic[T]):
         """Blocks until there is room for an item, and reserves it.
 
         Returns:
-            The reservation; ``None`` once the queue is closed. With ``newest`` there is always room, and
-            nothing is reserved.
+            The reservation; ``None`` once the queue is closed.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._newest or self._has_room() or self._state is not _State.OPEN)
+            self._changed.wait_for(lambda: self._has_room() or self._state is not _State.OPEN)
             if self._state is not _State.OPEN:
                 return None
-            if self._newest:
-                return Lease(self.put, lambda: None)
             self._reserved += 1
             return Lease(self._take, self._withdraw)
 
@@ -113,8 +99,6 @@ class FrameQueue(Generic[T]):
         with self._changed:
             if discard:
                 self._state = _State.DISCARDED
-                if self._newest:
-                    self._drop(len(self._items))
                 self._items.clear()
             elif self._state is _State.OPEN:
                 self._state = _State.CLOSED
@@ -138,11 +122,6 @@ class FrameQueue(Generic[T]):
             self._reserved -= 1
             self._changed.notify_all()
 
-    def _drop(self, count: int) -> None:
-        self.dropped += count
-        for _ in range(count):
-            self._dropping()
-
     def _has_room(self) -> bool:
         return len(self._items) + self._reserved < (self._size or min(1, self._waiting_gets))
 
@@ -160,7 +139,7 @@ class Lease(Generic[T]):
         withdraw: releases the reservation.
     """
 
-    def __init__(self, put: Callable[[T], bool], withdraw: Callable[[], None]) -> None:
+    def __init__(self, put: Callable[[T], bool], withdraw: Callable[[], None] = lambda: None) -> None:
         self._put, self._withdraw = put, withdraw
         self._is_used = False
 

@@ -8,11 +8,11 @@ from granet.app.console import Say, UsageError, say
 from granet.errors import UserError
 from runtime.live.streams_config import StreamConfig
 from runtime.run.options import RunOptions
-from runtime.sources.address_variables import expanded
 from runtime.sources.base import Source
 from runtime.sources.camera.source import CameraOptions, device_path
 from runtime.sources.live.supervised import LiveOptions
 from runtime.sources.open import may_be_waited_for, open_camera, open_raw, open_source
+from runtime.sources.url import expanded
 from runtime.telemetry.health import Health
 
 

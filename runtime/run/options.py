@@ -5,8 +5,7 @@ from pathlib import Path
 
 from runtime.live.outputs import Outputs, View
 from runtime.sinks.open import NULL, WINDOW
-from runtime.sources.camera.options import parse_camera_options
-from runtime.sources.camera.source import CameraOptions
+from runtime.sources.camera.source import CameraOptions, parse_camera_options
 from runtime.telemetry.listen import parse_listen
 
 

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 from granet.app.console import Say, UsageError
 from granet.app.credentials import mask
 from granet.data.image_files import PICTURE_SUFFIXES, is_picture
+from runtime.media.frame import Frame
 from runtime.sinks.base import Sink
-from runtime.sinks.null import NullSink
 from runtime.sinks.pictures.directory import DirectorySink
 from runtime.sinks.pictures.single import PictureSink
 from runtime.sinks.push.sink import PushSink, is_push
@@ -31,6 +31,15 @@ def is_written_to_disk(text: str) -> bool:
     if text in (WINDOW, NULL, STDOUT) or is_push(text):
         return False
     return text.partition(":")[0] != VIRTUAL_CAMERA
+
+
+class NullSink(Sink):
+    """Discards every frame, for measurements."""
+
+    name = "nowhere (measuring only)"
+
+    def write(self, frame: Frame, before: Frame | None = None) -> None:
+        """Discards the frame."""
 
 
 def open_sink(

@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable, Sequence
+from typing import cast
+
+from av.packet import Packet
 
 from granet.app.console import Say
 from granet.errors import UserError
 from runtime.media.frame import Colour, Frame
 from runtime.sinks.base import Sink
-from runtime.sinks.sound import copied
 from runtime.sinks.worker import SinkWorker
 from runtime.sources.base import SoundPacket
 from runtime.telemetry.health import Health
@@ -163,3 +165,18 @@ class SeveralSinks(Sink):
         rest = ", ".join(sink.name for sink in [*self._here, *(worker.sink for worker in self._workers)])
         if rest:
             self._say(f"{what}; still running: {rest}")
+
+
+def copied(packets: list[SoundPacket]) -> list[SoundPacket]:
+    """Copies of the packets that keep the source's streams; muxers overwrite stream and timestamps."""
+    return [_copy(packet) for packet in packets]
+
+
+def _copy(packet: SoundPacket) -> SoundPacket:
+    copy = cast("SoundPacket", Packet(bytes(packet)))
+    copy.stream = packet.stream
+    copy.pts, copy.dts, copy.duration = packet.pts, packet.dts, packet.duration
+    copy.time_base, copy.is_keyframe = packet.time_base, packet.is_keyframe
+    for data in packet.iter_sidedata():
+        copy.set_sidedata(data)
+    return copy

@@ -5,7 +5,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from runtime.media.frame import Colour, Frame
-from runtime.media.frame_queue import FrameQueue
+from runtime.media.newest import Newest
 from runtime.sinks.base import Sink
 from runtime.sources.base import SoundPacket
 from runtime.telemetry.health import Health
@@ -35,7 +35,7 @@ class SinkWorker:
         self.sink = sink
         self.error: BaseException | None = None
         size = 1 if sink.shows else WAITING
-        self._queue: FrameQueue[_Item] = FrameQueue(size, newest=True, dropping=lambda: health.drop("sink"))
+        self._queue: Newest[_Item] = Newest(size, dropping=lambda: health.drop("sink"))
         self._sound: deque[SoundPacket] = deque(maxlen=_SOUND)
         self._aborting = False
         self._thread = threading.Thread(

@@ -1,10 +1,13 @@
-"""Supported addresses, their FFmpeg options and their timeouts."""
+"""Supported addresses, the environment variables in them, their FFmpeg options and their timeouts."""
 
+import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
+from granet.app.console import Say, UsageError
 from granet.app.credentials import mask
 from granet.errors import UserError
 
@@ -14,6 +17,7 @@ TIMEOUT = 10.0
 SILENCE = 5.0
 """Seconds without a packet after which a live stream is reconnected."""
 
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
 _SPACE = re.compile(r"[\s\x00-\x1f]")
 
 _HTTP = "http,https,tcp,tls,crypto,data,httpproxy"
@@ -99,6 +103,37 @@ def parse_url(text: str) -> Address:
         # Start a live playlist at its newest segment, not at the third from the end.
         options["live_start_index"] = "-1"
     return Address(text, options, remote=True, live=scheme.startswith("rtsp"))
+
+
+def expanded(text: str, say: Say, environment: Mapping[str, str] = os.environ) -> str:
+    """Replaces every ``${NAME}`` in an address with that environment variable, URL-quoted.
+
+    Variables keep passwords out of the public process list. Text that is not an address is returned
+    unchanged.
+
+    Args:
+        text: an argument of the command line.
+        say: called with a warning if the argument contains a password.
+        environment: the environment variables.
+
+    Raises:
+        UsageError: if a variable is not set.
+        UserError: if the address is invalid.
+    """
+    if "://" not in text:
+        return text
+    if split_url(_VARIABLE.sub("", text)).password:
+        say(
+            f"{mask(text)}: the password is visible in the process list; write ${{NAME}} instead and set "
+            "that environment variable"
+        )
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in environment:
+            raise UsageError(f"{mask(text)}: environment variable {match[1]} is not set; set it first")
+        return quote(environment[match[1]], safe="")
+
+    return _VARIABLE.sub(value, text)
 
 
 def file_address(path: str) -> Address:

@@ -7,9 +7,9 @@ long, nearly vertical structures (openings with line segments), and takes the *m
 because a fence or a lawn covers some blocks and rain covers all of them.
 
 The measure ranks pictures well but classifies a single picture poorly: 15% to 23% of the clean pictures
-of Rain100L, Rain800 and BSDS500 score above :data:`DRY_BELOW`, 3% of the rainy pictures of Rain100L and
-Rain800 score below it, and so do 25% of real photographs of rain. Judge a set by the share of its
-pictures above the threshold.
+of Rain100L, Rain800 and BSDS500 score above :data:`DRY_PICTURE_BELOW`, 3% of the rainy pictures of
+Rain100L and Rain800 score below it, and so do 25% of real photographs of rain. Judge a set by the share
+of its pictures above the threshold.
 """
 
 import cv2
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from runtime.media.frame import Pixels
 
-DRY_BELOW = 0.07
+DRY_PICTURE_BELOW = 0.07
 """Strength in grey levels below which a picture counts as dry."""
 
 _LENGTH = 17

@@ -8,15 +8,16 @@ import cv2
 import numpy as np
 
 from runtime.media.frame import Colour, Frame, Pixels
+from runtime.media.newest import Newest
 from runtime.views.banner import draw_banner
 from runtime.views.comparison import SideBySide
 from runtime.views.rain_overlay import paint_rain, removed_rain
 
-View = Literal["result", "input", "pair", "compare", "mask"]
+PageView = Literal["result", "input", "pair", "compare", "mask"]
 """*pair* is input and result without a divider, for the page's script; *compare* has divider and labels;
 *mask* is the removed rain, painted over the input."""
 
-VIEWS: tuple[View, ...] = get_args(View)
+VIEWS: tuple[PageView, ...] = get_args(PageView)
 WIDEST = 1280
 """Width in pixels to which wider frames are downscaled for the page."""
 
@@ -34,30 +35,22 @@ class PagePictures:
 
     def __init__(self, colour: Colour, banner: Callable[[], str | None]) -> None:
         self._colour, self._banner = colour, banner
-        self._changed = threading.Condition()
-        self._newest: tuple[Frame, Frame | None] | None = None
-        self._serial = 0
+        self._newest: Newest[tuple[Frame, Frame | None]] = Newest()
         self._encoding = threading.Lock()
-        self._encoded: dict[View, tuple[tuple[int, str | None], bytes]] = {}
+        self._encoded: dict[PageView, tuple[tuple[int, str | None], bytes]] = {}
         self._side_by_side = SideBySide()
 
     def offer(self, frame: Frame, before: Frame | None) -> None:
         """Replaces the newest frame."""
-        with self._changed:
-            self._newest = (frame, before)
-            self._serial += 1
-            self._changed.notify_all()
+        self._newest.put((frame, before))
 
     def wait_newer(self, seen: int, seconds: float) -> int:
         """Number of the newest frame, from 1; waits at most ``seconds`` until it differs from ``seen``."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._serial != seen, seconds)
-            return self._serial
+        return self._newest.wait_newer(seen, seconds)
 
-    def jpeg(self, view: View) -> bytes:
+    def jpeg(self, view: PageView) -> bytes:
         """The newest picture as a JPEG file, with a banner if the stream is stalled."""
-        with self._changed:
-            newest, serial = self._newest, self._serial
+        newest, serial = self._newest.peek()
         key = (serial, self._banner())
         with self._encoding:
             cached = self._encoded.get(view)
@@ -65,7 +58,7 @@ class PagePictures:
                 cached = self._encoded[view] = (key, self._encode(view, newest, key[1]))
             return cached[1]
 
-    def _encode(self, view: View, newest: tuple[Frame, Frame | None] | None, banner: str | None) -> bytes:
+    def _encode(self, view: PageView, newest: tuple[Frame, Frame | None] | None, banner: str | None) -> bytes:
         pixels = self._paint(view, newest, banner)
         if self._colour == "rgb":
             pixels = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), np.uint8)
@@ -73,7 +66,7 @@ class PagePictures:
         assert good
         return data.tobytes()
 
-    def _paint(self, view: View, newest: tuple[Frame, Frame | None] | None, banner: str | None) -> Pixels:
+    def _paint(self, view: PageView, newest: tuple[Frame, Frame | None] | None, banner: str | None) -> Pixels:
         if newest is None:
             empty = np.full((*_EMPTY, 3), 24, np.uint8)
             picture = draw_banner(empty, banner or "no picture yet")

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from importlib.resources import files
 from urllib.parse import parse_qs
 
-from runtime.sinks.page.pictures import VIEWS, PagePictures, View
+from runtime.sinks.page.pictures import VIEWS, PagePictures, PageView
 from runtime.telemetry.http_server import Request, Response, refusal
 from runtime.telemetry.rates import Figures
 
@@ -43,7 +43,7 @@ class PageAnswers:
         return refusal(HTTPStatus.NOT_FOUND)
 
     def _picture(self, path: str, asked: str) -> Response:
-        views: dict[str, View] = {view: view for view in VIEWS}
+        views: dict[str, PageView] = {view: view for view in VIEWS}
         if asked not in views:
             return refusal(HTTPStatus.NOT_FOUND)
         if self.pictures is None:
@@ -55,7 +55,7 @@ class PageAnswers:
         )
 
 
-def _parts(pictures: PagePictures, view: View) -> Generator[bytes, None, None]:
+def _parts(pictures: PagePictures, view: PageView) -> Generator[bytes, None, None]:
     """Multipart parts with each newest picture, until the viewer disconnects."""
     seen = -1
     while True:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import cv2
 
+from granet.app.console import UsageError
+from granet.app.options import parse_size
 from granet.errors import UserError
 from runtime.media.frame import Pixels
 from runtime.sources.base import WrongSettingsError
@@ -64,6 +66,33 @@ class CameraSource(CaptureSource):
             lambda capture, first: _check(name, capture, first, wanted),
             lambda: _identity(path) != opened,
         )
+
+
+def parse_camera_options(pixel_format: str | None, size: str | None, rate: str | None) -> CameraOptions:
+    """Parses format, size and rate; ``None`` leaves one to the camera.
+
+    Args:
+        pixel_format: FourCC (``MJPG``).
+        size: ``WIDTHxHEIGHT`` in pixels.
+        rate: frames per second, as ``30`` or ``30000/1001``.
+
+    Raises:
+        UsageError: if size or rate cannot be parsed.
+    """
+    sides = None if size is None else parse_size(size, "--camera-size")
+    return CameraOptions(pixel_format, sides, _rate(rate))
+
+
+def _rate(text: str | None) -> Fraction | None:
+    if text is None:
+        return None
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if rate <= 0:
+        raise UsageError(f"--camera-rate {text}: give frames per second, as in 30 or 30000/1001")
+    return rate
 
 
 def device_path(camera: int | str) -> Path | None:

@@ -3,10 +3,12 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from granet.errors import UserError
 from runtime.media.frame import Colour, Frame
+from runtime.media.newest import Newest
 from runtime.sources.base import SoundPacket, Source, StreamInfo
 from runtime.sources.live.sound import MOST_WAITING, assigned, lasting
 from runtime.telemetry.health import Health
@@ -27,68 +29,40 @@ class Arrival:
     sound: list[SoundPacket]
 
 
-class Inbox:
+class Inbox(Newest[Arrival]):
     """Holds the newest frame of the current connection."""
 
     def __init__(self, health: Health) -> None:
+        super().__init__(dropping=self._count_dropped)
         self._health = health
-        self._changed = threading.Condition()
-        self._arrival: Arrival | None = None
-        self._count = 0
-        self._woken = False
-        self.closed = False
         self.last_at = 0.0
 
-    def put(self, connection: "Connection", frame: Frame, info: StreamInfo, sound: list[SoundPacket]) -> bool:
+    def arrive(
+        self, connection: "Connection", frame: Frame, info: StreamInfo, sound: list[SoundPacket]
+    ) -> bool:
         """Replaces the waiting frame but keeps its sound; ``False`` if the connection was abandoned."""
+        # Under one lock: no frame of an abandoned connection may follow once its last one is cleared.
         with self._changed:
-            if connection.is_left or self.closed:
+            if connection.is_left:
                 return False
-            if self._arrival is not None:
-                self._health.frame_in()
-                self._health.drop("source")
-                sound = [*self._arrival.sound, *sound][-MOST_WAITING:]
-            self.last_at = time.monotonic()
-            self._arrival = Arrival(frame, connection.colour, self.last_at, self._count, info, sound)
-            self._count += 1
-            self._changed.notify_all()
+            waiting, index = self.peek()
+            if waiting is not None:
+                sound = [*waiting.sound, *sound][-MOST_WAITING:]
+            now = time.monotonic()
+            if not self.put(Arrival(frame, connection.colour, now, index, info, sound)):
+                return False
+            self.last_at = now
             return True
-
-    def wait(self, seconds: float) -> bool:
-        """Whether a frame is waiting, checked after ``seconds`` or as soon as something happens."""
-        with self._changed:
-            self._changed.wait_for(self._has_news, seconds)
-            self._woken = False
-            return self._arrival is not None
 
     def take(self, seconds: float) -> Arrival | None:
         """The waiting frame; ``None`` after ``seconds``, or earlier on :meth:`wake` or :meth:`close`."""
-        with self._changed:
-            self._changed.wait_for(self._has_news, seconds)
-            self._woken = False
-            arrival, self._arrival = self._arrival, None
-            return arrival
+        with suppress(TimeoutError):
+            return self.get(seconds)
+        return None
 
-    def _has_news(self) -> bool:
-        return self._arrival is not None or self._woken or self.closed
-
-    def forget(self) -> None:
-        """Drops the frame of a lost connection."""
-        with self._changed:
-            self._arrival = None
-
-    def wake(self) -> None:
-        """Wakes the waiting thread."""
-        with self._changed:
-            self._woken = True
-            self._changed.notify_all()
-
-    def close(self) -> None:
-        """Closes the inbox to further frames."""
-        with self._changed:
-            self.closed = True
-            self._arrival = None
-            self._changed.notify_all()
+    def _count_dropped(self) -> None:
+        self._health.frame_in()
+        self._health.drop("source")
 
 
 class Connection:
@@ -119,7 +93,7 @@ class Connection:
                 self.ended_for_good = not info.live
                 for frame in source.frames(self.colour):
                     sound = assigned(source.sound(), streams, info.sound)
-                    if not self._inbox.put(self, frame, info, sound):
+                    if not self._inbox.arrive(self, frame, info, sound):
                         return
         except UserError as error:
             self.error, self.ended_for_good = error, False

@@ -112,7 +112,7 @@ class SupervisedSource(Source):
         self._left: list[Connection] = []
         self._reasons: set[str] = set()
         self._fresh_at = self._retry_at = time.monotonic()
-        self._probe = ReturnWatch(reachable)
+        self._return_watch = ReturnWatch(reachable)
         self._attempts = 0
         self._first_info: StreamInfo | None = None
         self._wait_for_first()
@@ -138,6 +138,7 @@ class SupervisedSource(Source):
     def close(self) -> None:
         """Abandons the connection; a hanging read may last until the process ends."""
         self._inbox.close()
+        self._inbox.clear()
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.leave()
@@ -146,22 +147,22 @@ class SupervisedSource(Source):
 
     def _wait_for_first(self) -> None:
         try:
-            while not self._inbox.wait(self._next_check()):
+            seen = 0
+            while (first := self._inbox.peek()[0]) is None:
                 self._options.waiting()
                 if self._cancelled.is_set():
                     raise UserError(f"{self._name}: cancelled while waiting for the first frame")
                 if not self._supervise():
                     raise UserError(f"{self._name}: ended before its first frame")
+                seen = self._inbox.wait_newer(seen, self._next_check())
         except BaseException:
             self.close()
             raise
-        connection = self._connection
-        assert connection is not None and connection.info is not None
-        self._first_info = connection.info
+        self._first_info = first.info
         self._sound = LiveSound(
-            connection.info.sound, lambda what: self._options.announce(f"{self._name}: {what}")
+            first.info.sound, lambda what: self._options.announce(f"{self._name}: {what}")
         )
-        self.info = _live_info(connection.info, self._name)
+        self.info = _live_info(first.info, self._name)
 
     def _next_check(self) -> float:
         """Seconds until the next check of the connection if nothing happens."""
@@ -178,7 +179,7 @@ class SupervisedSource(Source):
         if options.give_up_after is not None and now - self._fresh_at > options.give_up_after:
             raise self._given_up()
         if connection is None:
-            if now >= self._retry_at or self._probe.came_back(now):
+            if now >= self._retry_at or self._return_watch.came_back(now):
                 self._connect(now)
             return True
         if connection.done and connection.ended_for_good:
@@ -194,7 +195,7 @@ class SupervisedSource(Source):
             self._lose(connection.error)
         elif connection.info is None:
             # TCP retransmits to a camera that was off at growing intervals: a new connection is faster.
-            if silent > _USUAL_OPENING and self._probe.came_back(now):
+            if silent > _USUAL_OPENING and self._return_watch.came_back(now):
                 self._leave(connection)
                 self._connect(now)
             elif silent > 2 * options.open_within + _POLL_INTERVAL:
@@ -213,7 +214,7 @@ class SupervisedSource(Source):
         if self._attempts:
             self.health.count("reconnect")
         self._attempts += 1
-        self._inbox.forget()
+        self._inbox.clear()
         self._clock.restart()
         self._connection = Connection(self._open_once, self._colour, self._inbox)
 
@@ -245,7 +246,7 @@ class SupervisedSource(Source):
     def _stamped(self, arrival: Arrival, colour: Colour) -> Frame:
         if self.health.enter("live"):
             self._reasons.clear()
-            self._probe.forget()
+            self._return_watch.forget()
         self._fresh_at = arrival.at
         frame, pixels = arrival.frame, arrival.frame.pixels
         if arrival.colour != colour:

@@ -36,7 +36,7 @@ class Clock:
         return pts
 
 
-class Pace:
+class BurstPacer:
     """Delays frames until they are due, for live streams that arrive in bursts of seconds.
 
     Args:

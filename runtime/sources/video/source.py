@@ -23,7 +23,7 @@ from runtime.sources.base import DecodedFrame, SoundPacket, Source
 from runtime.sources.reachability import host_is_known
 from runtime.sources.url import SILENCE, TIMEOUT, Address
 from runtime.sources.video.address import address_of
-from runtime.sources.video.clock import Clock, Pace
+from runtime.sources.video.clock import BurstPacer, Clock
 from runtime.sources.video.rgb import RgbConverter
 from runtime.sources.video.stream_info import coding_of, describe, is_live, orientation_of, video_stream
 
@@ -108,7 +108,7 @@ class VideoSource(Source):
         time_base = self._stream.time_base or Fraction(1, 90_000)
         clock = Clock(time_base, self.info.rate, self._say)
         format_name = self._container.format.name
-        pace = Pace(self._closing) if self._live and format_name in _IN_BURSTS else None
+        pacer = BurstPacer(self._closing) if self._live and format_name in _IN_BURSTS else None
         timeless = format_name in _WITHOUT_TIME
         convert, coding = self._converter(colour)
         for index, native in enumerate(self._all_native()):
@@ -116,7 +116,7 @@ class VideoSource(Source):
                 # A new size or codec can change the colour tags and the guesses for missing ones.
                 convert, coding = RgbConverter(*now[:2], colour), now
             pts = (None if timeless else native.pts) if self._live else clock.time_of(native)
-            if pace is not None and pts is not None and not pace.wait(pts * time_base):
+            if pacer is not None and pts is not None and not pacer.wait(pts * time_base):
                 return
             pixels = convert(native)
             if self._orientation != UPRIGHT:

@@ -18,7 +18,7 @@ from granet.app.console import run_app
 from runtime.artefacts.manifest import manifest_path, sha256_of
 from runtime.artefacts.onnx_file import read_metadata
 from runtime.tensorrt.record import read_record
-from runtime.views.rain_strength import DRY_BELOW, rain_strength
+from runtime.views.rain_strength import DRY_PICTURE_BELOW, rain_strength
 
 FEW = 8
 
@@ -134,7 +134,7 @@ def test_drawings_are_rain_and_the_same_every_time() -> None:
     np.testing.assert_array_equal(again[4], first[4])
     assert len({pixels.tobytes() for pixels in first}) == 6
     assert all(pixels.shape == (64, 96, 3) and pixels.dtype == np.uint8 for pixels in first)
-    assert min(rain_strength(pixels) for pixels in first) > DRY_BELOW
+    assert min(rain_strength(pixels) for pixels in first) > DRY_PICTURE_BELOW
 
 
 def test_the_metadata_of_the_source_is_kept(made: Path) -> None:

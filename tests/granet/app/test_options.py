@@ -5,7 +5,7 @@ import pytest
 from export.cli import app as export_app
 from granet.app.console import UsageError, run_app
 from granet.app.options import parse_size
-from runtime.sources.camera.options import parse_camera_options
+from runtime.sources.camera.source import parse_camera_options
 from runtime.sources.video.raw import parse_raw
 
 WRONG = (

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from granet.errors import UserError
-from runtime.checks.bench import Subject, measure_bench, pair
-from runtime.checks.isolated_run import peak_bytes, run_alone
+from runtime.checks.bench import BenchSubject, measure_bench, pair
+from runtime.checks.isolated_run import peak_bytes, run_isolated
 from runtime.checks.machine import this_machine
 from tests.runtime.handmade import inverting_file
 
@@ -24,7 +24,7 @@ def model(tmp_path: Path) -> Path:
 def test_engines_are_measured_in_the_order_asked_for_and_held_against_the_first(model: Path) -> None:
     steps: list[tuple[str, float]] = []
     report = measure_bench(
-        [Subject(model, "openvino"), Subject(model, "onnxruntime")],
+        [BenchSubject(model, "openvino"), BenchSubject(model, "onnxruntime")],
         frames=4,
         warm_up=1,
         progress=lambda done, total, label: steps.append((label, done / (total or 0))),
@@ -46,25 +46,25 @@ def test_engines_are_measured_in_the_order_asked_for_and_held_against_the_first(
 
 
 def test_a_static_model_at_another_size_is_reported(model: Path) -> None:
-    report = measure_bench([Subject(model, "onnxruntime")], (100, 64), frames=1, warm_up=0)
+    report = measure_bench([BenchSubject(model, "onnxruntime")], (100, 64), frames=1, warm_up=0)
     assert "tiles" in report.results[0].fitting
 
 
 def test_static_models_of_two_sizes_need_a_size(model: Path, tmp_path: Path) -> None:
     other = inverting_file(tmp_path / "other.onnx", height=32, width=32, batch=1)
     with pytest.raises(UserError, match=r"32x32, 64x48.*--size"):
-        measure_bench([Subject(model, "onnxruntime"), Subject(other, "onnxruntime")])
+        measure_bench([BenchSubject(model, "onnxruntime"), BenchSubject(other, "onnxruntime")])
 
 
 def test_every_model_meets_every_backend_that_can_run_it() -> None:
     told: list[str] = []
     checkpoint, graph = Path("a/best.pt"), Path("a/best.onnx")
     subjects = pair([checkpoint, graph], ["torch", "openvino"], "cpu", told.append)
-    assert subjects == [Subject(checkpoint, "torch", "cpu"), Subject(graph, "openvino", "cpu")]
+    assert subjects == [BenchSubject(checkpoint, "torch", "cpu"), BenchSubject(graph, "openvino", "cpu")]
     assert len(told) == 1 and "best.pt in openvino, best.onnx in torch" in told[0]
     assert pair([checkpoint, graph], [], "cpu") == [
-        Subject(checkpoint, "auto", "cpu"),
-        Subject(graph, "auto", "cpu"),
+        BenchSubject(checkpoint, "auto", "cpu"),
+        BenchSubject(graph, "auto", "cpu"),
     ]
 
 
@@ -86,15 +86,15 @@ def test_an_impossible_requested_pair_is_an_error(models: list[str], backends: l
 
 def test_memory_is_that_of_the_engine_not_of_the_parent_process(model: Path) -> None:
     ballast = np.ones(1024 * MIB, np.uint8)  # a new process inherits it as ru_maxrss on Linux
-    run = run_alone(model, (48, 64), backend="onnxruntime", frames=3)
+    run = run_isolated(model, (48, 64), backend="onnxruntime", frames=3)
     assert run.peak_bytes is not None and run.peak_bytes < 700 * MIB < ballast.nbytes
     assert len(run.seconds) == len(run.cpu_seconds) == 3
 
 
 def test_memory_counts_what_a_frame_takes(model: Path, tmp_path: Path) -> None:
     dynamic = inverting_file(tmp_path / "dynamic.onnx")
-    small = run_alone(dynamic, (64, 64), backend="onnxruntime", frames=1)
-    large = run_alone(dynamic, (4096, 8192), backend="onnxruntime", frames=1)  # 96 MiB in, 96 MiB out
+    small = run_isolated(dynamic, (64, 64), backend="onnxruntime", frames=1)
+    large = run_isolated(dynamic, (4096, 8192), backend="onnxruntime", frames=1)  # 96 MiB in, 96 MiB out
     assert small.peak_bytes is not None and large.peak_bytes is not None
     assert large.peak_bytes - small.peak_bytes > 192 * MIB
 
@@ -107,12 +107,12 @@ def test_the_peak_is_in_bytes() -> None:
 
 def test_the_message_of_a_failed_process_is_passed_on(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nothing\.onnx: no such model file$"):
-        run_alone(tmp_path / "nothing.onnx", (48, 64))
+        run_isolated(tmp_path / "nothing.onnx", (48, 64))
 
 
 def test_a_process_that_takes_too_long_is_ended(model: Path) -> None:
     with pytest.raises(UserError, match="timed out after"):
-        run_alone(model, (48, 64), timeout=0.01)
+        run_isolated(model, (48, 64), timeout=0.01)
 
 
 def test_the_machine_is_described_with_the_versions_that_matter() -> None:

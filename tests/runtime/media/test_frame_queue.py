@@ -1,4 +1,4 @@
-"""The queue between two threads: keeping, dropping, and accepting items after it is closed."""
+"""The lossless queue between two threads: blocking, and accepting items after it is closed."""
 
 import threading
 import time
@@ -7,26 +7,6 @@ from contextlib import suppress
 import pytest
 
 from runtime.media.frame_queue import FrameQueue
-
-
-def test_a_queue_keeps_the_newest_if_asked_to() -> None:
-    queue: FrameQueue[int] = FrameQueue(2, newest=True)
-    for i in range(5):
-        assert queue.put(i)
-    assert (queue.get(), queue.get(), queue.dropped) == (3, 4, 3)
-    with pytest.raises(TimeoutError):
-        queue.get(0.01)
-    queue.close()
-    assert queue.get() is None and not queue.put(9)
-
-
-def test_discarding_a_queue_of_the_newest_counts_its_items_as_dropped() -> None:
-    dropped: list[int] = []
-    queue: FrameQueue[int] = FrameQueue(2, newest=True, dropping=lambda: dropped.append(0))
-    for i in range(3):
-        queue.put(i)
-    queue.close(discard=True)
-    assert queue.dropped == len(dropped) == 3 and queue.lease() is None
 
 
 def test_a_queue_of_size_zero_grants_a_lease_only_to_a_waiting_get() -> None:
@@ -64,22 +44,15 @@ def test_a_closed_queue_waits_for_a_leased_item() -> None:
 
 def test_a_closed_queue_does_not_wait_for_a_released_lease() -> None:
     queue: FrameQueue[int] = FrameQueue(1)
-    with suppress(StopIteration), queue.lease() as room:
-        assert room is not None
+    room = queue.lease()
+    assert room is not None
+    with suppress(StopIteration), room:
         raise StopIteration
-    with queue.lease() as room:  # the queue has one place
-        assert room is not None
+    room = queue.lease()  # the queue has one place
+    assert room is not None
+    with room:
         queue.close()
     assert queue.get() is None
-
-
-def test_a_closed_queue_of_the_newest_does_not_wait_for_a_lease() -> None:
-    queue: FrameQueue[int] = FrameQueue(1, newest=True)
-    assert queue.put(1)
-    room = queue.lease()  # there is always room
-    assert room is not None
-    queue.close()
-    assert queue.get() == 1 and queue.get() is None and not room.put(2)
 
 
 @pytest.mark.parametrize("discard", [False, True])

@@ -8,8 +8,7 @@ import pytest
 from granet.app.console import UsageError
 from granet.errors import UserError
 from runtime.live.pipeline import Pipeline
-from runtime.sinks.null import NullSink
-from runtime.sinks.open import open_sink
+from runtime.sinks.open import NullSink, open_sink
 from runtime.sinks.pictures.directory import DirectorySink
 from runtime.sinks.window import WindowSink
 from runtime.sources.base import StreamInfo

@@ -15,8 +15,7 @@ from runtime.media.frame import Colour, Frame
 from runtime.sinks import several
 from runtime.sinks.base import Sink
 from runtime.sinks.open import open_sink
-from runtime.sinks.several import SeveralSinks
-from runtime.sinks.sound import copied
+from runtime.sinks.several import SeveralSinks, copied
 from runtime.sinks.video.sink import VideoSink
 from runtime.sources.base import SoundPacket
 from runtime.sources.open import open_source

@@ -6,13 +6,13 @@ from export.commands.bench import BenchOptions, bench
 from export.commands.calibrate import CalibrateOptions, calibrate
 from export.commands.inspect import InspectOptions, inspect
 from export.commands.onnx import OnnxOptions, onnx
-from export.commands.options import add_command
 from export.commands.parity import ParityOptions, parity
 from export.commands.quantize import QuantizeOptions, quantize
 from export.commands.roofline import RooflineOptions, roofline
 from export.commands.sensitivity import SensitivityOptions, sensitivity
 from export.commands.trt import trt
 from export.commands.trt_options import TrtOptions
+from granet.app.command import add_command
 from granet.app.console import run_app
 
 app = typer.Typer(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from export.commands.options import Json, Options
+from granet.app.command import Json, Options
 from granet.app.console import say
 from granet.app.options import parse_size
 from granet.app.progress import terminal_progress

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from export.commands.options import Options
+from granet.app.command import Options
 from runtime.checks.parity import BUDGETS, ParityBudget, budget_for
 
 

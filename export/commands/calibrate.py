@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from export.commands.options import Options, Overwrite
+from granet.app.command import Options, Overwrite
 from granet.app.console import Notes, UsageError
 from granet.app.extras import require
 from granet.app.options import parse_size
@@ -79,8 +79,11 @@ class CalibrateOptions(Options):
         given = next((option for option in _PICTURES if option in self.given), None)
         if given is None:
             raise UsageError(f"give one of {', '.join(_PICTURES)}: the rain to calibrate on")
-        if given != "--synthesise":
-            self.unused("--seed", given, "only the rain of --synthesise is drawn at random")
+        self.refuse(
+            "--seed",
+            conflict=None if given == "--synthesise" else f"with {given}",
+            why="only the rain of --synthesise is random; leave the option out",
+        )
 
     def pictures(self, notes: Notes) -> "PictureSet":
         """The rain.

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from export.commands.options import Json, Options
+from granet.app.command import Json, Options
 
 _WIDTH = 22
 """Columns that a name takes."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from export.commands.budget_options import BudgetOptions
-from export.commands.options import Checkpoint, Overwrite
+from export.commands.options import Checkpoint
+from granet.app.command import Overwrite
 from granet.app.extras import require_export_extra
 from granet.app.options import CAMERA_SIZE, parse_size
 
@@ -65,12 +66,19 @@ class OnnxOptions(BudgetOptions):
         """
         from export.onnx.export import ExportOptions, has_hard_cases
 
-        self.at_most_one("--size", "--dynamic", why="a graph is of one size or of any")
-        if self.layout is LayoutChoice.tensor:
-            self.unused("--colour", "--layout tensor", "tensors are always RGB")
+        self.at_most_one("--size", "--dynamic", why="a graph takes one size or any")
+        self.refuse(
+            "--colour",
+            conflict="with --layout tensor" if self.layout is LayoutChoice.tensor else None,
+            why="tensors are always RGB; leave the option out",
+        )
         size = None if self.dynamic else parse_size(self.size) if self.size is not None else CAMERA_SIZE
-        if size is not None and not has_hard_cases(*size):
-            self.unused("--hard-db", f"--size {self.size}", "hard cases are for frames up to 640x480")
+        large = size is not None and not has_hard_cases(*size)
+        self.refuse(
+            "--hard-db",
+            conflict=f"with --size {self.size}" if large else None,
+            why="hard cases are for frames up to 640x480; leave the option out",
+        )
         return ExportOptions(
             size=size,
             precision="fp16" if self.fp16 else "fp32",

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from export.commands.budget_options import BudgetOptions
-from export.commands.options import Checkpoint, Json
+from export.commands.options import Checkpoint
+from granet.app.command import Json
 from granet.app.extras import require_export_extra
 from granet.app.options import parse_size
 from granet.app.progress import terminal_progress

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from export.commands.options import Json, Options, Overwrite
+from granet.app.command import Json, Options, Overwrite
 from granet.app.extras import require_export_extra
 from granet.errors import UserError
 from runtime.sinks.part_file import check_file
@@ -64,9 +64,13 @@ class JudgingOptions(Options):
         """
         from calibration.search.meet_budget import Judging
 
-        self.at_most_one("--data", "--images", why="pictures have truth or they have none")
-        if self.target is TargetChoice.cpu and precision is not PrecisionChoice.int8:
-            self.unused("--precision", "--target cpu", "a CPU has int8 only")
+        self.at_most_one("--data", "--images", why="each is the pictures to measure the drop on")
+        only_int8 = self.target is TargetChoice.cpu and precision is not PrecisionChoice.int8
+        self.refuse(
+            "--precision",
+            conflict=f"{precision.value} with --target cpu" if only_int8 else None,
+            why="a CPU target has int8 only; leave the option out",
+        )
         return Judging(self.target.value, precision.value, self.data, self.images, self.count, keep)
 
 
@@ -117,9 +121,13 @@ class QuantizeOptions(JudgingOptions):
         Raises:
             UsageError: names the two options.
         """
-        if self.precision is PrecisionChoice.fp16:
-            for option in ("--table", "--keep", "--sensitivity"):
-                self.unused(option, "--precision fp16", "float16 quantises no layer")
+        self.refuse(
+            "--table",
+            "--keep",
+            "--sensitivity",
+            conflict="with --precision fp16" if self.precision is PrecisionChoice.fp16 else None,
+            why="float16 quantises no layer; leave the option out",
+        )
 
 
 def quantize(options: QuantizeOptions) -> None:

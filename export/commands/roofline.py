@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from msgspec import Struct
 
-from export.commands.options import Json, Options
+from granet.app.command import Json, Options
 from granet.app.console import UsageError
 from granet.app.options import parse_size
 from granet.app.schema import DamagedError, Finite, PositiveInt, decode_json, read_bytes
@@ -87,9 +87,13 @@ class RooflineOptions(Options):
             self.at_most_one("--gpu", own, why="one names a device and the other describes one")
         if (self.gflops is None) != (self.bandwidth is None):
             raise UsageError("a device has both: give --gflops and --bandwidth")
-        if self.bench is not None:
-            self.unused("--size", "--bench", "a benchmark has a size of its own")
-            self.unused("--batch", "--bench", "a benchmark runs one frame at a time")
+        benchmark = "with --bench" if self.bench is not None else None
+        self.refuse(
+            "--size", conflict=benchmark, why="a benchmark has a size of its own; leave the option out"
+        )
+        self.refuse(
+            "--batch", conflict=benchmark, why="a benchmark runs one frame at a time; leave the option out"
+        )
 
     def peaks(self) -> "list[GpuPeaks]":
         """The devices.
@@ -124,8 +128,11 @@ def roofline(options: RooflineOptions) -> None:
         raise UsageError("a measured time is of one size: give one --size")
     path = _onnx_of(options.model)
     metadata = read_metadata(path)
-    if metadata.batch not in (None, options.batch):
-        options.unused("--batch", str(path), f"the model computes on {metadata.batch} at a time")
+    options.refuse(
+        "--batch",
+        conflict=None if metadata.batch in (None, options.batch) else f"with {path}",
+        why=f"the model takes {metadata.batch} at a time; leave the option out",
+    )
     lines = [count(path, metadata, each, options.batch) for each in sizes or [timed_size]]
     reached = shares(lines[0], peaks[0], times) if times else {}
     if options.as_json:

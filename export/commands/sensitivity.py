@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from export.commands.options import Json
 from export.commands.quantize import JudgingOptions, PrecisionChoice
+from granet.app.command import Json
 from granet.app.console import UsageError, say
 from granet.app.extras import require_export_extra
 from granet.app.progress import labelled, terminal_progress

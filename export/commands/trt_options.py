@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from export.commands.options import Json, Options, Overwrite
+from granet.app.command import Json, Options, Overwrite
 from granet.app.console import UsageError
 from granet.app.options import parse_size
 from granet.size_rule import Size
@@ -121,15 +121,16 @@ class TrtOptions(Options):
             UsageError: names the two options.
         """
         if self.model is not None and self.ckpt is not None:
-            raise UsageError(f"{self.model} and --ckpt {self.ckpt}: an engine is built from one of them")
+            raise UsageError(f"{self.model} with --ckpt {self.ckpt}: give the model or its checkpoint")
         self.at_most_one(*_PRECISIONS, why="an engine has one precision")
-        self.at_most_one("--images", "--calibration", why="one makes a calibration table and one is one")
-        for option in ("--images", "--calibration"):
-            if option in self.given and not (self.int8 or self.fp8):
-                other = f"--{self.precision}" if self.precision else "no precision"
-                raise UsageError(
-                    f"{option} and {other}: calibration is for --int8 and --fp8: add one of them"
-                )
+        self.at_most_one("--images", "--calibration", why="each gives the calibration ranges")
+        unquantised = f"with --{self.precision}" if self.precision else "without --int8 or --fp8"
+        self.refuse(
+            "--images",
+            "--calibration",
+            conflict=None if self.int8 or self.fp8 else unquantised,
+            why="only --int8 and --fp8 need calibration",
+        )
 
     @cached_property
     def precision(self) -> "Precision | None":

@@ -150,23 +150,23 @@ def check_options(flavour: Flavour, options: BuildOptions) -> None:
         UsageError: names the two options.
         UserError: for a value that there is not.
     """
-    beside = f"--flavour {flavour.name}"
+    beside = f"with --flavour {flavour.name}"
     if options.capabilities and not flavour.capabilities:
         raise UsageError(
-            f"--compute-capability {options.capabilities[0]} and {beside}: {flavour} builds for the GPU of "
+            f"--compute-capability {options.capabilities[0]} {beside}: {flavour} builds for the GPU of "
             "the machine it runs on: leave --compute-capability out, or build with --flavour tensorrt-rtx"
         )
     flavour.check_capabilities(options.capabilities)
     if options.dla is not None and not flavour.has_dla:
-        raise UsageError(f"--dla {options.dla} and {beside}: {flavour} does not use DLA: leave --dla out")
+        raise UsageError(f"--dla {options.dla} {beside}: {flavour} does not use DLA: leave --dla out")
     if options.timing_cache is not None and not flavour.has_timing_cache:
         raise UsageError(
-            f"--timing-cache and {beside}: {flavour} times nothing when it builds: leave --timing-cache out"
+            f"--timing-cache {beside}: {flavour} times nothing when it builds: leave --timing-cache out"
         )
     level = options.optimisation_level
     if level is not None and not flavour.has_optimisation_levels:
         raise UsageError(
-            f"--optimisation-level {level} and {beside}: {flavour} builds the same engine at every level: "
+            f"--optimisation-level {level} {beside}: {flavour} builds the same engine at every level: "
             "leave --optimisation-level out"
         )
     if level is not None and not 0 <= level <= MAX_OPTIMISATION_LEVEL:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from export.tensorrt.source import last_made
 from granet.app.command import Json, Options, Overwrite
 from granet.app.console import UsageError
 from granet.app.options import parse_size
 from granet.size_rule import Size
+from runtime.open import CHECKPOINTS
 from runtime.tensorrt.flavour import parse_capability
 
 if TYPE_CHECKING:
@@ -35,7 +37,9 @@ class TrtOptions(Options):
 
     model: Annotated[
         Path | None,
-        typer.Argument(metavar="[MODEL.onnx]", help="ONNX model (default: the last one made here)."),
+        typer.Argument(
+            metavar="[MODEL.onnx]", help="ONNX model (default: with other options, the last one made here)."
+        ),
     ] = None
     ckpt: Annotated[
         Path | None,
@@ -122,6 +126,11 @@ class TrtOptions(Options):
         """
         if self.model is not None and self.ckpt is not None:
             raise UsageError(f"{self.model} with --ckpt {self.ckpt}: give the model or its checkpoint")
+        if not set(self.given) - {"--debug"} and self.model is None:
+            path = last_made(Path(), None)
+            raise UsageError(f"no model is named; for the last one made here write granet-export trt {path}")
+        if self.model is not None and self.model.suffix.lower() in CHECKPOINTS:
+            raise UsageError(f"{self.model} is a checkpoint: write --ckpt {self.model}")
         self.at_most_one(*_PRECISIONS, why="an engine has one precision")
         self.at_most_one("--images", "--calibration", why="each gives the calibration ranges")
         unquantised = f"with --{self.precision}" if self.precision else "without --int8 or --fp8"

@@ -47,13 +47,11 @@ class StreamConfig(Struct, frozen=True, forbid_unknown_fields=True):
         if not self.output and not self.serve:
             raise ValueError("give output or serve")
         if "window" in self.output or "-" in self.output:
-            raise ValueError(
-                "several streams cannot share a window or stdout; give this one a page with serve"
-            )
+            raise ValueError("streams cannot share a window or stdout; give this one a page with serve")
         shown = any(output != NULL for output in self.output)
         if self.show == "compare" and not shown:
             raise ValueError(
-                'show = "compare" needs an output that shows it; the page of serve always offers both pictures'
+                'show = "compare" needs an output that shows it; the page always offers both pictures'
             )
         if self.show == "mask" and not shown and not self.serve:
             raise ValueError('show = "mask" needs serve, or an output that shows it')

@@ -42,7 +42,7 @@ MISTAKES: list[tuple[str | bytes, str]] = [
     ("[[stream]]\nname = 'a'\ninput = 'x'", "stream 1: give output or serve"),
     (
         STREAM.replace("y.mkv", "window"),
-        "stream 1: several streams cannot share a window or stdout; give this one a page with serve",
+        "stream 1: streams cannot share a window or stdout; give this one a page with serve",
     ),
     (STREAM.replace("'y.mkv'", "[1]"), "stream 1: output 1: expected a string, got an integer"),
     (
@@ -55,8 +55,7 @@ MISTAKES: list[tuple[str | bytes, str]] = [
     *(
         (
             f"[[stream]]\nname = 'a'\ninput = 'x'\nshow = 'compare'\n{outputs}",
-            'stream 1: show = "compare" needs an output that shows it; the page of serve always offers both '
-            "pictures",
+            'stream 1: show = "compare" needs an output that shows it; the page always offers both pictures',
         )
         for outputs in ("serve = 1", "output = 'null'", "serve = 1\noutput = 'null'")
     ),

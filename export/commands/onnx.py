@@ -1,4 +1,4 @@
-"""``granet-export onnx``: a checkpoint to an ONNX model."""
+"""``granet-export onnx``: exports a checkpoint to an ONNX model."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class LayoutChoice(StrEnum):
-    """How pictures go in and come out."""
+    """Layout of the inputs and outputs."""
 
     frames = "frames"
     tensor = "tensor"
@@ -41,7 +41,7 @@ class OnnxOptions(BudgetOptions):
         typer.Option("--output", "-o", help="ONNX file (default: the checkpoint's name, in this directory)."),
     ] = None
     size: Annotated[
-        str | None, typer.Option("--size", help="Frame size of a static graph, WxH (default: 640x480).")
+        str | None, typer.Option("--size", help="Export a static graph for frames of WxH (default: 640x480).")
     ] = None
     dynamic: Annotated[
         bool, typer.Option("--dynamic", help="Accept any batch and size, at some cost in speed.")
@@ -49,17 +49,17 @@ class OnnxOptions(BudgetOptions):
     fp16: Annotated[bool, typer.Option("--fp16", help="Compute both stages in half precision.")] = False
     layout: Annotated[
         LayoutChoice,
-        typer.Option(help="frames: uint8 NxHxWx3. tensor: float NxCxHxW, RGB, in [0, 1]."),
+        typer.Option(help="Take and return frames (uint8 NxHxWx3) or tensor (float NxCxHxW, RGB, [0, 1])."),
     ] = LayoutChoice.frames
-    colour: Annotated[ColourChoice, typer.Option(help="Channel order of frames.")] = ColourChoice.bgr
+    colour: Annotated[ColourChoice, typer.Option(help="Channel order of the frames.")] = ColourChoice.bgr
     stages: Annotated[
         bool, typer.Option("--stages", help="Add the rain mask and the coarse result to the outputs.")
     ] = False
-    opset: Annotated[int, typer.Option(help="ONNX opset, 18 to 24.")] = 20
+    opset: Annotated[int, typer.Option(help="Export this ONNX opset, 18 to 24.")] = 20
     overwrite: Overwrite = False
 
     def export_options(self) -> "ExportOptions":
-        """What is exported.
+        """Settings of the export.
 
         Raises:
             UsageError: for an option that the export would not use.

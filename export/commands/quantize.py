@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 class TargetChoice(StrEnum):
-    """What runs the file."""
+    """The runtime that the model is for."""
 
     tensorrt = "tensorrt"
     cpu = "cpu"
 
 
 class PrecisionChoice(StrEnum):
-    """Of the layers that are not kept."""
+    """Precision of the layers that are not kept."""
 
     int8 = "int8"
     fp8 = "fp8"
@@ -35,26 +35,26 @@ class PrecisionChoice(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class JudgingOptions(Options):
-    """Options of the commands that quantise: what for, and the pictures that the drop is measured on."""
+    """Options of the commands that quantise: the target, and the pictures that the drop is measured on."""
 
     target: Annotated[
         TargetChoice,
-        typer.Option(help="tensorrt: symmetric, float16 elsewhere. cpu: for OpenVINO and ONNX Runtime."),
+        typer.Option(help="Quantise for tensorrt (symmetric, else float16) or cpu (OpenVINO, ONNX Runtime)."),
     ] = TargetChoice.tensorrt
     data: Annotated[
         str | None,
         typer.Option(
-            help="Measure the drop against the truth of a data set: rain800:DIR, ... (default: none)."
+            help="Measure the drop against the ground truth of a data set: rain800:DIR, ... (default: none)."
         ),
     ] = None
     images: Annotated[
         Path | None,
         typer.Option(
-            help="Measure the drop on rain without truth: what it would be for a network at 37.55 dB "
+            help="Estimate the drop on rain without ground truth, for a network at 37.55 dB "
             "(default: drawn rain)."
         ),
     ] = None
-    count: Annotated[int, typer.Option(min=1, help="Judge by N pictures.")] = 8
+    count: Annotated[int, typer.Option(min=1, help="Measure the drop on N pictures.")] = 8
 
     def judging(self, precision: PrecisionChoice, keep: tuple[str, ...] = ()) -> "Judging":
         """How a model is quantised and judged.
@@ -102,7 +102,7 @@ class QuantizeOptions(JudgingOptions):
         list[str] | None,
         typer.Option(
             "--keep",
-            help="Do not quantise this layer, or layers with this prefix; may be repeated (default: none).",
+            help="Do not quantise this layer, or layers with this prefix; repeat for more (default: none).",
         ),
     ] = None
     sensitivity: Annotated[
@@ -116,7 +116,7 @@ class QuantizeOptions(JudgingOptions):
     as_json: Json = False
 
     def check(self) -> None:
-        """Refuses what the run would not use.
+        """Refuses options that the run would not use.
 
         Raises:
             UsageError: names the two options.
@@ -133,7 +133,7 @@ class QuantizeOptions(JudgingOptions):
 def quantize(options: QuantizeOptions) -> None:
     """Quantise a model; keep layers in more bits until the drop is within the budget.
 
-    Exit status 3 if that cannot be reached.
+    Exit status 3 if the budget cannot be met.
     """
     require_export_extra()
     from calibration.search.meet_budget import require_quantisable

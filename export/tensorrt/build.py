@@ -22,20 +22,20 @@ from runtime.tensorrt.log import Messages, collected, plain
 from runtime.tensorrt.optimisation_profile import Profile, Shape
 
 MAX_OPTIMISATION_LEVEL = 5
-"""TensorRT itself takes any number and lowers it in silence."""
+"""TensorRT itself accepts any number and silently lowers it."""
 
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """What of a build is the user's to choose.
+    """User-selectable build options.
 
     Attributes:
         capabilities: compute capabilities, ``8.6``; what TensorRT-RTX builds by default if empty.
         workspace_gib: most scratch memory of a layer in GiB; all the GPU's if ``None``.
         optimisation_level: 0 (fast to build) to 5; TensorRT's default if ``None``.
-        dla: DLA core that takes the layers it can; the GPU takes the others. None if ``None``.
+        dla: DLA core that runs the layers it supports, the GPU the others; ``None`` for no DLA.
         timing_cache: file to read kernel timings from and to add new ones to.
-        own_timings: that file is this program's own: one that does not fit is replaced, not told of.
+        own_timings: that file belongs to this program: a stale one is replaced without an error.
     """
 
     capabilities: tuple[str, ...] = ()
@@ -48,7 +48,7 @@ class BuildOptions:
 
 @dataclass(frozen=True)
 class BuiltEngine:
-    """What a build gave.
+    """The result of a build.
 
     Attributes:
         plan: the serialised engine.
@@ -144,11 +144,11 @@ def _build(
 
 
 def check_options(flavour: Flavour, options: BuildOptions) -> None:
-    """Refuses what this flavour would ignore or change in silence.
+    """Refuses options that this flavour would silently ignore or change.
 
     Raises:
         UsageError: names the two options.
-        UserError: for a value that there is not.
+        UserError: for an invalid value.
     """
     beside = f"with --flavour {flavour.name}"
     if options.capabilities and not flavour.capabilities:
@@ -199,7 +199,7 @@ def _configure(flavour: Flavour, builder: Any, config: Any, options: BuildOption
         _check_dla(builder, options.dla)
         config.default_device_type = trt.DeviceType.DLA
         config.DLA_core = options.dla
-        # Few layers of this network are the DLA's; how many is told, and the rest are the GPU's.
+        # The DLA supports few layers of this network; the count is reported, and the GPU runs the others.
         config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
 
 

@@ -1,4 +1,4 @@
-"""The models of this package, by name, and which of them runs when the user names none."""
+"""The models of this package, by name, and the default among them."""
 
 from dataclasses import dataclass
 from importlib.util import find_spec

@@ -145,7 +145,7 @@ def of_another_type(model: Path) -> None:
     [
         (of_another_type, "types of inputs and outputs are FLOAT, UINT8, not UINT8, UINT8"),
         (changed, "was changed after its manifest"),
-        (with_unpool, "node unpool: TensorRT has no operator MaxUnpool"),
+        (with_unpool, "node unpool: TensorRT does not support the operator MaxUnpool"),
     ],
 )
 def test_a_model_that_is_not_to_be_built_is_refused(

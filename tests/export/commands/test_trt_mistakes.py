@@ -93,7 +93,7 @@ MISTAKES: dict[str, tuple[list[str], int, str]] = {
     "no directory": (["STATIC", "-o", "no/such/a.engine"], 1, "there is no directory"),
     "a directory": (["STATIC", "-o", "folder.engine"], 1, "is a directory"),
     "another ending": (["STATIC", "-o", "a.onnx"], 1, "ends in .engine"),
-    "wrong capability": (["STATIC", "--compute-capability", "9.0"], 1, "it does for 7.5, 8.0"),
+    "wrong capability": (["STATIC", "--compute-capability", "9.0"], 1, "choose from 7.5, 8.0"),
     "no capability": (["STATIC", "--compute-capability", "ampere"], 1, "write it like 8.6"),
     "no DLA": (["STATIC", "--dla", "0"], 2, "--dla 0 with --flavour tensorrt-rtx"),
     "no timing cache": (["STATIC", "--timing-cache", "t"], 2, "--timing-cache with --flavour"),

@@ -143,7 +143,7 @@ def test_too_little_workspace_is_told_in_tensorrts_words(
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (BuildOptions(capabilities=("9.0",)), "does not build for compute capability 9.0: it does for 7.5"),
+        (BuildOptions(capabilities=("9.0",)), "does not support compute capability 9.0: choose from 7.5"),
         (BuildOptions(dla=0), "--dla 0 with --flavour tensorrt-rtx"),
         (BuildOptions(optimisation_level=5), "--optimisation-level 5 with --flavour tensorrt-rtx"),
         (BuildOptions(timing_cache=Path("timings.cache")), "--timing-cache with --flavour tensorrt-rtx"),

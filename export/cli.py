@@ -1,4 +1,6 @@
-"""``granet-export``: checkpoints to models, models against checkpoints, models side by side."""
+"""``granet-export``: exports checkpoints, checks models against them, and compares models."""
+
+import sys
 
 import typer
 
@@ -6,22 +8,30 @@ from export.commands.bench import BenchOptions, bench
 from export.commands.calibrate import CalibrateOptions, calibrate
 from export.commands.inspect import InspectOptions, inspect
 from export.commands.onnx import OnnxOptions, onnx
-from export.commands.options import add_command
 from export.commands.parity import ParityOptions, parity
 from export.commands.quantize import QuantizeOptions, quantize
 from export.commands.roofline import RooflineOptions, roofline
 from export.commands.sensitivity import SensitivityOptions, sensitivity
 from export.commands.trt import trt
 from export.commands.trt_options import TrtOptions
-from granet.app.console import run_app
+from granet.app.command import add_command
+from granet.app.console import USAGE, run_app
 
 app = typer.Typer(
-    help="From a PyTorch GraNet to verified models for edge devices.",
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
 )
+
+
+@app.callback()
+def _help(context: typer.Context) -> None:
+    """From a PyTorch GraNet to verified models for edge devices."""
+    if context.invoked_subcommand is None:
+        sys.stdout.write(context.get_help() + "\n")
+        raise typer.Exit(USAGE)
+
 
 add_command(app, OnnxOptions, onnx)
 add_command(app, ParityOptions, parity)

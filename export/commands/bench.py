@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from export.commands.options import Json, Options
+from granet.app.command import Json, Options
 from granet.app.console import say
 from granet.app.options import parse_size
 from granet.app.progress import terminal_progress
@@ -25,11 +25,11 @@ class BenchOptions(Options):
         list[str] | None,
         typer.Option(
             "--backend",
-            help="torch, onnxruntime, onnxruntime-tensorrt, openvino, tensorrt or auto; may be repeated "
-            "(default: auto).",
+            help="Run in torch, onnxruntime, onnxruntime-tensorrt, openvino, tensorrt or auto. Repeat for "
+            "more (default: auto).",
         ),
     ] = None
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, gpu or npu.")] = "auto"
+    device: Annotated[str, typer.Option(help="Run on auto, cpu, cuda, cuda:N, gpu or npu.")] = "auto"
     size: Annotated[
         str | None,
         typer.Option("--size", help="Frame size, WxH (default: that of the static models, or 480x320)."),
@@ -40,9 +40,9 @@ class BenchOptions(Options):
 
 
 def bench(options: BenchOptions) -> None:
-    """Time, processor time and memory of engines, side by side: they take turns, frame by frame.
+    """Compare the time, CPU time and memory of engines, which take turns frame by frame.
 
-    Ratios are to the first. A model runs in every backend named that can run it.
+    Ratios are to the first engine. A model runs in every named backend that can run it.
     """
     from export.reports.bench import print_bench
     from runtime.checks.bench import measure_bench, pair

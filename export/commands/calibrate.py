@@ -1,4 +1,4 @@
-"""``granet-export calibrate``: the ranges of a model's tensors on rain, for ``granet-export quantize``."""
+"""``granet-export calibrate``: measures the ranges of a model's tensors for ``granet-export quantize``."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from export.commands.options import Options, Overwrite
+from granet.app.command import Options, Overwrite
 from granet.app.console import Notes, UsageError
 from granet.app.extras import require
 from granet.app.options import parse_size
@@ -20,7 +20,7 @@ _PICTURES = ("--images", "--video", "--data", "--synthesise")
 
 
 class Method(StrEnum):
-    """How a range comes from what was seen."""
+    """How a range is derived from the observed values."""
 
     entropy = "entropy"
     percentile = "percentile"
@@ -55,7 +55,7 @@ class CalibrateOptions(Options):
             "--output", "-o", help="Calibration table (default: MODEL's name with .calibration.json, here)."
         ),
     ] = None
-    count: Annotated[int, typer.Option(min=1, help="Calibrate on N pictures, at most.")] = 256
+    count: Annotated[int, typer.Option(min=1, help="Calibrate on at most N pictures.")] = 256
     method: Annotated[Method, typer.Option(help="How to choose ranges.")] = Method.mse
     size: Annotated[
         str | None,
@@ -70,7 +70,7 @@ class CalibrateOptions(Options):
     overwrite: Overwrite = False
 
     def check(self) -> None:
-        """Refuses what the run would not use.
+        """Refuses options that the run would not use.
 
         Raises:
             UsageError: names the two options.
@@ -79,11 +79,14 @@ class CalibrateOptions(Options):
         given = next((option for option in _PICTURES if option in self.given), None)
         if given is None:
             raise UsageError(f"give one of {', '.join(_PICTURES)}: the rain to calibrate on")
-        if given != "--synthesise":
-            self.unused("--seed", given, "only the rain of --synthesise is drawn at random")
+        self.refuse(
+            "--seed",
+            conflict=None if given == "--synthesise" else f"with {given}",
+            why="only the rain of --synthesise is random; leave the option out",
+        )
 
     def pictures(self, notes: Notes) -> "PictureSet":
-        """The rain.
+        """The pictures to calibrate on.
 
         Raises:
             UserError: if there is none.
@@ -106,7 +109,7 @@ class CalibrateOptions(Options):
 
 
 def calibrate(options: CalibrateOptions) -> None:
-    """Measure on rain what range each tensor of a model has, and write it to a calibration table."""
+    """Measure the range of each tensor of a model on rain pictures, and write a calibration table."""
     require("calibrating", "onnx", "onnxruntime")
     from export.onnx.table_step import TableStep
     from runtime.artefacts.artefact import read_model

@@ -1,4 +1,4 @@
-"""``granet-export inspect``: what a file of ours is."""
+"""``granet-export inspect``: describes a file of this project."""
 
 import json
 import sys
@@ -9,13 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
-from export.commands.options import Json, Options
+from granet.app.command import Json, Options
 
 _WIDTH = 22
 """Columns that a name takes."""
 
 _SHOWN = 6
-"""Things of a list that a person is shown."""
+"""List items that are shown to a person."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class InspectOptions(Options):
 
 
 def inspect(options: InspectOptions) -> None:
-    """Describe a file from its manifest and the file itself. Nothing in it is run."""
+    """Describe a file from its manifest and its content, without executing anything."""
     from export.reports.inspection import inspect_file
 
     facts = inspect_file(options.file)

@@ -1,4 +1,4 @@
-"""``granet-export onnx``: a checkpoint to an ONNX model."""
+"""``granet-export onnx``: exports a checkpoint to an ONNX model."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from export.commands.budget_options import BudgetOptions
-from export.commands.options import Checkpoint, Overwrite
+from export.commands.options import Checkpoint
+from granet.app.command import Overwrite
 from granet.app.extras import require_export_extra
 from granet.app.options import CAMERA_SIZE, parse_size
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class LayoutChoice(StrEnum):
-    """How pictures go in and come out."""
+    """Layout of the inputs and outputs."""
 
     frames = "frames"
     tensor = "tensor"
@@ -40,7 +41,7 @@ class OnnxOptions(BudgetOptions):
         typer.Option("--output", "-o", help="ONNX file (default: the checkpoint's name, in this directory)."),
     ] = None
     size: Annotated[
-        str | None, typer.Option("--size", help="Frame size of a static graph, WxH (default: 640x480).")
+        str | None, typer.Option("--size", help="Export a static graph for frames of WxH (default: 640x480).")
     ] = None
     dynamic: Annotated[
         bool, typer.Option("--dynamic", help="Accept any batch and size, at some cost in speed.")
@@ -48,29 +49,36 @@ class OnnxOptions(BudgetOptions):
     fp16: Annotated[bool, typer.Option("--fp16", help="Compute both stages in half precision.")] = False
     layout: Annotated[
         LayoutChoice,
-        typer.Option(help="frames: uint8 NxHxWx3. tensor: float NxCxHxW, RGB, in [0, 1]."),
+        typer.Option(help="Take and return frames (uint8 NxHxWx3) or tensor (float NxCxHxW, RGB, [0, 1])."),
     ] = LayoutChoice.frames
-    colour: Annotated[ColourChoice, typer.Option(help="Channel order of frames.")] = ColourChoice.bgr
+    colour: Annotated[ColourChoice, typer.Option(help="Channel order of the frames.")] = ColourChoice.bgr
     stages: Annotated[
         bool, typer.Option("--stages", help="Add the rain mask and the coarse result to the outputs.")
     ] = False
-    opset: Annotated[int, typer.Option(help="ONNX opset, 18 to 24.")] = 20
+    opset: Annotated[int, typer.Option(help="Export this ONNX opset, 18 to 24.")] = 20
     overwrite: Overwrite = False
 
     def export_options(self) -> "ExportOptions":
-        """What is exported.
+        """Settings of the export.
 
         Raises:
             UsageError: for an option that the export would not use.
         """
         from export.onnx.export import ExportOptions, has_hard_cases
 
-        self.at_most_one("--size", "--dynamic", why="a graph is of one size or of any")
-        if self.layout is LayoutChoice.tensor:
-            self.unused("--colour", "--layout tensor", "tensors are always RGB")
+        self.at_most_one("--size", "--dynamic", why="a graph takes one size or any")
+        self.refuse(
+            "--colour",
+            conflict="with --layout tensor" if self.layout is LayoutChoice.tensor else None,
+            why="tensors are always RGB; leave the option out",
+        )
         size = None if self.dynamic else parse_size(self.size) if self.size is not None else CAMERA_SIZE
-        if size is not None and not has_hard_cases(*size):
-            self.unused("--hard-db", f"--size {self.size}", "hard cases are for frames up to 640x480")
+        large = size is not None and not has_hard_cases(*size)
+        self.refuse(
+            "--hard-db",
+            conflict=f"with --size {self.size}" if large else None,
+            why="hard cases are for frames up to 640x480; leave the option out",
+        )
         return ExportOptions(
             size=size,
             precision="fp16" if self.fp16 else "fp32",

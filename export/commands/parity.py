@@ -1,4 +1,4 @@
-"""``granet-export parity``: a model against the network in PyTorch."""
+"""``granet-export parity``: compares a model with the network in PyTorch."""
 
 import json
 import sys
@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from export.commands.budget_options import BudgetOptions
-from export.commands.options import Checkpoint, Json
+from export.commands.options import Checkpoint
+from granet.app.command import Json
 from granet.app.extras import require_export_extra
 from granet.app.options import parse_size
 from granet.app.progress import terminal_progress
@@ -29,19 +30,19 @@ class ParityOptions(BudgetOptions):
         list[str] | None,
         typer.Option(
             "--size",
-            help="Compare at WxH; may be repeated (default: the model's own size; where it takes any, that "
+            help="Compare at WxH. Repeat for more (default: the model's own size; if it takes any, that "
             "of each image, or 480x320, 131x97 and 520x40).",
         ),
     ] = None
     backend: Annotated[
-        str, typer.Option(help="auto, onnxruntime, onnxruntime-tensorrt, openvino or tensorrt.")
+        str, typer.Option(help="Run in auto, onnxruntime, onnxruntime-tensorrt, openvino or tensorrt.")
     ] = "auto"
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, gpu or npu.")] = "auto"
+    device: Annotated[str, typer.Option(help="Run on auto, cpu, cuda, cuda:N, gpu or npu.")] = "auto"
     as_json: Json = False
 
 
 def parity(options: ParityOptions) -> None:
-    """Hold a model against the untouched network in PyTorch. Exit status 3 if it misses its budget."""
+    """Compare a model with the original network in PyTorch. Exit status 3 if it misses its budget."""
     require_export_extra()
     from export.onnx.checkpoint_file import opened_checkpoint
     from export.reports.parity import Comparison, check_parity

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from export.commands.options import Json, Options, Overwrite
+from granet.app.command import Json, Options, Overwrite
 from granet.app.extras import require_export_extra
 from granet.errors import UserError
 from runtime.sinks.part_file import check_file
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 class TargetChoice(StrEnum):
-    """What runs the file."""
+    """The runtime that the model is for."""
 
     tensorrt = "tensorrt"
     cpu = "cpu"
 
 
 class PrecisionChoice(StrEnum):
-    """Of the layers that are not kept."""
+    """Precision of the layers that are not kept."""
 
     int8 = "int8"
     fp8 = "fp8"
@@ -35,26 +35,26 @@ class PrecisionChoice(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class JudgingOptions(Options):
-    """Options of the commands that quantise: what for, and the pictures that the drop is measured on."""
+    """Options of the commands that quantise: the target, and the pictures that the drop is measured on."""
 
     target: Annotated[
         TargetChoice,
-        typer.Option(help="tensorrt: symmetric, float16 elsewhere. cpu: for OpenVINO and ONNX Runtime."),
+        typer.Option(help="Quantise for tensorrt (symmetric, else float16) or cpu (OpenVINO, ONNX Runtime)."),
     ] = TargetChoice.tensorrt
     data: Annotated[
         str | None,
         typer.Option(
-            help="Measure the drop against the truth of a data set: rain800:DIR, ... (default: none)."
+            help="Measure the drop against the ground truth of a data set: rain800:DIR, ... (default: none)."
         ),
     ] = None
     images: Annotated[
         Path | None,
         typer.Option(
-            help="Measure the drop on rain without truth: what it would be for a network at 37.55 dB "
+            help="Estimate the drop on rain without ground truth, for a network at 37.55 dB "
             "(default: drawn rain)."
         ),
     ] = None
-    count: Annotated[int, typer.Option(min=1, help="Judge by N pictures.")] = 8
+    count: Annotated[int, typer.Option(min=1, help="Measure the drop on N pictures.")] = 8
 
     def judging(self, precision: PrecisionChoice, keep: tuple[str, ...] = ()) -> "Judging":
         """How a model is quantised and judged.
@@ -64,9 +64,13 @@ class JudgingOptions(Options):
         """
         from calibration.search.meet_budget import Judging
 
-        self.at_most_one("--data", "--images", why="pictures have truth or they have none")
-        if self.target is TargetChoice.cpu and precision is not PrecisionChoice.int8:
-            self.unused("--precision", "--target cpu", "a CPU has int8 only")
+        self.at_most_one("--data", "--images", why="each is the pictures to measure the drop on")
+        only_int8 = self.target is TargetChoice.cpu and precision is not PrecisionChoice.int8
+        self.refuse(
+            "--precision",
+            conflict=f"{precision.value} with --target cpu" if only_int8 else None,
+            why="a CPU target has int8 only; leave the option out",
+        )
         return Judging(self.target.value, precision.value, self.data, self.images, self.count, keep)
 
 
@@ -98,7 +102,7 @@ class QuantizeOptions(JudgingOptions):
         list[str] | None,
         typer.Option(
             "--keep",
-            help="Do not quantise this layer, or layers with this prefix; may be repeated (default: none).",
+            help="Do not quantise this layer, or layers with this prefix; repeat for more (default: none).",
         ),
     ] = None
     sensitivity: Annotated[
@@ -112,20 +116,24 @@ class QuantizeOptions(JudgingOptions):
     as_json: Json = False
 
     def check(self) -> None:
-        """Refuses what the run would not use.
+        """Refuses options that the run would not use.
 
         Raises:
             UsageError: names the two options.
         """
-        if self.precision is PrecisionChoice.fp16:
-            for option in ("--table", "--keep", "--sensitivity"):
-                self.unused(option, "--precision fp16", "float16 quantises no layer")
+        self.refuse(
+            "--table",
+            "--keep",
+            "--sensitivity",
+            conflict="with --precision fp16" if self.precision is PrecisionChoice.fp16 else None,
+            why="float16 quantises no layer; leave the option out",
+        )
 
 
 def quantize(options: QuantizeOptions) -> None:
     """Quantise a model; keep layers in more bits until the drop is within the budget.
 
-    Exit status 3 if that cannot be reached.
+    Exit status 3 if the budget cannot be met.
     """
     require_export_extra()
     from calibration.search.meet_budget import require_quantisable

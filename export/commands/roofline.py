@@ -1,4 +1,4 @@
-"""``granet-export roofline``: arithmetic, bytes and the floor of a model, and an engine's share of it."""
+"""``granet-export roofline``: counts a model's arithmetic and bytes, and the least time it can take."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from msgspec import Struct
 
-from export.commands.options import Json, Options
+from granet.app.command import Json, Options
 from granet.app.console import UsageError
 from granet.app.options import parse_size
 from granet.app.schema import DamagedError, Finite, PositiveInt, decode_json, read_bytes
@@ -33,7 +33,7 @@ class _Timed(Struct):
 
 
 class _Bench(Struct):
-    """What is used of a :class:`runtime.checks.bench.BenchReport`; (height, width) in pixels."""
+    """Used fields of a :class:`runtime.checks.bench.BenchReport`; (height, width) in pixels."""
 
     size: tuple[PositiveInt, PositiveInt]
     results: list[_Timed]
@@ -48,13 +48,13 @@ class RooflineOptions(Options):
         list[str] | None,
         typer.Option(
             "--size",
-            help="Frame size, WxH; may be repeated (default: a static model's own, or that of --bench).",
+            help="Compute for frames of WxH. Repeat for more (default: the model's own, or --bench's).",
         ),
     ] = None
-    batch: Annotated[int, typer.Option(min=1, help="Frames at once, where the model leaves it open.")] = 1
+    batch: Annotated[int, typer.Option(min=1, help="Compute for N frames at a time.")] = 1
     gpu: Annotated[
         list[str] | None,
-        typer.Option("--gpu", help="A GPU of the table; may be repeated (default: all of them)."),
+        typer.Option("--gpu", help="Compute for a GPU of the table. Repeat for more (default: all of them)."),
     ] = None
     gflops: Annotated[
         float | None,
@@ -77,7 +77,7 @@ class RooflineOptions(Options):
     as_json: Json = False
 
     def check(self) -> None:
-        """Refuses what the run would not use.
+        """Refuses options that the run would not use.
 
         Raises:
             UsageError: names the two options.
@@ -87,9 +87,13 @@ class RooflineOptions(Options):
             self.at_most_one("--gpu", own, why="one names a device and the other describes one")
         if (self.gflops is None) != (self.bandwidth is None):
             raise UsageError("a device has both: give --gflops and --bandwidth")
-        if self.bench is not None:
-            self.unused("--size", "--bench", "a benchmark has a size of its own")
-            self.unused("--batch", "--bench", "a benchmark runs one frame at a time")
+        benchmark = "with --bench" if self.bench is not None else None
+        self.refuse(
+            "--size", conflict=benchmark, why="a benchmark has a size of its own; leave the option out"
+        )
+        self.refuse(
+            "--batch", conflict=benchmark, why="a benchmark runs one frame at a time; leave the option out"
+        )
 
     def peaks(self) -> "list[GpuPeaks]":
         """The devices.
@@ -105,10 +109,10 @@ class RooflineOptions(Options):
 
 
 def roofline(options: RooflineOptions) -> None:
-    """Print how fast a model could be at most, and what part of that an engine reaches.
+    """Print how fast a model can be at most, and what share of that an engine reaches.
 
-    The floor is the roofline model's: every convolution and matrix product takes as long as its arithmetic
-    or its bytes, all between them is free. A share of 100% is as fast as can be.
+    The floor comes from the roofline model: each convolution and matrix product takes as long as its
+    arithmetic or its memory traffic, and all else is free. A share of 100% is the fastest possible.
     """
     from export.reports.roofline import roofline as count
     from export.reports.roofline import shares
@@ -124,8 +128,11 @@ def roofline(options: RooflineOptions) -> None:
         raise UsageError("a measured time is of one size: give one --size")
     path = _onnx_of(options.model)
     metadata = read_metadata(path)
-    if metadata.batch not in (None, options.batch):
-        options.unused("--batch", str(path), f"the model computes on {metadata.batch} at a time")
+    options.refuse(
+        "--batch",
+        conflict=None if metadata.batch in (None, options.batch) else f"with {path}",
+        why=f"the model takes {metadata.batch} at a time; leave the option out",
+    )
     lines = [count(path, metadata, each, options.batch) for each in sizes or [timed_size]]
     reached = shares(lines[0], peaks[0], times) if times else {}
     if options.as_json:

@@ -1,4 +1,4 @@
-"""``granet-export sensitivity``: what quantising each layer costs, and which to keep for a budget."""
+"""``granet-export sensitivity``: measures the drop per quantised layer and finds the layers to keep."""
 
 import json
 import sys
@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from export.commands.options import Json
 from export.commands.quantize import JudgingOptions, PrecisionChoice
+from granet.app.command import Json
 from granet.app.console import UsageError, say
 from granet.app.extras import require_export_extra
 from granet.app.progress import labelled, terminal_progress
@@ -45,9 +45,9 @@ class SensitivityOptions(JudgingOptions):
 
 
 def sensitivity(options: SensitivityOptions) -> None:
-    """Quantise one layer at a time and measure the drop; then search the fewest layers to keep.
+    """Quantise one layer at a time and measure the drop; then find the fewest layers to keep.
 
-    The output is written after each layer: run again after an interruption, it continues.
+    The output is written after each layer. Run the command again after an interruption to continue.
     """
     require_export_extra()
     from calibration.search.meet_budget import measured, open_subject, require_quantisable, search

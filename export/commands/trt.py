@@ -13,15 +13,16 @@ if TYPE_CHECKING:
 
 
 def trt(options: TrtOptions) -> None:
-    """Build a TensorRT engine. From a checkpoint: export, calibrate, quantise and build, each step checked.
+    """Build a TensorRT engine from an ONNX model or a checkpoint.
 
-    Precision is in the ONNX file: from a checkpoint it is made as asked, and a model in fp32 becomes int8 or
-    fp8. TensorRT-RTX builds without a GPU. Exit status 3 if the engine misses its parity budget.
+    A checkpoint is exported, calibrated and quantised first, and each step is checked. A model in fp32 can
+    become int8 or fp8; otherwise the engine has the precision of its model. TensorRT-RTX builds without a
+    GPU. Exit status 3 if the engine misses its parity budget.
     """
+    options.check()
     require("checking a model before the build", "onnx")
     from export.commands.trt_plan import planned
 
-    options.check()
     with planned(options) as plan:
         made = plan.run()
     if made.cached and options.timing_cache is not None:

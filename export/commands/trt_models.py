@@ -83,11 +83,14 @@ def model_steps(options: TrtOptions, checkpoint: "CheckpointFile | None") -> Mod
     steps = _given(options) if checkpoint is None else _exported(options, checkpoint)
     if options.precision not in QUANTISED:
         return steps
-    if steps.metadata.precision == options.precision:
-        for option in ("--images", "--calibration"):
-            options.unused(option, str(steps.source), f"the model is {options.precision} already")
-        return steps
-    return _quantised(options, steps)
+    quantised = steps.metadata.precision == options.precision
+    options.refuse(
+        "--images",
+        "--calibration",
+        conflict=f"with {steps.source}" if quantised else None,
+        why=f"the model is {options.precision} already; leave the option out",
+    )
+    return steps if quantised else _quantised(options, steps)
 
 
 def _given(options: TrtOptions) -> ModelSteps:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from export.commands.options import Json, Options, Overwrite
+from export.tensorrt.source import last_made
+from granet.app.command import Json, Options, Overwrite
 from granet.app.console import UsageError
 from granet.app.options import parse_size
 from granet.size_rule import Size
+from runtime.open import CHECKPOINTS
 from runtime.tensorrt.flavour import parse_capability
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ _PRECISIONS = ("--fp32", "--fp16", "--int8", "--fp8")
 
 
 class FlavourChoice(StrEnum):
-    """Which TensorRT."""
+    """The TensorRT to build with."""
 
     auto = "auto"
     tensorrt = "tensorrt"
@@ -35,16 +37,18 @@ class TrtOptions(Options):
 
     model: Annotated[
         Path | None,
-        typer.Argument(metavar="[MODEL.onnx]", help="ONNX model (default: the last one made here)."),
+        typer.Argument(
+            metavar="[MODEL.onnx]", help="ONNX model (default: with other options, the last one made here)."
+        ),
     ] = None
     ckpt: Annotated[
         Path | None,
         typer.Option("--ckpt", help="Start from a checkpoint of GraNet instead (default: from a model)."),
     ] = None
-    fp32: Annotated[bool, typer.Option("--fp32", help="Single precision, without TF32.")] = False
-    fp16: Annotated[bool, typer.Option("--fp16", help="Half precision.")] = False
-    int8: Annotated[bool, typer.Option("--int8", help="Explicit Q/DQ in 8-bit integers.")] = False
-    fp8: Annotated[bool, typer.Option("--fp8", help="Explicit Q/DQ in 8-bit floating point.")] = False
+    fp32: Annotated[bool, typer.Option("--fp32", help="Build in single precision, without TF32.")] = False
+    fp16: Annotated[bool, typer.Option("--fp16", help="Build in half precision.")] = False
+    int8: Annotated[bool, typer.Option("--int8", help="Build with explicit Q/DQ in 8-bit integers.")] = False
+    fp8: Annotated[bool, typer.Option("--fp8", help="Build with explicit Q/DQ in 8-bit floats.")] = False
     images: Annotated[
         Path | None,
         typer.Option(
@@ -61,28 +65,31 @@ class TrtOptions(Options):
         list[str] | None,
         typer.Option(
             "--size",
-            help="Frame size, WxH. Repeat it for an engine from the smallest to the largest "
+            help="Build for frames of WxH. Repeat for an engine from the smallest to the largest "
             "(default: the model's own; from a checkpoint 640x480).",
         ),
     ] = None
     batch: Annotated[
         int | None,
-        typer.Option(min=1, max=64, help="Most frames at a time (default: the model's own, or 1)."),
+        typer.Option(
+            min=1, max=64, help="Build for up to N frames at a time (default: the model's own, or 1)."
+        ),
     ] = None
     flavour: Annotated[
-        FlavourChoice, typer.Option(help="Which TensorRT; auto is tensorrt where it is installed.")
+        FlavourChoice,
+        typer.Option(help="Build with this TensorRT; auto prefers tensorrt if installed."),
     ] = FlavourChoice.auto
     compute_capability: Annotated[
         list[str] | None,
         typer.Option(
             "--compute-capability",
-            help="Build for this kind of GPU, as 8.6; may be repeated; TensorRT-RTX alone "
+            help="Build for this compute capability, like 8.6. Repeat for more; TensorRT-RTX only "
             "(default: 8.0, 8.6, 8.9, 12.0 and later).",
         ),
     ] = None
     workspace: Annotated[
         float | None,
-        typer.Option(min=0.001, help="Most scratch memory of a layer, GiB (default: all of the GPU's)."),
+        typer.Option(min=0.001, help="Allow a layer N GiB of scratch memory (default: all of the GPU's)."),
     ] = None
     optimisation_level: Annotated[
         int | None,
@@ -90,50 +97,56 @@ class TrtOptions(Options):
             "--optimisation-level",
             min=0,
             max=5,
-            help="0 builds fast, 5 runs fast; TensorRT alone (default: 3).",
+            help="Optimise from 0 (builds fast) to 5 (runs fast); TensorRT only (default: 3).",
         ),
     ] = None
     timing_cache: Annotated[
         Path | None,
         typer.Option(
             "--timing-cache",
-            help="Use kernel timings of this file and add to it; TensorRT alone (default: its own file).",
+            help="Read and extend the kernel timings of this file; TensorRT only (default: an own file).",
         ),
     ] = None
     dla: Annotated[
         int | None,
-        typer.Option(min=0, help="Give this DLA core of a Jetson the layers that it takes (default: none)."),
+        typer.Option(min=0, help="Run supported layers on this DLA core of a Jetson (default: none)."),
     ] = None
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Engine (default: the ONNX file's name, in this directory)."),
     ] = None
     no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Build even if this engine was built before; keep no copy.")
+        bool, typer.Option("--no-cache", help="Build even if the cache has this engine; do not store it.")
     ] = False
     overwrite: Overwrite = False
     as_json: Json = False
 
     def check(self) -> None:
-        """Refuses what can be refused before a file is looked at.
+        """Refuses options that the run would not use, before any file is opened.
 
         Raises:
             UsageError: names the two options.
         """
         if self.model is not None and self.ckpt is not None:
-            raise UsageError(f"{self.model} and --ckpt {self.ckpt}: an engine is built from one of them")
+            raise UsageError(f"{self.model} with --ckpt {self.ckpt}: give the model or its checkpoint")
+        if not set(self.given) - {"--debug"} and self.model is None:
+            path = last_made(Path(), None)
+            raise UsageError(f"no model is named; for the last one made here write granet-export trt {path}")
+        if self.model is not None and self.model.suffix.lower() in CHECKPOINTS:
+            raise UsageError(f"{self.model} is a checkpoint: write --ckpt {self.model}")
         self.at_most_one(*_PRECISIONS, why="an engine has one precision")
-        self.at_most_one("--images", "--calibration", why="one makes a calibration table and one is one")
-        for option in ("--images", "--calibration"):
-            if option in self.given and not (self.int8 or self.fp8):
-                other = f"--{self.precision}" if self.precision else "no precision"
-                raise UsageError(
-                    f"{option} and {other}: calibration is for --int8 and --fp8: add one of them"
-                )
+        self.at_most_one("--images", "--calibration", why="each gives the calibration ranges")
+        unquantised = f"with --{self.precision}" if self.precision else "without --int8 or --fp8"
+        self.refuse(
+            "--images",
+            "--calibration",
+            conflict=None if self.int8 or self.fp8 else unquantised,
+            why="only --int8 and --fp8 need calibration",
+        )
 
     @cached_property
     def precision(self) -> "Precision | None":
-        """What was asked for; ``None`` for that of the model, or fp32."""
+        """The requested precision; ``None`` for that of the model, or fp32."""
         if self.int8:
             return "int8"
         if self.fp8:
@@ -147,11 +160,11 @@ class TrtOptions(Options):
 
     @property
     def directory(self) -> Path:
-        """Where files go whose names the user did not choose."""
+        """Directory of the files that the user did not name."""
         return self.output.parent if self.output is not None else Path()
 
     def build_options(self) -> "BuildOptions":
-        """What goes to the builder."""
+        """Options of the builder."""
         from export.tensorrt.build import BuildOptions
 
         return BuildOptions(

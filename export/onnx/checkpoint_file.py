@@ -58,7 +58,8 @@ def opened_checkpoint(path: Path) -> Iterator[CheckpointFile]:
 def _copied(path: Path, copy: Path) -> str:
     """SHA-256 of what was copied."""
     if path.suffix not in CHECKPOINTS:
-        raise UserError(f"{path}: the name of a checkpoint ends in {', '.join(CHECKPOINTS)}")
+        endings = ", ".join(CHECKPOINTS)
+        raise UserError(f"{path}: the name of a checkpoint ends in {endings}: rename the file if it is one")
     digest = hashlib.sha256()
     try:
         with path.open("rb") as source, copy.open("wb") as target:

@@ -1,7 +1,7 @@
-"""``granet-export onnx``: a checkpoint to an ONNX file that has shown its parity.
+"""``granet-export onnx``: exports a checkpoint to an ONNX file with verified parity.
 
-The file is written under another name, opened as a user's engine would be, held against the
-network in PyTorch, and only then given its name and its manifest.
+The file is written under a temporary name, opened like a user's engine and compared with the network in
+PyTorch. Only then does it get its name and its manifest.
 """
 
 from collections.abc import Iterable
@@ -37,12 +37,12 @@ FloatPrecision = Literal["fp32", "fp16"]
 """Precision of a model that is not quantised."""
 
 LARGE = 640 * 480
-"""Pixels beyond which a few cases must do: PyTorch takes seconds for each."""
+"""Pixels beyond which only a few cases run: PyTorch takes seconds for each."""
 
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What is exported.
+    """Settings of an export.
 
     Attributes:
         size: (height, width) in pixels of the frames of a static graph, whose sides the padding
@@ -71,11 +71,11 @@ class ExportOptions:
 
 @dataclass(frozen=True)
 class Exported:
-    """What came of an export.
+    """The result of an export.
 
     Attributes:
         model: the ONNX file.
-        report: the parity that it showed.
+        report: its parity.
     """
 
     model: Model
@@ -116,7 +116,7 @@ def check_export(output: Path, options: ExportOptions) -> None:
     """Refuses an export before anything is computed for it.
 
     Raises:
-        UserError: for a name, a directory, an opset or an installation that does not go.
+        UserError: if the name, directory, opset or installation cannot be used.
     """
     if output.suffix != ".onnx":
         raise UserError(f"{output}: the name of an ONNX file ends in .onnx")
@@ -130,7 +130,7 @@ def check_export(output: Path, options: ExportOptions) -> None:
 
 
 def exported_metadata(checkpoint: CheckpointFile, options: ExportOptions) -> ModelMetadata:
-    """What the exported file will say of itself.
+    """Metadata of the exported file.
 
     Raises:
         UserError: if the size is too small for the network.

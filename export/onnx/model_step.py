@@ -1,4 +1,4 @@
-"""The export step: a checkpoint -> an ONNX model that has shown its parity."""
+"""The export step: a checkpoint -> an ONNX model with verified parity."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,10 +30,10 @@ class ExportStep:
     budget: ParityBudget
 
     def check(self) -> ModelMetadata:
-        """What the file will say of itself.
+        """Metadata of the file.
 
         Raises:
-            UserError: for a destination, a size or an option that does not go.
+            UserError: if the destination, size or an option cannot be used.
         """
         check_export(self.output, self.options)
         return exported_metadata(self.checkpoint, self.options)
@@ -46,6 +46,7 @@ class ExportStep:
             UserError: if it cannot be written.
         """
         say(f"exporting {self.checkpoint.path} to {self.output}")
+        self._note_padding()
         with terminal_progress("parity") as progress:
             made = export_onnx(self.checkpoint, self.output, self.options, self.budget, progress)
         report = made.report
@@ -55,3 +56,15 @@ class ExportStep:
         )
         note_shortfall(report, self.options.precision)
         return made.model
+
+    def _note_padding(self) -> None:
+        """Says it if the graph takes larger frames than the size that was asked for."""
+        if self.options.size is None:
+            return
+        rule = self.checkpoint.checkpoint.config.size_rule
+        (height, width), padded = self.options.size, rule.padded_size(*self.options.size)
+        if padded != self.options.size:
+            say(
+                f"note: the network needs multiples of {rule.multiple}; frames of {width}x{height} are "
+                f"padded to {padded[1]}x{padded[0]}, the size of the graph"
+            )

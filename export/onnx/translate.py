@@ -71,7 +71,7 @@ def translate(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's own notes, which tell a user nothing they could act on."""
+    """Silences the exporter's notes, which a user cannot act on."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

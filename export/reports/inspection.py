@@ -1,4 +1,4 @@
-"""What a file of ours is, from its manifest and from the file itself. Nothing in it is executed."""
+"""Describes a file from its manifest and its content, without executing anything."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -23,7 +23,7 @@ def inspect_file(path: Path) -> Facts:
     """Describes a checkpoint, an ONNX model, an engine, a calibration table, or a manifest of one.
 
     Raises:
-        UserError: if there is no such file, or it is none of ours, or it is damaged.
+        UserError: if the file is missing, damaged or not of this project.
     """
     if path.is_dir():
         raise UserError(f"{path}: a directory: name a file")

@@ -47,7 +47,7 @@ def check_parity(
     budget: Callable[[str], ParityBudget],
     progress: Progress,
 ) -> ParityReport:
-    """Holds an exported model against the network in PyTorch.
+    """Compares an exported model with the network in PyTorch.
 
     Args:
         checkpoint: what the model was made from.
@@ -58,7 +58,7 @@ def check_parity(
 
     Raises:
         ParityError: if names, shapes or types differ, or the checkpoint is not the model's.
-        UserError: if a file cannot be used or the engine is not to be had.
+        UserError: if a file cannot be used or the engine is unavailable.
     """
     record = read_record(model) if model.suffix.lower() in ENGINES else None
     if record is None:  # an engine is held against its record when it is loaded
@@ -93,7 +93,7 @@ def _check_origin(checkpoint: CheckpointFile, model: Path, metadata: ModelMetada
             f"{name} is {metadata.config.get(name)!r}, not {config[name]!r}"
         )
     if checkpoint.sha256 != metadata.checkpoint_sha256:
-        say(f"note: {model} was made from {metadata.checkpoint} and not from this very {checkpoint.path}")
+        say(f"note: {model} was made from another file, {metadata.checkpoint}, than {checkpoint.path}")
 
 
 def _check_interface(model: Model) -> None:

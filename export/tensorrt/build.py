@@ -22,20 +22,20 @@ from runtime.tensorrt.log import Messages, collected, plain
 from runtime.tensorrt.optimisation_profile import Profile, Shape
 
 MAX_OPTIMISATION_LEVEL = 5
-"""TensorRT itself takes any number and lowers it in silence."""
+"""TensorRT itself accepts any number and silently lowers it."""
 
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """What of a build is the user's to choose.
+    """User-selectable build options.
 
     Attributes:
         capabilities: compute capabilities, ``8.6``; what TensorRT-RTX builds by default if empty.
         workspace_gib: most scratch memory of a layer in GiB; all the GPU's if ``None``.
         optimisation_level: 0 (fast to build) to 5; TensorRT's default if ``None``.
-        dla: DLA core that takes the layers it can; the GPU takes the others. None if ``None``.
+        dla: DLA core that runs the layers it supports, the GPU the others; ``None`` for no DLA.
         timing_cache: file to read kernel timings from and to add new ones to.
-        own_timings: that file is this program's own: one that does not fit is replaced, not told of.
+        own_timings: that file belongs to this program: a stale one is replaced without an error.
     """
 
     capabilities: tuple[str, ...] = ()
@@ -48,7 +48,7 @@ class BuildOptions:
 
 @dataclass(frozen=True)
 class BuiltEngine:
-    """What a build gave.
+    """The result of a build.
 
     Attributes:
         plan: the serialised engine.
@@ -144,29 +144,29 @@ def _build(
 
 
 def check_options(flavour: Flavour, options: BuildOptions) -> None:
-    """Refuses what this flavour would ignore or change in silence.
+    """Refuses options that this flavour would silently ignore or change.
 
     Raises:
         UsageError: names the two options.
-        UserError: for a value that there is not.
+        UserError: for an invalid value.
     """
-    beside = f"--flavour {flavour.name}"
+    beside = f"with --flavour {flavour.name}"
     if options.capabilities and not flavour.capabilities:
         raise UsageError(
-            f"--compute-capability {options.capabilities[0]} and {beside}: {flavour} builds for the GPU of "
+            f"--compute-capability {options.capabilities[0]} {beside}: {flavour} builds for the GPU of "
             "the machine it runs on: leave --compute-capability out, or build with --flavour tensorrt-rtx"
         )
     flavour.check_capabilities(options.capabilities)
     if options.dla is not None and not flavour.has_dla:
-        raise UsageError(f"--dla {options.dla} and {beside}: {flavour} does not use DLA: leave --dla out")
+        raise UsageError(f"--dla {options.dla} {beside}: {flavour} does not use DLA: leave --dla out")
     if options.timing_cache is not None and not flavour.has_timing_cache:
         raise UsageError(
-            f"--timing-cache and {beside}: {flavour} times nothing when it builds: leave --timing-cache out"
+            f"--timing-cache {beside}: {flavour} times nothing when it builds: leave --timing-cache out"
         )
     level = options.optimisation_level
     if level is not None and not flavour.has_optimisation_levels:
         raise UsageError(
-            f"--optimisation-level {level} and {beside}: {flavour} builds the same engine at every level: "
+            f"--optimisation-level {level} {beside}: {flavour} builds the same engine at every level: "
             "leave --optimisation-level out"
         )
     if level is not None and not 0 <= level <= MAX_OPTIMISATION_LEVEL:
@@ -199,7 +199,7 @@ def _configure(flavour: Flavour, builder: Any, config: Any, options: BuildOption
         _check_dla(builder, options.dla)
         config.default_device_type = trt.DeviceType.DLA
         config.DLA_core = options.dla
-        # Few layers of this network are the DLA's; how many is told, and the rest are the GPU's.
+        # The DLA supports few layers of this network; the count is reported, and the GPU runs the others.
         config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
 
 

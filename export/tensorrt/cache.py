@@ -1,4 +1,4 @@
-"""Engines that were built before, under a key of all that makes two engines different."""
+"""A cache of engines under a key of everything that distinguishes two builds."""
 
 import hashlib
 import json
@@ -65,7 +65,7 @@ class EngineCache:
     """
 
     def __init__(self, directory: Path, say: Callable[[str], None]) -> None:
-        """``directory`` is made when something is kept; ``say`` is told why it is not used."""
+        """``directory`` is made when something is kept; ``say`` prints why an engine is not used."""
         self._directory, self._say = directory, say
 
     def find(self, key: str) -> TrustedPlan | None:

@@ -1,4 +1,4 @@
-"""A build that can be watched and stopped: how far it is, and Ctrl-C."""
+"""A build that reports its progress and stops on Ctrl-C."""
 
 from collections.abc import Callable
 from threading import Event, Thread
@@ -56,7 +56,7 @@ def interruptible(work: Callable[[], T], monitor: Any) -> T:
 
 
 def new_monitor(flavour: Flavour, progress: Progress) -> Any:
-    """An ``IProgressMonitor`` that tells the share done and ends the build where it is asked to."""
+    """An ``IProgressMonitor`` that reports the share done and stops the build on request."""
     trt = flavour.module
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc, name-defined]
@@ -72,7 +72,7 @@ def new_monitor(flavour: Flavour, progress: Progress) -> Any:
 
         def phase_start(self, phase: str, parent: str | None, steps: int) -> None:
             self.steps[phase], self.done[phase] = max(steps, 1), 0
-            self.tell(phase)
+            self.report(phase)
 
         def phase_finish(self, phase: str) -> None:
             self.steps.pop(phase, None)
@@ -80,10 +80,10 @@ def new_monitor(flavour: Flavour, progress: Progress) -> Any:
 
         def step_complete(self, phase: str, step: int) -> bool:
             self.done[phase] = step + 1
-            self.tell(phase)
+            self.report(phase)
             return not self.stopped
 
-        def tell(self, phase: str) -> None:
+        def report(self, phase: str) -> None:
             share, weight = 0.0, 1.0
             for name in list(self.steps):
                 share += weight * min(1.0, self.done[name] / self.steps[name])

@@ -12,7 +12,7 @@ def layer_precisions(flavour: Flavour, plan: bytes) -> dict[str, str] | None:
 
     Returns:
         ``None`` if the engine cannot be loaded here (TensorRT-RTX builds without a GPU and loads with
-        one only) or the inspector tells no types.
+        one only) or the inspector gives no types.
     """
     with collected(flavour) as (logger, _):
         engine = flavour.module.Runtime(logger).deserialize_cuda_engine(plan)

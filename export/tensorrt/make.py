@@ -30,7 +30,7 @@ Verify = Callable[[Path], ParityReport]
 
 @dataclass(frozen=True)
 class MadeEngine:
-    """What came of a request.
+    """The result of a request.
 
     Attributes:
         engine: with its record, as it is beside it.
@@ -55,7 +55,7 @@ def require_buildable(model: Model, flavour: Flavour) -> None:
     refuse(proto, str(model.path), flavour.newest_opset)
     difference = interface_difference(proto, model.metadata)
     if difference is not None:
-        raise UserError(f"{model.path}: is not what it says of itself: {difference}: export it again")
+        raise UserError(f"{model.path}: does not match its metadata: {difference}: export it again")
 
 
 def make_engine(request: EngineRequest, model: Model, verify: Verify | None) -> MadeEngine:
@@ -70,7 +70,7 @@ def make_engine(request: EngineRequest, model: Model, verify: Verify | None) -> 
         ParityError: if the engine misses its budget; nothing is written.
         UserError: in TensorRT's own words, or if a file cannot be written.
     """
-    part = PartFile(request.output)  # before the build: a directory that cannot be written is told at once
+    part = PartFile(request.output)  # before the build, to fail at once if the directory cannot be written
     beside = record_path(part.path)
     try:
         made = _built_before(request, model) or _built(request, model)
@@ -137,13 +137,13 @@ def _keep(request: EngineRequest, model: Model, record: EngineRecord, built: Bui
         try:
             write_private(timings, built.timings)
         except UserError as error:
-            say(f"note: kernel timings are not kept for the next time: {error}")
+            say(f"note: the kernel timings are not cached: {error}")
     if request.use_cache:
         key = _key(request, model)
         try:
             _cache().keep(key, built.plan, replace(record, file=f"{key}.engine"))
         except UserError as error:
-            say(f"note: the engine is not kept for the next time: {error}")
+            say(f"note: the engine is not cached: {error}")
 
 
 def _write(part: PartFile, engine: EngineFile) -> None:

@@ -1,4 +1,4 @@
-"""What TensorRT would refuse in an ONNX model, found before a build of minutes, with what to do.
+"""Finds what TensorRT would refuse in an ONNX model before a build of minutes, and says what to do.
 
 The list of operators is that of the ONNX-TensorRT parser (its ``docs/operators.md``), of 10.3 and of
 TensorRT-RTX alike; the tests hold it against a real parser. A model that passes may still be refused, by
@@ -116,7 +116,7 @@ class _View:
                     constants[node.output[0]] = attribute.t
         try:
             inferred, contradiction = shape_inference.infer_shapes(model).graph, None
-        except shape_inference.InferenceError as error:  # operators of other domains are told as such
+        except shape_inference.InferenceError as error:  # operators of other domains are reported as such
             inferred, contradiction = model.graph, _contradiction(str(error), nodes)
         types, shapes = _values(inferred)
         types.update({name: tensor.data_type for name, tensor in constants.items()})
@@ -166,9 +166,9 @@ def _check_opset(view: _View, newest: int) -> Iterator[Finding]:
 def _check_node(node: onnx.NodeProto, view: _View) -> Iterator[Finding]:
     name = node.name or (node.output[0] if node.output else node.op_type)
     if node.domain not in _OWN_DOMAINS:
-        yield Finding(name, f"{node.domain}.{node.op_type} is no ONNX operator", _AGAIN)
+        yield Finding(name, f"{node.domain}.{node.op_type} is not an ONNX operator", _AGAIN)
     elif node.op_type not in SUPPORTED:
-        yield Finding(name, f"TensorRT has no operator {node.op_type}", _AGAIN)
+        yield Finding(name, f"TensorRT does not support the operator {node.op_type}", _AGAIN)
     elif node.op_type == "MaxPool" and len(node.output) > 1 and node.output[1]:
         yield Finding(name, "TensorRT's MaxPool gives no Indices", f"{_AGAIN}, which unpools without them")
     elif node.op_type == "Attention":

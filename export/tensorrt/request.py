@@ -1,4 +1,4 @@
-"""What the builder is asked for once there is an ONNX file, and the shapes it builds for."""
+"""The request to the builder for one ONNX file, and the shapes it builds for."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -73,7 +73,7 @@ def choose_profile(
     if metadata.height is None or metadata.width is None:
         if not sizes:
             raise UserError(
-                f"{source}: takes frames of any size, and an engine is for some: name one with "
+                f"{source}: takes frames of any size, but an engine needs given ones: choose one with "
                 "--size 640x480, or the smallest and the largest"
             )
         return profile_of(list(sizes), batch or 1, rule)

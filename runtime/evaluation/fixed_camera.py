@@ -12,13 +12,10 @@ from granet.errors import UserError
 from granet.evaluation.fixed_camera import STATIC_RULE, FixedCamera, Luma, luma, measure_fixed_camera
 from granet.paper.tables import print_fixed_camera
 from runtime.evaluation.models import EvaluatedModel, open_models
-from runtime.evaluation.options import EvalOptions
+from runtime.evaluation.options import MOST_FRAMES, EvalOptions
 from runtime.evaluation.run import print_json, say_models
 from runtime.media.frame import Pixels
 from runtime.sources.open import open_source
-
-MOST_FRAMES = 120
-"""Frames that are measured by default; their luma is in memory, before and after."""
 
 
 def evaluate_fixed_camera(clip: str, options: EvalOptions) -> None:

@@ -1,4 +1,4 @@
-"""The models that an evaluation sets side by side: opened, named, and taking RGB whatever theirs is."""
+"""The models that an evaluation compares: opened, named, and all taking RGB."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -40,12 +40,12 @@ class EvaluatedModel:
 
     @property
     def is_checkpoint(self) -> bool:
-        """Whether it is one, and not an exported model."""
+        """Whether it is a checkpoint, not an exported model."""
         return is_checkpoint(self.path)
 
     @property
     def config(self) -> GraNetConfig:
-        """Which GraNet it is, as the file says.
+        """Configuration of the network, from the file.
 
         Raises:
             UserError: if the file cannot be read, or has no valid configuration.
@@ -60,14 +60,14 @@ class EvaluatedModel:
         """Mask, coarse and fine result of a checkpoint, on the device of its engine.
 
         Raises:
-            UserError: if it is no checkpoint.
+            UserError: if it is not a checkpoint.
         """
         from granet.evaluation.stages import open_stages  # imports torch
 
         return open_stages(self.path, self.engine.info.device)
 
     def to_json(self) -> dict[str, Any]:
-        """Name, file and what it runs in."""
+        """Name, file and backend."""
         info = self.engine.info
         facts = {"backend": info.backend, "device": info.device, "precision": info.precision}
         return {"name": self.name, "file": str(self.path), **facts, "description": info.description}

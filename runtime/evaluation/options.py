@@ -1,14 +1,21 @@
-"""The options of ``granet-eval`` as one object."""
+"""The options of ``granet-eval``."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from granet.app.command import Options
 from runtime.evaluation.models import is_checkpoint
 from runtime.model_option import model_path
 
+MOST_FRAMES = 120
+"""Frames of ``--fixed-camera`` that are measured by default; their luma is in memory, before and after."""
 
-@dataclass(frozen=True)
-class EvalOptions:
+
+@dataclass(frozen=True, kw_only=True)
+class EvalOptions(Options):
     """The options by their names; ``None`` or empty where one was not given.
 
     Attributes:
@@ -17,25 +24,94 @@ class EvalOptions:
         as_json: ``--json``.
     """
 
-    ckpt: tuple[Path, ...] = ()
-    models: tuple[str, ...] = ()
-    data: tuple[str, ...] = ()
-    clean: Path | None = None
-    fixed_camera: str | None = None
-    limit: int | None = None
-    table1: bool = False
-    table2: bool = False
-    table3: bool = False
-    tables: bool = False
-    figure6: Path | None = None
-    figure7: Path | None = None
-    figure8: Path | None = None
-    images: Path | None = None
-    picked: tuple[str, ...] = ()
-    as_json: bool = False
-    device: str = "auto"
-    backend: str = "auto"
-    overwrite: bool = False
+    ckpt: Annotated[
+        list[Path],
+        typer.Option("--ckpt", metavar="FILE", help="Run this checkpoint in PyTorch. Repeat for more."),
+    ] = field(default_factory=list)
+    models: Annotated[
+        list[str],
+        typer.Option(
+            "--model",
+            metavar="MODEL",
+            help="Run this model: lite or base (packaged), or a path to an ONNX model. Repeat for more.",
+        ),
+    ] = field(default_factory=list)
+    data: Annotated[
+        list[str],
+        typer.Option(
+            "--data",
+            metavar="SPEC",
+            help="Measure on the test split of a data set with ground truth: rain100l:DIR, rain100h:DIR, "
+            "ddn:DIR, did:DIR, rain800:DIR, pairs:RAINY_DIR,CLEAN_DIR, synthetic:CLEAN_DIR, drawn:COUNT. "
+            "Repeat for more.",
+        ),
+    ] = field(default_factory=list)
+    clean: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Measure how well dry pictures are preserved.")
+    ] = None
+    fixed_camera: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLIP",
+            help="Measure how much flicker of real rain is removed, on the static pixels of a video file or "
+            "a directory of frames from a camera that does not move.",
+        ),
+    ] = None
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help=f"Use the first N pictures of each set (default: all) or frames of --fixed-camera "
+            f"(default: {MOST_FRAMES}).",
+        ),
+    ] = None
+    table1: Annotated[
+        bool, typer.Option("--table1", help="Print data sets by models beside the paper's results.")
+    ] = False
+    table2: Annotated[
+        bool, typer.Option("--table2", help="Print the four ablations; give a model of each.")
+    ] = False
+    table3: Annotated[
+        bool, typer.Option("--table3", help="Print coarse result and mask of each checkpoint.")
+    ] = False
+    tables: Annotated[bool, typer.Option("--tables", help="Print all tables for which models are given.")] = (
+        False
+    )
+    figure6: Annotated[
+        Path | None, typer.Option(metavar="PNG", help="Draw the stages of the first checkpoint on --images.")
+    ] = None
+    figure7: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PNG",
+            help="Draw the stages of the first checkpoint on pairs of --data, with the ground truth.",
+        ),
+    ] = None
+    figure8: Annotated[
+        Path | None, typer.Option(metavar="PNG", help="Draw box plots of PSNR and SSIM on each data set.")
+    ] = None
+    images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Take the photographs of figure 6 from here.")
+    ] = None
+    picked: Annotated[
+        list[str],
+        typer.Option(
+            "--pick",
+            metavar="NAME",
+            help="Show this picture in figure 6 or 7 (default: the first three). Repeat for more.",
+        ),
+    ] = field(default_factory=list)
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON with every picture on stdout, and no tables.")
+    ] = False
+    device: Annotated[str, typer.Option(metavar="D", help="Run on auto, cpu, cuda, cuda:N, gpu or npu.")] = (
+        "auto"
+    )
+    backend: Annotated[
+        str, typer.Option(metavar="B", help="Run exported models in auto, onnxruntime or openvino.")
+    ] = "auto"
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace figures that exist.")] = False
 
     def paths(self) -> list[Path]:
         """The files of the models, in the order in which they are shown.

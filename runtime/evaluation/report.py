@@ -1,4 +1,4 @@
-"""All that one call of ``granet-eval`` measures: which parts are wanted, measuring them, and their JSON."""
+"""The measurements of one ``granet-eval`` run, and their JSON."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,13 +14,13 @@ from runtime.evaluation.models import EvaluatedModel
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """What was measured; empty where it was not asked for.
+    """The results; empty where not requested.
 
     Attributes:
-        models: what each one is, JSON values.
+        models: description of each, JSON values.
         data: the results of all models, an evaluation for each data set.
         stages: table 3, an evaluation for each data set, by checkpoint.
-        clean: what the models make of dry pictures.
+        clean: results on dry pictures.
     """
 
     models: Sequence[Mapping[str, Any]]
@@ -76,7 +76,7 @@ def measure_stages(
 
 
 def measure_dry(dataset: Dataset, models: Sequence[EvaluatedModel], limit: int | None) -> Evaluation:
-    """What the models make of clean pictures; progress is shown.
+    """Results of the models on clean pictures; progress is shown.
 
     Raises:
         UserError: if a picture cannot be read or computed on.

@@ -1,4 +1,4 @@
-"""Measures models on data sets and dry pictures, and prints or draws what ``granet-eval`` is to show."""
+"""Measures models on data sets and dry pictures; prints and draws the results of ``granet-eval``."""
 
 import json
 import sys
@@ -63,7 +63,7 @@ def evaluate_models(options: EvalOptions) -> None:
 
 
 def say_models(models: Sequence[EvaluatedModel]) -> None:
-    """Prints on stderr, for each model, what it runs in."""
+    """Prints the backend of each model on stderr."""
     for opened in models:
         say(f"{opened.name}: {opened.engine.info.description}")
 

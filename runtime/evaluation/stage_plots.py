@@ -1,4 +1,4 @@
-"""Figures 6 and 7 from files: which pictures, and what a network makes of them step by step."""
+"""Figures 6 and 7 from files: chooses the pictures and runs the stages of a network on them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -65,7 +65,7 @@ def pick(pictures: Sequence[ShownPicture], names: Sequence[str], where: str) -> 
     A name may be given with its ending.
 
     Raises:
-        UserError: if a name is none of theirs; ``where`` is where it was looked for.
+        UserError: if no picture has a name; the message says ``where`` it was searched.
     """
     if not names:
         return list(pictures[:SHOWN])

@@ -20,7 +20,7 @@ View = Literal["result", "compare", "slider", "mask"]
 
 @dataclass(frozen=True)
 class Outputs:
-    """The outputs that the user wants.
+    """The requested outputs.
 
     Attributes:
         destinations: as :func:`runtime.sinks.open.open_sink` takes them; with none and no page, a window.
@@ -58,18 +58,18 @@ def open_outputs(
     beat: Callable[[], None],
     page: PageSink | None = None,
 ) -> SeveralSinks:
-    """Opens everything that is written to.
+    """Opens all outputs.
 
     Args:
         wanted: the outputs.
         source: opened.
-        notes: prints a line, once, on what an output does not keep.
+        notes: prints a line, once, on what an output loses.
         say: prints a line when an output fails.
         beat: called again and again by the thread that writes, unless it is stuck.
         page: from :func:`open_page`; aborted with the others if one of them is refused.
 
     Raises:
-        UserError: if one is refused; nothing was written then.
+        UserError: if one cannot be opened; nothing is written then.
     """
     if len({_place(text) for text in wanted.destinations}) < len(wanted.destinations):
         raise UsageError("--output: two of them name the same destination; leave one out")
@@ -94,7 +94,7 @@ def _place(text: str) -> Path:
 
 def _open(text: str | None, wanted: Outputs, source: Source, health: Health, notes: Say, say: Say) -> Sink:
     info = source.info
-    # In a live run some events recur, as a full disk: each is printed.
+    # In a live run some events recur, such as a full disk: each is printed.
     sink = open_sink(
         text if text is None or text == STDOUT else expanded(text, notes),
         info,

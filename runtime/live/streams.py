@@ -1,4 +1,4 @@
-"""Several streams in one process, through one engine; none holds up or ends another."""
+"""Several streams in one process through one engine; a stream never stalls or ends another."""
 
 import threading
 from collections.abc import Callable
@@ -26,8 +26,8 @@ class Streams:
     """Runs every stream of a configuration until all have ended or :meth:`stop` is called.
 
     Args:
-        config: which.
-        engine: loaded; all share it.
+        config: of the streams.
+        engine: opened; all streams share it.
         open_stream: opens a source.
         say: prints a line on what happens in a stream.
         beat: called again and again by the thread that waits for the streams.
@@ -44,7 +44,7 @@ class Streams:
         self.healths = [Health(stream.name, say=say) for stream in config.stream]
         """Of the streams, in their order."""
         self.failed: dict[str, Exception] = {}
-        """Name -> why it ended before its time."""
+        """Name -> the error that ended the stream early."""
         self._config, self._engine, self._open, self._say = config, engine, open_stream, say
         self._beat = beat
         self._stopping = threading.Event()
@@ -57,7 +57,7 @@ class Streams:
             pipeline.stop()
 
     def run(self) -> None:
-        """Runs them; one that fails is reported, noted in :attr:`failed`, and the others go on."""
+        """Runs all streams; a failure is reported and stored in :attr:`failed`, and the others continue."""
         threads = [
             threading.Thread(target=self._guarded, args=(stream, health), name=stream.name, daemon=True)
             for stream, health in zip(self._config.stream, self.healths, strict=True)
@@ -73,7 +73,7 @@ class Streams:
     def _guarded(self, stream: StreamConfig, health: Health) -> None:
         try:
             self._run(stream, health)
-        except Exception as error:  # noqa: BLE001 - reported, and the others go on
+        except Exception as error:  # noqa: BLE001 - reported; the others continue
             health.enter("ended", str(error))
             if not self._stopping.is_set():
                 self.failed[stream.name] = error

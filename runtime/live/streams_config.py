@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from granet.app.schema import NotNegative, Text, read_toml
-from runtime.sinks.open import is_written_to_disk
+from runtime.sinks.open import NULL, is_written_to_disk
 from runtime.sources.open import can_be_live, is_network
 
 Outputs = Annotated[tuple[str, ...], Meta(description="a string or a list of strings")]
@@ -17,15 +17,15 @@ class StreamConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """One ``[[stream]]``.
 
     Attributes:
-        name: for people and metrics; every stream has another.
-        input: as ``--input`` takes it; or
-        camera: a number or a device.
-        output: as ``--output``, one or several.
-        serve: as ``--serve``; every stream has a page of its own.
+        name: unique; for people and metrics.
+        input: as for ``--input``; empty with ``camera``.
+        camera: a number or a device; empty with ``input``.
+        output: as for ``--output``; one or several.
+        serve: as for ``--serve``; each stream serves a page of its own.
         show: ``result``, ``compare`` or ``mask``.
-        skip_dry: as ``--skip-dry``.
-        live: as ``--live``.
-        give_up_after: seconds, as ``--give-up-after``; 0 for never.
+        skip_dry: as for ``--skip-dry``.
+        live: as for ``--live``.
+        give_up_after: seconds, as for ``--give-up-after``; 0 for never.
 
     Raises:
         ValueError: if settings contradict each other, or one would not be used.
@@ -43,11 +43,18 @@ class StreamConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         if bool(self.input) == bool(self.camera):
-            raise ValueError("needs one of input and camera")
+            raise ValueError("give one of input and camera")
         if not self.output and not self.serve:
-            raise ValueError("needs output or serve")
+            raise ValueError("give output or serve")
         if "window" in self.output or "-" in self.output:
-            raise ValueError("several streams have neither a window nor stdout; give it a page with serve")
+            raise ValueError("streams cannot share a window or stdout; give this one a page with serve")
+        shown = any(output != NULL for output in self.output)
+        if self.show == "compare" and not shown:
+            raise ValueError(
+                'show = "compare" needs an output that shows it; the page always offers both pictures'
+            )
+        if self.show == "mask" and not shown and not self.serve:
+            raise ValueError('show = "mask" needs serve, or an output that shows it')
         if self.live and not is_network(self.input):
             raise ValueError("live is for addresses: a camera is always live, and a file never is")
         if self.give_up_after and self.input and not can_be_live(self.input):
@@ -59,11 +66,11 @@ class StreamsConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         stream: one or more.
-        model: as ``--model``; empty for the packaged model for the device.
-        device: as ``--device``.
-        backend: as ``--backend``.
-        metrics: as ``--metrics``, for all streams together.
-        overwrite: as ``--overwrite``.
+        model: as for ``--model``; empty for the packaged model for the device.
+        device: as for ``--device``.
+        backend: as for ``--backend``.
+        metrics: as for ``--metrics``, for all streams together.
+        overwrite: as for ``--overwrite``.
 
     Raises:
         ValueError: if there is no stream, two have the same name, or a setting would not be used.
@@ -78,7 +85,7 @@ class StreamsConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         if not self.stream:
-            raise ValueError("has no [[stream]]")
+            raise ValueError("add a [[stream]]")
         names = [stream.name for stream in self.stream]
         if len(set(names)) < len(names):
             raise ValueError("two streams have the same name")

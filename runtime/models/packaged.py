@@ -1,4 +1,4 @@
-"""The models of this package, by name, and which of them runs when the user names none."""
+"""The models of this package, by name, and the default among them."""
 
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -33,7 +33,9 @@ def packaged_names(directory: Path = _MODELS) -> tuple[str, ...]:
     return tuple(name for name in PRESETS if (directory / f"{name}.onnx").exists())
 
 
-def packaged_model(name: str, device: str, backend: str, directory: Path = _MODELS) -> Path:
+def packaged_model(
+    name: str, device: str, backend: str, option: str = "--model", directory: Path = _MODELS
+) -> Path:
     """The faster file of a packaged model: 8 bits where OpenVINO runs it on a CPU, float32 elsewhere.
 
     ONNX Runtime is slower in 8 bits on CPUs without VNNI, and a GPU needs no quantisation made for CPUs.
@@ -42,13 +44,14 @@ def packaged_model(name: str, device: str, backend: str, directory: Path = _MODE
         name: one of :data:`PRESETS`.
         device: as for :func:`runtime.open.open_engine`.
         backend: the same.
+        option: names the option or the setting in the error.
         directory: where the models are.
 
     Raises:
         UserError: if there is no such device, or this version does not have the model.
     """
     if name not in packaged_names(directory):
-        raise UserError(f"--model {name}: this version packages {_listed(directory)}; give that or a path")
+        raise UserError(f"{option} {name}: this version packages {_listed(directory)}; give that or a path")
     on_cpu = Device.parse(device).kind in ("auto", "cpu")
     return directory / (f"{name}.int8.onnx" if on_cpu and _in_openvino(backend) else f"{name}.onnx")
 
@@ -71,7 +74,7 @@ def default_model(device: str, backend: str, directory: Path = _MODELS) -> Chose
     others = [other for other in there if other != name]
     way = f"--model {others[0]} chooses the other" if others else "this version packages no other"
     message = f"model: {name} ({way}; --model also takes a path)"
-    return ChosenModel(packaged_model(name, device, backend, directory), message)
+    return ChosenModel(packaged_model(name, device, backend, directory=directory), message)
 
 
 def _on_gpu(device: str, backend: str) -> bool:

@@ -1,4 +1,4 @@
-"""What ``granet-run`` reads: a source that is not open yet, from a camera's number or an address."""
+"""The source of ``granet-run``, from a camera's number or an address; opened later."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ def pending_source(options: RunOptions, patience: LiveOptions, notes: Say) -> Pe
         notes: prints a line on what the user would not expect.
 
     Raises:
-        UserError: if it can be seen already that there is none.
+        UserError: if the source certainly does not exist.
     """
     if options.camera is not None:
         return _pending_camera(options.camera, options.parsed_camera(), patience)
@@ -95,7 +95,7 @@ def _camera(text: str) -> int | str:
     if not text.isdecimal() and not text.startswith("/"):
         raise UsageError(f"--camera {text}: give a number, from 0, or a device (/dev/video0)")
     camera = int(text) if text.isdecimal() else text
-    # Waiting for ever is for cameras that went away, not for a wrong number.
+    # Only a camera that was unplugged is waited for, not a wrong number.
     path = device_path(camera)
     if path is not None and not path.exists():
         raise UserError(f"there is no camera {text} on this machine: {path} does not exist")

@@ -10,28 +10,29 @@ from runtime.open import open_engine
 from runtime.rebuild import open_or_rebuild
 
 
-def choose_model(model: str | None, device: str, backend: str) -> Path:
-    """The file that is run; says which one if the user named none.
+def choose_model(model: str | None, device: str, backend: str, option: str = "--model") -> Path:
+    """The file of the model; announces it if the user named none.
 
     Args:
         model: as ``--model`` takes it; ``None`` for the packaged model for the device.
         device: as for :func:`runtime.open.open_engine`.
         backend: the same.
+        option: names the option or the setting in the error.
 
     Raises:
         UserError: if there is no such packaged model.
     """
     if model is not None:
-        return model_path(model, device, backend)
+        return model_path(model, device, backend, option)
     chosen = default_model(device, backend)
     say(chosen.message)
     return chosen.path
 
 
 def open_model(path: Path, device: str, backend: str, *, rebuild: bool = False) -> Engine:
-    """Loads it; with ``rebuild``, an engine of another machine is built again first.
+    """Opens a model; with ``rebuild``, an engine of another machine is rebuilt first.
 
     Raises:
-        UserError: if it cannot be run here.
+        UserError: if it cannot run here.
     """
     return open_or_rebuild(path, device, backend, say) if rebuild else open_engine(path, device, backend)

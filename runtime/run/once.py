@@ -80,7 +80,7 @@ def serve_metrics(listen: tuple[str, int] | None, healths: Sequence[Health], hel
 def _open_both(
     pending: PendingSource, open_engine: Callable[[], Engine], watchdog: Watchdog, held: ExitStack
 ) -> tuple[Source, Engine]:
-    """Opens first what fails sooner; both are closed when ``held`` ends."""
+    """Opens source and engine, the one that fails sooner first; ``held`` closes both."""
     if not pending.may_be_away:
         source = held.enter_context(pending.open())
         engine = held.enter_context(open_engine())
@@ -94,7 +94,7 @@ def _open_both(
 
 
 def _check_live(options: RunOptions, source: Source) -> None:
-    """Refuses what only an open connection shows: an address that is a file, with ``--give-up-after``."""
+    """Refuses ``--give-up-after`` for an address that turns out to be a file."""
     if options.give_up_after is not None and not source.info.live:
         raise UsageError(
             f"--give-up-after with --input {source.info.name}: this address is a file, not a live source "
@@ -139,7 +139,7 @@ def _print_summary(summary: Summary, *, interrupted: bool, as_json: bool) -> Non
 
 
 def _describe(info: StreamInfo) -> str:
-    """The source, for people: name, size, rate, frames."""
+    """One line on the source: name, size, rate, frames."""
     facts = []
     if info.size is not None:
         facts.append(f"{info.size[1]}x{info.size[0]}")

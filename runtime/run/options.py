@@ -1,16 +1,20 @@
-"""The options of ``granet-run`` as one object."""
+"""The options of ``granet-run``."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from granet.app.command import Json, Options, Overwrite
 from runtime.live.outputs import Outputs, View
 from runtime.sinks.open import NULL, WINDOW
 from runtime.sources.camera.source import CameraOptions, parse_camera_options
 from runtime.telemetry.listen import parse_listen
 
 
-@dataclass(frozen=True)
-class RunOptions:
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(Options):
     """The options by their names; ``None`` or empty where one was not given.
 
     Attributes:
@@ -19,34 +23,120 @@ class RunOptions:
         as_json: ``--json``.
     """
 
-    camera: str | None = None
-    source: str | None = None
-    model: str | None = None
-    outputs: tuple[str, ...] = ()
-    serve: str | None = None
-    metrics: str | None = None
-    show: View | None = None
-    compare: bool = False
-    skip_dry: bool = False
-    no_window: bool = False
-    max_frames: int | None = None
-    config: Path | None = None
-    live: bool = False
-    list_cameras: bool = False
-    raw: str | None = None
-    give_up_after: float | None = None
-    camera_format: str | None = None
-    camera_size: str | None = None
-    camera_rate: str | None = None
-    as_json: bool = False
-    device: str = "auto"
-    backend: str = "auto"
-    rebuild: bool = False
-    overwrite: bool = False
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--input",
+            metavar="SRC",
+            help="Read a picture, a directory of pictures, a pattern in quotes, a video file, a URL (http, "
+            "https, rtsp, rtsps), csi://N, gst:PIPELINE, or - for a video on stdin. ${NAME} in a URL is "
+            "replaced by that environment variable.",
+        ),
+    ] = None
+    camera: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="Read a camera of this machine: its number, from 0, or /dev/video0."),
+    ] = None
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Run this model: lite or base (packaged), or a path to an ONNX model, an engine or a "
+            "checkpoint (default: base on a GPU if it is packaged, else lite).",
+        ),
+    ] = None
+    outputs: Annotated[
+        list[str],
+        typer.Option(
+            "--output",
+            metavar="DST",
+            help="Write a video file (.mp4 .m4v .mov .mkv .webm .avi), a picture, a directory, - for "
+            "Matroska on stdout, an rtsp(s) or rtmp(s) address to push to, virtual-camera[:DEVICE], window, "
+            "or null. Repeat for more (default: a window, unless --serve is given).",
+        ),
+    ] = field(default_factory=list)
+    serve: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[HOST]:PORT", help="Serve a web page with the live picture (default host: 127.0.0.1)."
+        ),
+    ] = None
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[HOST]:PORT", help="Serve Prometheus metrics at /metrics (default host: 127.0.0.1)."
+        ),
+    ] = None
+    show: Annotated[
+        View | None,
+        typer.Option(
+            metavar="VIEW",
+            help="Show result, compare (input left, result right), slider (both in one picture, in a "
+            "window), or mask (the removed rain, painted over the input) (default: result).",
+        ),
+    ] = None
+    compare: Annotated[bool, typer.Option("--compare", help="Same as --show compare.")] = False
+    skip_dry: Annotated[
+        bool, typer.Option("--skip-dry", help="Pass frames through unchanged while it does not rain.")
+    ] = False
+    no_window: Annotated[bool, typer.Option("--no-window", help="Discard the result, to measure speed.")] = (
+        False
+    )
+    max_frames: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Stop after N frames (default: all).")
+    ] = None
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TOML", help="Run several streams through one engine, as this file says. Use it alone."
+        ),
+    ] = None
+    live: Annotated[
+        bool, typer.Option("--live", help="Treat an http address as live: wait for it and reconnect.")
+    ] = False
+    list_cameras: Annotated[
+        bool, typer.Option("--list-cameras", help="Print the cameras of this machine and exit.")
+    ] = False
+    raw: Annotated[
+        str | None,
+        typer.Option(metavar="WxH:FORMAT@FPS", help="Read raw frames from --input -, like 640x480:bgr24@30."),
+    ] = None
+    give_up_after: Annotated[
+        float | None,
+        typer.Option(
+            min=1, metavar="S", help="Fail after S seconds without a frame of a live source (default: never)."
+        ),
+    ] = None
+    camera_format: Annotated[
+        str | None,
+        typer.Option(metavar="FOURCC", help="Pixel format for --camera: MJPG, YUYV (default: the camera's)."),
+    ] = None
+    camera_size: Annotated[
+        str | None, typer.Option(metavar="WxH", help="Capture size for --camera (default: the camera's).")
+    ] = None
+    camera_rate: Annotated[
+        str | None,
+        typer.Option(metavar="FPS", help="Frames per second for --camera (default: the camera's)."),
+    ] = None
+    as_json: Json = False
+    device: Annotated[str, typer.Option(metavar="D", help="Run on auto, cpu, cuda, cuda:N, gpu or npu.")] = (
+        "auto"
+    )
+    backend: Annotated[
+        str,
+        typer.Option(
+            metavar="B",
+            help="Run in auto, onnxruntime, onnxruntime-tensorrt, openvino, tensorrt or torch.",
+        ),
+    ] = "auto"
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Rebuild an engine that was built for another machine.")
+    ] = False
+    overwrite: Overwrite = False
 
     @property
     def view(self) -> View:
-        """What of the frames is shown and written."""
+        """The view that is shown and written."""
         return "compare" if self.compare else self.show or "result"
 
     @property
@@ -57,13 +147,13 @@ class RunOptions:
         return () if self.no_window or self.serve is not None else (WINDOW,)
 
     def parsed_outputs(self) -> Outputs:
-        """All that is written to.
+        """All outputs of the run.
 
         Raises:
-            UsageError: if an address to listen on is not one.
+            UsageError: if an address to listen on is malformed.
         """
         return Outputs(
-            self.outputs,
+            tuple(self.outputs),
             serve=None if self.serve is None else parse_listen(self.serve),
             metrics=None if self.metrics is None else parse_listen(self.metrics),
             view=self.view,
@@ -73,9 +163,9 @@ class RunOptions:
         )
 
     def parsed_camera(self) -> CameraOptions:
-        """What the camera is asked for.
+        """The capture settings that the camera is asked for.
 
         Raises:
-            UsageError: if size or rate are not written as they must be.
+            UsageError: if the size or the rate is malformed.
         """
         return parse_camera_options(self.camera_format, self.camera_size, self.camera_rate)

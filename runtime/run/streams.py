@@ -24,14 +24,14 @@ def run_streams(path: Path) -> None:
     """Runs the streams of a file until all have ended or the user stops them.
 
     Args:
-        path: of the file (``streams.toml``).
+        path: the file (``streams.toml``).
 
     Raises:
-        UserError: if the file is wrong, the model cannot be opened, or a stream failed.
+        UserError: if the file is not valid, the model cannot be opened, or a stream failed.
         Interrupted: after Ctrl-C or SIGTERM, when the outputs are finished.
     """
     config = read_streams_config(path)
-    model = choose_model(config.model or None, config.device, config.backend)
+    model = choose_model(config.model or None, config.device, config.backend, f"{path}: model")
     engine = SharedEngine(open_model(model, config.device, config.backend))
     watchdog, notes = Watchdog(), Notes()
 

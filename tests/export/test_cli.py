@@ -165,6 +165,25 @@ def test_a_users_mistake_is_one_line_and_a_status(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "text.onnx", "words.pt"]
 
 
+def test_the_command_alone_prints_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, err = ended(capsys)
+    assert (status, err) == (2, "")
+    assert out.startswith("Usage: ") and "roofline" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["trt", "best.pt"], "best.pt is a checkpoint: write --ckpt best.pt"),
+        (["onnx", "best.pt"], "unexpected argument best.pt: did you mean --ckpt best.pt?"),
+    ],
+)
+def test_a_checkpoint_without_its_option_is_wrong_usage(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ended(capsys, *arguments) == (2, "", f"error: {says}\n")
+
+
 def test_an_edge_box_is_told_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

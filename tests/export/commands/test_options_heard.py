@@ -11,7 +11,7 @@ import typer
 from export.cli import app
 from granet.app.console import run_app
 from runtime.artefacts.manifest import manifest_path
-from runtime.models.packaged import FLOAT32, INT8
+from runtime.models.packaged import FLOAT32
 from tests.export.trt_ended import TRAINED
 
 TABLE = ["--table", "t.json"]
@@ -52,7 +52,7 @@ UNUSED: list[tuple[list[str], str, str]] = [
     (["trt", "m.onnx", "--ckpt", "CKPT"], "m.onnx", "--ckpt"),
     (["trt", "m.onnx", "--fp32", "--fp8"], "--fp32", "--fp8"),
     (["trt", "m.onnx", "--fp16", "--images", "."], "--images", "--fp16"),
-    (["trt", "m.onnx", "--calibration", "t.json"], "--calibration", "no precision"),
+    (["trt", "m.onnx", "--calibration", "t.json"], "--calibration", "without --int8 or --fp8"),
     (["trt", "m.onnx", "--int8", "--images", ".", "--calibration", "t.json"], "--images", "--calibration"),
 ]
 
@@ -97,7 +97,7 @@ def test_a_model_that_is_quantised_already_is_not_calibrated(
 
 def quantised_for_tensorrt(path: Path) -> None:
     """The packaged int8 model; what it was quantised for does not matter before it is built."""
-    shutil.copy(INT8, path)
+    shutil.copy(FLOAT32.with_name("lite.int8.onnx"), path)
 
 
 def test_frames_at_once_of_a_static_model_are_its_own(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -129,6 +129,8 @@ def test_the_model_made_last_is_taken(
     (here / "later.onnx.json").write_text(json.dumps(later))
     (here / "stray.onnx").write_bytes(b"put here after all others, by someone else")
     status, _, err = ended(capsys)
+    assert status == 2 and "write granet-export trt later.onnx" in err
+    status, _, err = ended(capsys, "--fp32")
     assert status == 0
     assert "using later.onnx, the last one made here" in err
     assert read_record(here / "later.engine").onnx == "later.onnx"

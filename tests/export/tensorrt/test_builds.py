@@ -143,10 +143,10 @@ def test_too_little_workspace_is_told_in_tensorrts_words(
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (BuildOptions(capabilities=("9.0",)), "does not build for compute capability 9.0: it does for 7.5"),
-        (BuildOptions(dla=0), "--dla 0 and --flavour tensorrt-rtx"),
-        (BuildOptions(optimisation_level=5), "--optimisation-level 5 and --flavour tensorrt-rtx"),
-        (BuildOptions(timing_cache=Path("timings.cache")), "--timing-cache and --flavour tensorrt-rtx"),
+        (BuildOptions(capabilities=("9.0",)), "does not support compute capability 9.0: choose from 7.5"),
+        (BuildOptions(dla=0), "--dla 0 with --flavour tensorrt-rtx"),
+        (BuildOptions(optimisation_level=5), "--optimisation-level 5 with --flavour tensorrt-rtx"),
+        (BuildOptions(timing_cache=Path("timings.cache")), "--timing-cache with --flavour tensorrt-rtx"),
     ],
 )
 def test_what_this_flavour_cannot_do_is_refused(rtx: Flavour, options: BuildOptions, says: str) -> None:
@@ -194,7 +194,7 @@ def test_no_engine_is_built_with_tf32(
 
 
 def test_tensorrt_builds_for_no_other_gpu() -> None:
-    with pytest.raises(UsageError, match=r"--compute-capability 8\.6 and --flavour tensorrt: "):
+    with pytest.raises(UsageError, match=r"--compute-capability 8\.6 with --flavour tensorrt: "):
         check_options(Flavour("tensorrt", "10.16.1.11", None), BuildOptions(capabilities=("8.6",)))
 
 

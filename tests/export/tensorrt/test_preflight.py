@@ -69,17 +69,22 @@ REFUSED = {
     "an operator that TensorRT has not": (
         model_of(helper.make_node("MaxUnpool", ["x", "i"], ["y"], "unpool", kernel_shape=[2, 2])),
         "unpool",
-        "no operator MaxUnpool",
+        "not support the operator MaxUnpool",
         "granet-export onnx",
     ),
-    "one within a branch": (inside_if(), "hidden", "no operator Det", "granet-export onnx"),
+    "one within a branch": (inside_if(), "hidden", "not support the operator Det", "granet-export onnx"),
     "one of another domain": (
         model_of(helper.make_node("QGemm", ["x"], ["y"], "gemm", domain="com.microsoft")),
         "gemm",
         "com.microsoft.QGemm",
         "granet-export onnx",
     ),
-    "one without a name": (model_of(helper.make_node("Det", ["x"], ["y"])), "y", "no operator Det", "export"),
+    "one without a name": (
+        model_of(helper.make_node("Det", ["x"], ["y"])),
+        "y",
+        "not support the operator Det",
+        "export",
+    ),
     "indices of maxima": (
         model_of(helper.make_node("MaxPool", ["x"], ["y", "i"], "pool", kernel_shape=[2, 2])),
         "pool",
@@ -144,7 +149,7 @@ def test_shapes_that_contradict_each_other() -> None:
 def test_a_domain_that_the_file_does_not_declare() -> None:
     model = model_of(helper.make_node("Foo", ["x"], ["y"], "foo", domain="com.acme"))
     (found,) = check_model(model)
-    assert (found.node, found.what) == ("foo", "com.acme.Foo is no ONNX operator")
+    assert (found.node, found.what) == ("foo", "com.acme.Foo is not an ONNX operator")
 
 
 def test_a_constant_without_a_value_is_left_to_the_parser() -> None:

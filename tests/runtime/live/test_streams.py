@@ -275,3 +275,14 @@ def test_a_configuration_names_a_packaged_model(tmp_path: Path, monkeypatch: pyt
     )
     assert run_app(cli.app, ["--config", "streams.toml"]) == 0
     assert opened == [(Path(cli.__file__).parent / "models" / "lite.onnx", "cpu", "onnxruntime")]
+
+
+def test_an_unknown_packaged_model_names_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "streams.toml").write_text(
+        'model = "light"\n[[stream]]\nname = "a"\ninput = "a.mp4"\noutput = "a.mkv"\n'
+    )
+    assert run_app(cli.app, ["--config", "streams.toml"]) == 2
+    assert capsys.readouterr().err.startswith("error: streams.toml: model light: give lite or base ")

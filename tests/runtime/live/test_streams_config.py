@@ -24,7 +24,7 @@ MISTAKES: list[tuple[str | bytes, str]] = [
     ),
     (b"\xff", "is not valid TOML: not UTF-8"),
     ("a = " + 100_000 * "[", "is not valid TOML: nested too deeply"),
-    ("model = 'x'", "has no [[stream]]"),
+    ("model = 'x'", "add a [[stream]]"),
     ("stream = 3", "stream: expected a list, got an integer"),
     ("stream = [3]", "stream 1: expected a table, got an integer"),
     ("model = 3\n" + STREAM, "model: expected a string, got an integer"),
@@ -37,12 +37,12 @@ MISTAKES: list[tuple[str | bytes, str]] = [
     ("[[stream]]\ninput = 'x'\noutput = 'y.mkv'", "stream 1: name is missing"),
     (STREAM.replace("'a'", "''"), "stream 1: name: expected a non-empty string"),
     (STREAM + STREAM, "two streams have the same name"),
-    ("[[stream]]\nname = 'a'\noutput = 'y.mkv'", "stream 1: needs one of input and camera"),
-    (STREAM + "camera = 0", "stream 1: needs one of input and camera"),
-    ("[[stream]]\nname = 'a'\ninput = 'x'", "stream 1: needs output or serve"),
+    ("[[stream]]\nname = 'a'\noutput = 'y.mkv'", "stream 1: give one of input and camera"),
+    (STREAM + "camera = 0", "stream 1: give one of input and camera"),
+    ("[[stream]]\nname = 'a'\ninput = 'x'", "stream 1: give output or serve"),
     (
         STREAM.replace("y.mkv", "window"),
-        "stream 1: several streams have neither a window nor stdout; give it a page with serve",
+        "stream 1: streams cannot share a window or stdout; give this one a page with serve",
     ),
     (STREAM.replace("'y.mkv'", "[1]"), "stream 1: output 1: expected a string, got an integer"),
     (
@@ -52,6 +52,17 @@ MISTAKES: list[tuple[str | bytes, str]] = [
     (STREAM + "serve = true", "stream 1: serve: expected a string or an integer, got a boolean"),
     (STREAM + "serve = 80.5", "stream 1: serve: expected a string or an integer, got a number"),
     (STREAM + "show = 'slider'", "stream 1: show: expected compare, mask or result, got 'slider'"),
+    *(
+        (
+            f"[[stream]]\nname = 'a'\ninput = 'x'\nshow = 'compare'\n{outputs}",
+            'stream 1: show = "compare" needs an output that shows it; the page always offers both pictures',
+        )
+        for outputs in ("serve = 1", "output = 'null'", "serve = 1\noutput = 'null'")
+    ),
+    (
+        "[[stream]]\nname = 'a'\ninput = 'x'\nshow = 'mask'\noutput = 'null'",
+        'stream 1: show = "mask" needs serve, or an output that shows it',
+    ),
     (
         STREAM + "live = true",
         "stream 1: live is for addresses: a camera is always live, and a file never is",

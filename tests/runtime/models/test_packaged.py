@@ -160,7 +160,7 @@ def test_a_version_without_base_runs_lite_on_a_gpu_and_says_so(both: Path) -> No
     chosen = default_model("cuda", "auto", both)
     assert chosen.path == both / "lite.onnx" and "packages no other" in chosen.message
     with pytest.raises(UserError, match="--model base: this version packages only lite; give that or a path"):
-        packaged_model("base", "cuda", "auto", both)
+        packaged_model("base", "cuda", "auto", directory=both)
 
 
 def test_an_installation_without_models_says_so(tmp_path: Path) -> None:

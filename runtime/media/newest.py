@@ -1,4 +1,4 @@
-"""Newest wins: where a live stream's frames wait between two threads, and old ones give way to new ones."""
+"""A container between two threads of a live stream that keeps only the newest items."""
 
 from collections import deque
 from collections.abc import Callable
@@ -11,26 +11,26 @@ T = TypeVar("T")
 
 
 class Newest(Generic[T]):
-    """Holds the newest items, first in, first out. Putting one never waits: the oldest gives way.
+    """First in, first out; holds at most ``size`` items. :meth:`put` never blocks but drops the oldest.
 
     Args:
-        size: most items that wait.
-        dropping: called for each item that is dropped; must not wait, since the lock is held.
+        size: maximum number of waiting items.
+        dropping: called for each dropped item, with the lock held; it must not block.
     """
 
     def __init__(self, size: int = 1, *, dropping: Callable[[], None] = lambda: None) -> None:
         self._items: deque[T] = deque()
         self._size, self._dropping = size, dropping
-        # Reentrant, so that a subclass can look and put in one step.
+        # The lock is reentrant, so that a subclass can peek and put under one lock.
         self._changed = Condition()
         self._count = 0
         self._woken = False
         self.closed = False
         self.dropped = 0
-        """Items that gave way to newer ones, or were discarded when it was closed."""
+        """Items dropped for newer ones, or discarded by :meth:`close`."""
 
     def put(self, item: T) -> bool:
-        """Appends ``item``; whether it was taken: ``False`` once it is closed."""
+        """Appends ``item``. Returns whether it was accepted: ``False`` after :meth:`close`."""
         with self._changed:
             if self.closed:
                 return False
@@ -42,24 +42,24 @@ class Newest(Generic[T]):
             return True
 
     def lease(self) -> Lease[T] | None:
-        """Room for one item, as of :meth:`FrameQueue.lease`; there is always room, and none is reserved.
+        """A lease like that of :meth:`FrameQueue.lease`; there is always room, and nothing is reserved.
 
         Returns:
-            ``None`` once it is closed.
+            ``None`` after :meth:`close`.
         """
         return None if self.closed else Lease(self.put)
 
     def get(self, timeout: float | None = None) -> T | None:
-        """Takes the oldest item; waits until there is one.
+        """Removes and returns the oldest item; blocks until there is one.
 
         Args:
-            timeout: seconds; ``None`` waits for ever.
+            timeout: seconds; ``None`` waits indefinitely.
 
         Returns:
             ``None`` once it is closed and empty.
 
         Raises:
-            TimeoutError: if there is none within ``timeout``, or when :meth:`wake` was called.
+            TimeoutError: if no item arrives within ``timeout``, or :meth:`wake` is called.
         """
         with self._changed:
             self._wait(lambda: bool(self._items), timeout)
@@ -70,37 +70,37 @@ class Newest(Generic[T]):
             raise TimeoutError
 
     def peek(self) -> tuple[T | None, int]:
-        """The newest item, which is left where it is, and the number of the last that was put, from 1."""
+        """The newest item, which is not removed, and the number of the last item put, from 1."""
         with self._changed:
             return self._items[-1] if self._items else None, self._count
 
     def wait_newer(self, seen: int, timeout: float | None = None) -> int:
-        """Waits until another item than number ``seen`` was put, :meth:`wake` is called, or it is closed.
+        """Blocks until the last item put is not number ``seen``, or :meth:`wake` or :meth:`close` is called.
 
         Args:
             seen: the number of an item, from this method or :meth:`peek`; 0 before the first.
-            timeout: most seconds to wait; ``None`` waits for ever.
+            timeout: seconds; ``None`` waits indefinitely.
 
         Returns:
-            The number of the last item that was put; ``seen`` if there is no other.
+            The number of the last item put; ``seen`` if there is no newer one.
         """
         with self._changed:
             self._wait(lambda: self._count != seen, timeout)
             return self._count
 
     def wake(self) -> None:
-        """Makes one wait end although there is no item: that of now, or else the next."""
+        """Ends one wait without an item: the current one, or else the next."""
         with self._changed:
             self._woken = True
             self._changed.notify_all()
 
     def clear(self) -> None:
-        """Forgets what waits; it is not counted as dropped."""
+        """Removes the waiting items without counting them as dropped."""
         with self._changed:
             self._items.clear()
 
     def close(self, *, discard: bool = False) -> None:
-        """Takes no more items; those that wait can still be taken, unless they are discarded."""
+        """Accepts no more items; waiting items can still be taken unless discarded."""
         with self._changed:
             self.closed = True
             while discard and self._items:

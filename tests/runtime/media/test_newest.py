@@ -1,4 +1,4 @@
-"""Newest wins: old items give way and are counted, who waits is woken, and nothing comes after the end."""
+"""The newest items: dropping and counting old ones, waking waiting threads, and closing."""
 
 import threading
 
@@ -21,7 +21,7 @@ def test_a_new_item_replaces_the_oldest() -> None:
         newest.get(0)
 
 
-def test_one_that_is_closed_gives_what_waits_and_takes_nothing() -> None:
+def test_a_closed_one_delivers_waiting_items_and_accepts_none() -> None:
     newest: Newest[int] = Newest()
     assert newest.put(1)
     room = newest.lease()
@@ -31,7 +31,7 @@ def test_one_that_is_closed_gives_what_waits_and_takes_nothing() -> None:
     assert newest.get() == 1 and newest.get() is None and newest.dropped == 0
 
 
-def test_what_is_discarded_counts_as_dropped_and_what_is_cleared_does_not() -> None:
+def test_discarded_items_count_as_dropped_and_cleared_items_do_not() -> None:
     dropped: list[None] = []
     newest: Newest[int] = Newest(2, dropping=lambda: dropped.append(None))
     newest.put(1)
@@ -54,7 +54,7 @@ def test_each_wake_ends_one_wait() -> None:
     assert newest.wait_newer(0) == 1 and newest.get() == 7
 
 
-def test_whoever_waits_is_woken_by_each_item() -> None:
+def test_each_item_wakes_a_waiting_get() -> None:
     """Each side waits for the other's item before it puts its own: a lost wake-up would stop both."""
     there: Newest[int] = Newest()
     back: Newest[int] = Newest()
@@ -73,11 +73,11 @@ def test_whoever_waits_is_woken_by_each_item() -> None:
     assert not thread.is_alive() and there.dropped == back.dropped == 0
 
 
-def test_all_who_look_see_each_newer_item_until_it_is_closed() -> None:
-    """The items are put one by one, as soon as all have seen the one before."""
+def test_every_viewer_sees_each_newer_item_until_it_is_closed() -> None:
+    """Each item is put as soon as all threads have seen the previous one."""
     newest: Newest[int] = Newest()
     newest.wake()
-    assert newest.wait_newer(0) == 0  # uses the wake up: nobody below returns without an item
+    assert newest.wait_newer(0) == 0  # uses up the wake, so that no wait below returns without an item
     all_saw = threading.Barrier(4)
     seen: list[list[int | None]] = [[], [], []]
 
@@ -103,7 +103,7 @@ def test_all_who_look_see_each_newer_item_until_it_is_closed() -> None:
     assert seen == [list(range(50))] * 3
 
 
-def test_a_fast_giver_loses_the_oldest_only_and_every_item_is_accounted_for() -> None:
+def test_a_fast_producer_loses_only_the_oldest_items_and_every_loss_is_counted() -> None:
     newest: Newest[int] = Newest(2)
     got: list[int] = []
 

@@ -1,4 +1,4 @@
-"""Where the newest frame of a live source waits: what it takes over from the one that gives way."""
+"""The inbox of a live source: the newest frame takes over the sound of the frame it replaces."""
 
 from fractions import Fraction
 
@@ -33,7 +33,7 @@ def packets(*sizes: int) -> list[SoundPacket]:
     return [av.Packet(size) for size in sizes]  # type: ignore[misc]
 
 
-def test_a_frame_that_gives_way_leaves_its_sound_to_the_next_and_is_counted() -> None:
+def test_a_replaced_frame_passes_its_sound_on_and_is_counted() -> None:
     health = Health("camera", live=True)
     inbox = Inbox(health)
     connection = connection_to(inbox)
@@ -47,7 +47,7 @@ def test_a_frame_that_gives_way_leaves_its_sound_to_the_next_and_is_counted() ->
     assert (snapshot.frames_in, snapshot.dropped["source"]) == (1, 1)
 
 
-def test_a_connection_that_was_left_gives_nothing_any_more() -> None:
+def test_an_abandoned_connection_delivers_nothing_more() -> None:
     inbox = Inbox(Health("camera", live=True))
     old, new = connection_to(inbox), connection_to(inbox)
     assert inbox.arrive(old, frame(0), INFO, [])
@@ -60,7 +60,7 @@ def test_a_connection_that_was_left_gives_nothing_any_more() -> None:
     assert arrival is not None and arrival.frame.index == 2
 
 
-def test_an_inbox_that_is_closed_ends_the_connection_and_the_wait() -> None:
+def test_closing_the_inbox_ends_the_connection_and_the_wait() -> None:
     inbox = Inbox(Health("camera", live=True))
     connection = connection_to(inbox)
     inbox.close()

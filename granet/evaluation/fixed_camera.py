@@ -21,6 +21,9 @@ from granet.errors import UserError
 CALM = 4.0
 """Grey levels; camera noise, compression and, in most frames, rain stay below this deviation."""
 
+LEAST_STATIC = 0.2
+"""Share of static pixels below which the camera moves; a pan leaves flat areas static."""
+
 FEWEST = 10
 """Fewest frames for a meaningful temporal median."""
 
@@ -73,7 +76,7 @@ def measure_fixed_camera(before: Sequence[Luma], after: Sequence[Luma]) -> Fixed
         after: luma of the derained frames, of the same number and size.
 
     Raises:
-        UserError: if there are too few frames, or no pixel is static.
+        UserError: if there are too few frames, or too few pixels are static.
     """
     if len(before) < FEWEST:
         raise UserError(
@@ -82,8 +85,11 @@ def measure_fixed_camera(before: Sequence[Luma], after: Sequence[Luma]) -> Fixed
     rainy, derained = np.stack(before), np.stack(after)  # T x H x W
     scene = np.median(rainy, axis=0)
     static = static_pixels(rainy, scene)
-    if not static.any():
-        raise UserError("no pixel of this clip is static: use a clip from a fixed camera")
+    if static.mean() < LEAST_STATIC:
+        raise UserError(
+            f"{static.mean():.1%} of the pixels of this clip are static, and {LEAST_STATIC:.0%} are needed: "
+            "use a clip from a fixed camera"
+        )
     # T x static pixels
     rainy_static, derained_static, scene_static = rainy[:, static], derained[:, static], scene[static]
     return FixedCamera(

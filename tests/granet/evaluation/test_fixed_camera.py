@@ -66,3 +66,11 @@ def test_too_few_frames_and_a_camera_that_moves_are_refused() -> None:
 def test_luma_is_that_of_bt_601() -> None:
     colours = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]]], np.uint8)
     assert luma(colours).tolist() == [[76, 150, 29, 255]]
+
+
+def test_a_pan_over_a_flat_sky_is_refused() -> None:
+    """Its flat eighth is static, and says nothing of the rain on the rest."""
+    frames = np.random.default_rng(5).integers(0, 255, (FRAMES, HEIGHT, WIDTH)).astype(np.uint8)
+    frames[:, : HEIGHT // 8] = 200
+    with pytest.raises(UserError, match=r"12\.5% of the pixels of this clip are static, and 20% are needed"):
+        measure_fixed_camera(list(frames), list(frames))

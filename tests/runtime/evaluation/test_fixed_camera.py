@@ -102,8 +102,8 @@ def test_a_long_video_is_cut_and_says_so_unless_the_user_sets_the_length(
         ("rtsp://me:secret@camera/1", "--fixed-camera rtsp://***@camera/1: no such video file"),
         ("empty", "empty: no pictures in this directory"),
         ("text.mp4", "text.mp4: "),
-        ("clip --limit 9", "needs 10 frames or more, and there are 9"),
-        ("moving", "no pixel of this clip is static"),
+        ("clip --limit 9", "has 9 frames, but at least 10 are needed"),
+        ("moving", "of the pixels of this clip are static"),
         ("mixed", "mixed: its frames differ in size"),
     ],
 )

@@ -77,7 +77,8 @@ class Run:
         self.process = subprocess.Popen(
             [
                 sys.executable, "-m", "tests.runtime.run_fake", "--model", "fake.onnx", option, source,
-                "--live", "--serve", f":{self.port}", "--output", "out.mkv", *more,
+                *(["--live"] if option == "--input" else []), "--serve", f":{self.port}",
+                "--output", "out.mkv", *more,
             ],
             cwd=directory,
             env={**os.environ, "PYTHONPATH": str(ROOT), "CAMERA_PASSWORD": "s3cret", **environment},

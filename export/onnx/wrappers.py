@@ -93,7 +93,7 @@ class FramesGraph(nn.Module):
 
     A level is round(255 x) clamped to [0, 255], halves to even, as ``torch.round`` and ONNX do.
 
-    One transposition of bytes folds the frame and brings its channels together. They stay in the frame's own
+    One transposition folds the frame and brings its channels together. They stay in the frame's own
     order, (row, column, colour) of each ``fold`` x ``fold`` square, because the weights of the convolutions
     at both ends are reordered to match: the graph neither gathers colours nor shuffles pixels of floats.
     """
@@ -109,18 +109,19 @@ class FramesGraph(nn.Module):
         """uint8 N x H x W x 3 -> rain-free (, mask, coarse), each uint8 N x H x W x 3."""
         n, height, width, _ = rainy.shape
         f = self.fold
-        squares = rainy.reshape(n, height // f, f, width // f, f, 3)  # N x h x f x w x f x 3
+        # TensorRT casts bytes and does nothing else with them: they are floats before they move.
+        squares = rainy.float().reshape(n, height // f, f, width // f, f, 3)  # N x h x f x w x f x 3
         picture = squares.permute(0, 2, 4, 5, 1, 3).reshape(n, 3 * f**2, height // f, width // f)
-        mask, coarse, fine = self.stages.folded(picture.float() / 255)  # N x 3 f^2 x h x w
+        mask, coarse, fine = self.stages.folded(picture / 255)  # N x 3 f^2 x h x w
         outputs = (fine, mask, coarse) if self.all_stages else (fine,)
         return tuple(self._frames(output) for output in outputs)
 
     def _frames(self, picture: Tensor) -> Tensor:
         n, _, h, w = picture.shape
         f = self.fold
-        levels = torch.round(picture * 255).clamp(0, 255).to(torch.uint8)
+        levels = torch.round(picture * 255).clamp(0, 255)
         squares = levels.reshape(n, f, f, 3, h, w).permute(0, 4, 1, 5, 2, 3)  # N x h x f x w x f x 3
-        return squares.reshape(n, h * f, w * f, 3)
+        return squares.reshape(n, h * f, w * f, 3).to(torch.uint8)
 
 
 def _frame_order(fold: int, colour: Colour) -> Tensor:

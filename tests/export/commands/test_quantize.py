@@ -132,7 +132,13 @@ def test_bad_input_ends_with_one_line(
         (lite, "--table", table, "--keep", "coarse.nothing"): "--keep coarse.nothing: unknown layer",
         (lite, "--table", table, "--images", tmp_path / "none"): "none",
         (corrupt, "--table", table): "not an ONNX file",
-        (lite, "--table", table, "--sensitivity", corrupt): "the sensitivity file is damaged (it is not valid JSON",
+        (
+            lite,
+            "--table",
+            table,
+            "--sensitivity",
+            corrupt,
+        ): "the sensitivity file is damaged (it is not valid JSON",
     }
     for arguments, message in cases.items():
         status, out, err = ended(capsys, *arguments, "-o", new, "--count", "1")

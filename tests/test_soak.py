@@ -5,8 +5,8 @@ def test_reconnections_leave_no_thread_no_descriptor_and_no_memory() -> None:
     result = soak(reconnects=10, frames=400)
     first, last = result.ends()
     assert last.reconnects >= 10 and last.frames >= 400 and last.reconnects > first.reconnects + 2
-    # FFmpeg's threads count too. A sample may see those of a connection that is ending beside those of the next
-    # one. One that is left at each reconnection would be five at least between the two.
+    # FFmpeg's threads count too. A sample may see two connections: the one that ends and the next one.
+    # A connection that leaves one behind each time would leave five at least between the two samples.
     assert last.threads < first.threads + 5 and last.descriptors < first.descriptors + 5
     # A connection that is not closed holds a megabyte, and there are five at least between the two.
     assert last.in_use - first.in_use < 3 * 2**20

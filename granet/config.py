@@ -34,6 +34,10 @@ class GraNetConfig:
     The paper describes the structure but not the widths. The defaults follow NLEDN (Li et al., 2018), whose
     settings the paper adopts (sections 4.1 and 4.3).
 
+    >>> from granet import GraNetConfig
+    >>> GraNetConfig.lite().channels, GraNetConfig(channels=16, fold=2).picture_channels
+    (32, 12)
+
     Attributes:
         fold: frames are folded ``fold`` x ``fold`` (pixel-unshuffle) before the network and unfolded
             (pixel-shuffle) after it, so it computes at 1/fold of each side on 3 fold^2 channels. 1 is the

@@ -196,6 +196,16 @@ class GraNet(nn.Module):
 
     If the region grids do not divide the sides, the image is padded by reflection at the bottom and on the
     right, and the result is cropped (:mod:`granet.size_rule`). The output is not clamped.
+
+    >>> import torch
+    >>> from granet import GraNet, GraNetConfig
+    >>> network = GraNet(GraNetConfig.lite()).eval()
+    >>> with torch.inference_mode():
+    ...     network(torch.rand(1, 3, 64, 96)).shape
+    torch.Size([1, 3, 64, 96])
+
+    Args:
+        config: widths, depth and region size.
     """
 
     def __init__(self, config: GraNetConfig) -> None:

@@ -5,22 +5,51 @@ command can refuse those that its run would not use.
 """
 
 import inspect
+import math
+import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
 from difflib import get_close_matches
-from typing import Annotated, Any, TypeVar, get_type_hints
+from importlib import import_module
+from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
 
 import typer
 from typer.core import TyperCommand
 
 from granet.app.console import DebugOption, UsageError
+from granet.app.results import print_line
+from granet.app.run_details import run_details
+from granet.app.verbosity import QuietOption, VerboseOption, Verbosity, chosen
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]
 
+AMERICAN = {"isation": "ization", "ise": "ize", "colour": "color"}
+"""Ending or word of an option -> its American spelling, which every option has as a hidden alias."""
+
+EVERYWHERE = ("--debug", "--verbose", "--quiet")
+"""Options that every run of every command uses."""
+
+OUTPUT = "--output"
+"""The option of the result, in every command that has one."""
+
 _CLOSE = 0.75
 """Similarity from which another option is suggested for one that does not exist."""
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        # Looked up here: an import of the package would count as one of the network, which needs torch.
+        print_line(f"granet-deploy {import_module('granet').__version__}")
+        raise typer.Exit
+
+
+VersionOption = Annotated[
+    bool,
+    typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+]
+"""Every command declares this option."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +58,21 @@ class Options:
 
     Attributes:
         given: the options that the user gave, as ``--size``, in the order of ``--help``; an option that
-            is given its default is in it.
+            is given its default is in it, and so is one that a file of options sets.
         debug: read by :func:`granet.app.console.run_app`.
+        version: ends the command before its options are made.
+        verbose: see :mod:`granet.app.verbosity`.
+        quiet: the same.
     """
+
+    positional: ClassVar[str] = ""
+    """The option whose value may stand alone, as in ``granet-run clip.mp4``; empty for none."""
 
     given: tuple[str, ...] = ()
     debug: DebugOption = False
+    version: VersionOption = False
+    verbose: VerboseOption = False
+    quiet: QuietOption = False
 
     def refuse(self, *options: str, conflict: str | None, why: str) -> None:
         """Refuses those of ``options`` that the user gave.
@@ -55,6 +93,13 @@ class Options:
     def refuse_all_but(self, *options: str, conflict: str | None, why: str) -> None:
         """Refuses every given option that is not one of ``options``; see :meth:`refuse`."""
         self.refuse(*(option for option in self.given if option not in options), conflict=conflict, why=why)
+
+    @property
+    def verbosity(self) -> Verbosity:
+        """How much the command prints on stderr."""
+        if self.quiet:
+            return Verbosity.QUIET
+        return Verbosity.VERBOSE if self.verbose else Verbosity.NORMAL
 
     def at_most_one(self, *options: str, why: str) -> None:
         """Refuses a second option that answers the same question.
@@ -82,43 +127,132 @@ def add_command(app: typer.Typer, options: type[O_contra], run: Callable[[O_cont
     parameters = [_parameter("context", typer.Context), *_parameters(options)]
 
     def command(context: typer.Context, **values: Any) -> None:
-        run(options(given=_given(context), **values))
+        made = options(given=_given(context), **values)
+        made.at_most_one("--verbose", "--quiet", why="one prints more, the other less")
+        with chosen(made.verbosity), run_details():
+            run(made)
 
     command.__name__, command.__doc__ = run.__name__, run.__doc__
     command.__annotations__ = {each.name: each.annotation for each in parameters}
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    app.command(cls=StrictCommand)(command)
+    app.command(cls=type("Command", (StrictCommand,), {"positional": options.positional}))(command)
 
 
 class StrictCommand(TyperCommand):
-    """A command that refuses an option given twice, where click would use the last one."""
+    """A command that refuses an option given twice and a number that is not finite.
+
+    Click would use the last of two, and nan passes comparisons with a limit.
+
+    Attributes:
+        positional: see :class:`Options`.
+    """
+
+    positional: ClassVar[str] = ""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """See :class:`typer.core.TyperCommand`."""
+        value = [f"[{self.positional.lstrip('-').upper()}]"] if self.positional else []
+        return [*super().collect_usage_pieces(ctx), *value]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """See :class:`typer.core.TyperCommand`.
 
         Raises:
-            UsageError: if an option that takes one value is given twice, or a value has no option.
+            UsageError: if an option that takes one value is given twice or has an empty value, a value has no
+                option, or a number is not finite.
         """
+        args = [self._our_spelling(word) for word in args]
         try:
-            _, left, order = self.make_parser(ctx).parse_args(args=[*args])
+            values, left, order = self.make_parser(ctx).parse_args(args=[*args])
         except Exception as error:
             if hasattr(error, "possibilities") and hasattr(error, "option_name"):
                 names = get_close_matches(error.option_name, error.possibilities or (), cutoff=_CLOSE)
                 error.possibilities = names
             raise
+        takes_it = self.positional and all(self.positional not in each.opts for each in order)
+        if len(left) == 1 and takes_it and not ctx.resilient_parsing:
+            args, values, left, order = self._named(ctx, args, values, left, order)
         for parameter, count in Counter(order).items():
             if count > 1 and not parameter.multiple and not getattr(parameter, "is_flag", False):
                 raise UsageError(f"{_long(parameter.opts)} is given {count} times: give it once")
+            if "" in _as_list(values.get(parameter.name)):  # as of a shell's variable that is not set
+                raise UsageError(f"{_spoken(parameter)} is empty: give a value, or leave it out")
         if left and not ctx.resilient_parsing:
-            raise UsageError(self._stray(left[0]))
-        return super().parse_args(ctx, args)
+            raise UsageError(self._stray(left, order))
+        rest = super().parse_args(ctx, args)
+        for each in self.params:
+            _require_finite(_long(each.opts), ctx.params.get(str(each.name)))
+        return rest
 
-    def _stray(self, word: str) -> str:
-        """The error for a value without an option; the first option that takes a value is the likeliest."""
-        valued = [each for each in self.params if each.param_type_name == "option"]
-        first = next((each for each in valued if not getattr(each, "is_flag", False)), None)
-        hint = "--help lists the arguments" if first is None else f"did you mean {_long(first.opts)} {word}?"
+    def _named(
+        self, ctx: Any, args: list[str], values: dict[str, Any], left: list[str], order: list[Any]
+    ) -> tuple[list[str], dict[str, Any], list[str], list[Any]]:
+        """Gives the value that stands alone the name of its option: ``SRC`` as ``--input=SRC``."""
+        for place, word in enumerate(args):
+            if word == left[0]:
+                named = [*args[:place], f"{self.positional}={word}", *args[place + 1 :]]
+                values_now, still_left, order_now = self.make_parser(ctx).parse_args(args=[*named])
+                if not still_left:  # else this word is the value of another option
+                    return named, values_now, still_left, order_now
+        return args, values, left, order
+
+    def _our_spelling(self, word: str) -> str:
+        """``--synthesize=DIR`` as ``--synthesise=DIR``, if the command has that option.
+
+        A word that is the value of another option is not an option of this command, unless it is written
+        like one, which click would not accept as a value either.
+        """
+        name, equals, value = word.partition("=")
+        ours = {american(option): option for each in self.params for option in each.opts}
+        return ours.get(name, name) + equals + value if name.startswith("--") else word
+
+    def _stray(self, left: list[str], order: list[Any]) -> str:
+        """The error for values without an option: names the first, and the option that is the likeliest.
+
+        Args:
+            left: the values.
+            order: the parameters that are given.
+        """
+        free = [
+            each
+            for each in self.params
+            if each.param_type_name == "option" and not getattr(each, "is_flag", False) and each not in order
+        ]
+        first = next((each for each in free if self.positional in each.opts), None)
+        word = left[1] if first is not None and len(left) > 1 else left[0]
+        if first is None or len(left) > 1:
+            free = self._behind_the_input([each for each in free if each is not first])
+        hint = f"did you mean {_long(free[0].opts)} {word}?" if free else "--help lists the arguments"
         return f"unexpected argument {word}: {hint}"
+
+    def _behind_the_input(self, free: list[Any]) -> list[Any]:
+        """The options that a second value may be for, if the first is the input of the command."""
+        if not self.positional and all(each.param_type_name == "option" for each in self.params):
+            return free
+        return [each for each in free if each.required] + [each for each in free if OUTPUT in each.opts]
+
+
+def american(option: str) -> str:
+    """The American spelling of ``--synthesise`` or ``--colour``; the option itself if there is no other."""
+    for ours, theirs in AMERICAN.items():
+        option = re.sub(rf"{ours}(?=-|$)", theirs, option)
+    return option
+
+
+def _as_list(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+def _spoken(parameter: Any) -> str:
+    """An option as ``--size``, an argument as ``SRC``."""
+    is_option = parameter.param_type_name == "option"
+    return _long(parameter.opts) if is_option else str(parameter.metavar or parameter.name).strip("[]{}")
+
+
+def _require_finite(option: str, value: Any) -> None:
+    for each in _as_list(value):
+        if isinstance(each, float) and not math.isfinite(each):
+            raise UsageError(f"{option} {each}: expected a finite number")
 
 
 def _parameters(options: type[Options]) -> Iterator[inspect.Parameter]:
@@ -145,11 +279,14 @@ def _parameter(name: str, kind: Any, default: Any = MISSING) -> inspect.Paramete
 
 
 def _given(context: typer.Context) -> tuple[str, ...]:
-    """The options on this command line; a default is not given."""
+    """The options on this command line or in ``context.default_map``; a default is not given."""
     found = []
     for parameter in context.command.params:
         source = context.get_parameter_source(str(parameter.name))
-        if source is not None and source.name == "COMMANDLINE":
+        switched_off = context.params.get(str(parameter.name)) is False
+        if source is not None and (
+            source.name == "COMMANDLINE" or (source.name == "DEFAULT_MAP" and not switched_off)
+        ):
             found.append(_long(parameter.opts))
     return tuple(found)
 

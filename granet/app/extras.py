@@ -7,9 +7,12 @@ from granet.errors import UserError
 EXPORT = ("torch", "onnx", "onnxscript", "safetensors")
 """Packages that the export commands need beyond the base install."""
 
+_MODULES = {"grpcio": "grpc"}
+"""Package -> module, where a hyphen is not the only difference."""
+
 _REMARKS = {
     "onnxruntime": " (for NVIDIA GPUs: onnxruntime-gpu)",
-    "tensorrt": " (a Jetson has it with JetPack: see docs/jetson.md)",
+    "tensorrt": " (a Jetson has it with JetPack: use a venv made with --system-site-packages)",
     "cuda-bindings": " (or build pycuda, which needs the CUDA toolkit)",
 }
 
@@ -24,7 +27,7 @@ def require(purpose: str, *packages: str) -> None:
     Raises:
         UserError: names the missing packages and the command that installs them.
     """
-    missing = [name for name in packages if find_spec(name.replace("-", "_")) is None]
+    missing = [name for name in packages if find_spec(_MODULES.get(name, name.replace("-", "_"))) is None]
     if missing:
         raise missing_packages(purpose, *missing)
 

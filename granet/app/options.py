@@ -1,6 +1,9 @@
 """Parsers of option values that several commands share."""
 
 import re
+from typing import Annotated
+
+import typer
 
 from granet.app.console import UsageError
 
@@ -25,3 +28,15 @@ def parse_size(text: str, option: str = "--size") -> tuple[int, int]:
     if match is None:
         raise UsageError(f"{option} {text}: not a size: write WIDTHxHEIGHT in pixels, as in 480x320")
     return int(match[2]), int(match[1])
+
+
+Map = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map",
+        metavar="OLD=NEW",
+        help="Rename weights of the checkpoint that begin with OLD; * stands for one part of a name. "
+        "Repeat for more (default: names as they are).",
+    ),
+]
+"""Each value as given, ``None`` if there is none; :func:`granet.weights.renames.parse_renames` reads them."""

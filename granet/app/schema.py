@@ -17,6 +17,8 @@ from typing import Annotated, Any, Generic, TypeVar
 import msgspec
 from msgspec import Meta
 
+from granet.app.input_file import TEXT_BYTES, TOML_BYTES, read_bounded
+from granet.app.outside_text import UTF_8, not_utf_8, shown, shown_values
 from granet.app.schema_errors import Words, explained
 from granet.errors import UserError
 
@@ -33,6 +35,12 @@ FileName = Annotated[
 ]
 """A bare file name: it is printed as part of a command and must not point to another directory."""
 
+_MOST_DOTS = 256
+
+_DEEPEST = 32
+"""Levels of tables and lists in a TOML file; those of this project have three."""
+
+_TOO_DEEP = "nested too deeply"
 _JSON = Words("a JSON object")
 _TOML = Words("a table", numbered_from_one=True)
 
@@ -45,7 +53,7 @@ class _Head(msgspec.Struct):
 
 
 class DamagedError(ValueError):
-    """JSON is invalid or has the wrong content; the message is one line that names the field."""
+    """JSON or TOML is invalid or has the wrong content; the message is one line that names the field."""
 
 
 def decode_json(data: bytes | str, kind: type[T]) -> T:
@@ -56,12 +64,17 @@ def decode_json(data: bytes | str, kind: type[T]) -> T:
         kind: type of its content.
 
     Raises:
-        DamagedError: if ``data`` is not JSON or does not match the type.
+        DamagedError: if ``data`` is not JSON, does not match the type, or has a name twice, of which some
+            readers take the first value and others the last.
     """
     try:
-        return msgspec.json.decode(data, type=kind)
+        content = msgspec.json.decode(data, type=kind)
+        json.loads(data, object_pairs_hook=_refuse_repeated)
+        return content
     except msgspec.ValidationError as error:
         raise DamagedError(explained(error, kind, _JSON)) from error
+    except _RepeatedError as error:
+        raise DamagedError(f"{error} occurs twice") from error
     except RecursionError:
         reason = "nested too deeply"
     except UnicodeError:
@@ -69,6 +82,18 @@ def decode_json(data: bytes | str, kind: type[T]) -> T:
     except msgspec.DecodeError as error:
         reason = str(error).removeprefix("JSON is malformed: ").lower()
     raise DamagedError(f"it is not valid JSON: {reason}")
+
+
+class _RepeatedError(ValueError):
+    """An object has a name twice."""
+
+
+def _refuse_repeated(fields: list[tuple[str, Any]]) -> None:
+    seen = set[str]()
+    for name, _ in fields:
+        if name in seen:
+            raise _RepeatedError(f"{shown(name)!r:.60}")
+        seen.add(name)
 
 
 @dataclass(frozen=True)
@@ -135,12 +160,12 @@ class JsonFile(Generic[T]):
 
 
 def to_json(values: Mapping[str, Any], *, indent: int | None = None) -> str:
-    """Encodes JSON; equal values give equal text.
+    """Encodes JSON; equal values give equal text, and no text in them is refused.
 
     Raises:
         ValueError: if a number is not finite.
     """
-    return json.dumps(values, indent=indent, allow_nan=False)
+    return json.dumps(shown_values(values), indent=indent, allow_nan=False)
 
 
 def read_toml(path: Path, kind: type[T], prepare: Callable[[dict[str, Any]], None] | None = None) -> T:
@@ -155,12 +180,8 @@ def read_toml(path: Path, kind: type[T], prepare: Callable[[dict[str, Any]], Non
         UserError: if the file cannot be read, is not TOML, or does not match the type.
     """
     try:
-        table = tomllib.loads(read_bytes(path).decode())
-    except RecursionError:
-        raise UserError(f"{path}: is not valid TOML: nested too deeply") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: is not valid TOML: not UTF-8") from None
-    except ValueError as error:  # TOMLDecodeError, or a number of too many digits
+        table = decode_toml(read_bounded(path, TOML_BYTES))
+    except DamagedError as error:
         raise UserError(f"{path}: is not valid TOML: {error}") from error
     if prepare is not None:
         prepare(table)
@@ -170,13 +191,45 @@ def read_toml(path: Path, kind: type[T], prepare: Callable[[dict[str, Any]], Non
         raise UserError(f"{path}: {explained(error, kind, _TOML)}") from error
 
 
-def read_bytes(path: Path) -> bytes:
-    """Reads a whole file.
+def decode_toml(data: bytes) -> dict[str, Any]:
+    """Decodes TOML; the values are not checked.
 
     Raises:
-        UserError: if the file cannot be read.
+        DamagedError: if it is not TOML, or nested too deeply.
     """
+    # tomllib takes the square of the number of parts of a dotted key.
+    if any(line.count(b".") > _MOST_DOTS for line in data.splitlines()):
+        raise DamagedError(f"a line with more than {_MOST_DOTS} dots")
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+        table = tomllib.loads(data.decode(UTF_8))
+    except RecursionError:
+        raise DamagedError(_TOO_DEEP) from None
+    except UnicodeDecodeError as error:
+        raise DamagedError(not_utf_8(error)) from None
+    except ValueError as error:  # TOMLDecodeError, or a number of too many digits
+        raise DamagedError(str(error)) from error
+    # Dotted keys nest without recursion in the parser.
+    if _is_deep(table):
+        raise DamagedError(_TOO_DEEP)
+    return table
+
+
+def _is_deep(table: dict[str, Any]) -> bool:
+    level: list[Any] = [table]
+    for _ in range(_DEEPEST):
+        level = [
+            value
+            for each in level
+            if isinstance(each, dict | list)
+            for value in (each.values() if isinstance(each, dict) else each)
+        ]
+    return bool(level)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Reads a whole JSON or TOML file.
+
+    Raises:
+        UserError: if the file cannot be read, or is larger than :data:`granet.app.input_file.TEXT_BYTES`.
+    """
+    return read_bounded(path, TEXT_BYTES)

@@ -8,7 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from granet.data.image_headers import is_cut_short
+from granet.app.input_file import PICTURE_BYTES, read_bounded
+from granet.data.image_bounds import MAX_PIXELS, UnknownPictureError, stated_pixels
+from granet.data.image_ends import with_end
+from granet.data.image_headers import is_cut_short, orientation
+from granet.data.upright import upright
 from granet.errors import UserError
 
 Pixels = NDArray[np.uint8]
@@ -33,8 +37,13 @@ def is_picture(path: Path) -> bool:
 
 def is_picture_file(path: Path) -> bool:
     """Whether ``path`` is a visible picture file."""
+    return is_picture(path) and is_visible_file(path)
+
+
+def is_visible_file(path: Path) -> bool:
+    """Whether ``path`` is a file that is not hidden."""
     # Hidden files are not pictures: macOS writes a ._1.jpg beside each picture on a USB stick.
-    return is_picture(path) and path.is_file() and not path.name.startswith(".")
+    return path.is_file() and not path.name.startswith(".")
 
 
 def list_pictures(directory: str | Path, below: bool = False) -> list[Path]:
@@ -68,12 +77,11 @@ def read_rgb(path: Path) -> Pixels:
     Raises:
         UserError: if the file cannot be read, is damaged or truncated, or is not a picture.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    decoded = decode(data, path, cv2.IMREAD_COLOR)
-    return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+    data = read_bounded(path, PICTURE_BYTES)
+    # OpenCV would not turn every format.
+    decoded = decode(data, path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    rgb = cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+    return upright(rgb, orientation(data))
 
 
 def decode(data: bytes, path: Path, flags: int) -> NDArray[Any]:
@@ -88,16 +96,37 @@ def decode(data: bytes, path: Path, flags: int) -> NDArray[Any]:
         H x W or H x W x C in OpenCV's order, BGR(A).
 
     Raises:
-        UserError: if the file is empty, truncated, damaged or not a picture.
+        UserError: if the file is empty, truncated, damaged, not a picture, or too large to be decoded.
     """
     if not data:
         raise UserError(f"{path}: is an empty file")
-    if is_cut_short(data):
-        raise UserError(f"{path}: is cut short: a part of the picture is missing")
+    _check_size(data, path)
+    has_end = not is_cut_short(data)
+    decoded = _decoded(data, path, flags) if has_end else None
+    if decoded is None and (ended := with_end(data)) is not None:
+        decoded = _decoded(ended, path, flags)
+    if decoded is not None:
+        return decoded
+    if not has_end:
+        raise UserError(f"{path}: is truncated: a part of the picture is missing")
+    raise UserError(f"{path}: is damaged, or not a picture that can be decoded")
+
+
+def _decoded(data: bytes, path: Path, flags: int) -> NDArray[Any] | None:
     try:
-        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         raise UserError(f"{path}: cannot be decoded: {error.err or error}") from error
-    if decoded is None:
-        raise UserError(f"{path}: is damaged, or not a picture that can be decoded")
-    return decoded
+
+
+def _check_size(data: bytes, path: Path) -> None:
+    try:
+        pixels = stated_pixels(data)
+    except UnknownPictureError as error:
+        if is_cut_short(data):
+            raise UserError(f"{path}: is truncated: a part of the picture is missing") from error
+        raise UserError(f"{path}: is damaged, or not a picture that can be decoded") from error
+    if pixels > MAX_PIXELS:
+        raise UserError(
+            f"{path}: states {pixels:,} pixels; at most {MAX_PIXELS:,} are decoded: make it smaller first"
+        )

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from granet.data.image_files import Pixels
 from granet.errors import UserError
+from granet.evaluation.metrics import psnr
 
 CALM = 4.0
 """Grey levels; camera noise, compression and, in most frames, rain stay below this deviation."""
@@ -31,7 +32,7 @@ STATIC_RULE = (
     f"static pixels: luma is within {CALM:g} grey levels of its median over time in at least half of the "
     f"frames, and the medians of both halves of the clip differ by {CALM:g} levels at most"
 )
-"""Which pixels are measured, for people."""
+"""Name of the measured pixels, for display."""
 
 Luma = NDArray[np.uint8]
 
@@ -97,8 +98,8 @@ def measure_fixed_camera(before: Sequence[Luma], after: Sequence[Luma]) -> Fixed
         float(static.mean()),
         float(rainy_static.std(axis=0).mean()),
         float(derained_static.std(axis=0).mean()),
-        _psnr(rainy_static, scene_static),
-        _psnr(derained_static, scene_static),
+        _mean_psnr(rainy_static, scene_static),
+        _mean_psnr(derained_static, scene_static),
     )
 
 
@@ -110,7 +111,6 @@ def static_pixels(clip: NDArray[np.uint8], scene: NDArray[np.floating]) -> NDArr
     return np.asarray((deviation <= CALM) & (drift <= CALM))
 
 
-def _psnr(frames: NDArray[np.uint8], truth: NDArray[np.floating]) -> float:
-    """Mean PSNR in dB of T x n values against n, each at most 100 dB."""
-    errors = ((frames - truth) ** 2).mean(axis=1)
-    return float(np.minimum(10 * np.log10(255**2 / np.maximum(errors, 1e-12)), 100.0).mean())
+def _mean_psnr(frames: NDArray[np.uint8], truth: NDArray[np.floating]) -> float:
+    """Mean PSNR in dB of T x n values against n."""
+    return float(np.mean([psnr(frame, truth) for frame in frames]))

@@ -8,7 +8,7 @@ report: Y of Matlab's ``rgb2ycbcr`` and the SSIM of Wang et al.'s ``ssim.m``. On
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -125,16 +125,17 @@ def _paper(picture: Pixels, truth: Pixels) -> Quality:
     # skimage.metrics.structural_similarity divides covariances by n - 1 (use_sample_covariance) and averages
     # over the positions where the window fits.
     unbiased = samples / (samples - 1)
-    return Quality(_psnr(x, y), _ssim(x, y, _uniform, unbiased))
+    return Quality(psnr(x, y), _ssim(x, y, _uniform, unbiased))
 
 
 def _matlab(picture: Pixels, truth: Pixels) -> Quality:
     x, y = luma_matlab(picture), luma_matlab(truth)
-    return Quality(_psnr(x, y), _ssim(x, y, _gaussian, 1.0))
+    return Quality(psnr(x, y), _ssim(x, y, _gaussian, 1.0))
 
 
-def _psnr(x: Plane, y: Plane) -> float:
-    error = float(np.mean((x - y) ** 2))
+def psnr(x: NDArray[Any], y: NDArray[Any]) -> float:
+    """PSNR in dB of two arrays of one shape with values from 0 to 255, at most :data:`IDENTICAL_DB`."""
+    error = float(np.mean((np.asarray(x, np.float64) - y) ** 2))
     if error == 0:
         return IDENTICAL_DB
     return min(float(10 * np.log10(_PEAK**2 / error)), IDENTICAL_DB)

@@ -1,6 +1,6 @@
 """The stages of a network as pictures: mask, coarse and fine result (figures 6 and 7)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +9,18 @@ import torch
 from granet.checkpoint import load_checkpoint
 from granet.data.image_files import Pixels
 from granet.evaluation.scoring import Stages
+from granet.weights.renames import Rename
 
 
-def open_stages(path: Path, device: str = "cpu") -> Callable[[Pixels], Stages]:
+def open_stages(
+    path: Path, device: str = "cpu", renames: Sequence[Rename] = ()
+) -> Callable[[Pixels], Stages]:
     """Loads a checkpoint to compute the stages of its network.
 
     Args:
         path: the checkpoint.
         device: ``cpu``, or an available ``cuda`` or ``cuda:N``.
+        renames: names of the weights of a checkpoint of another program.
 
     Returns:
         A function from a rainy picture, uint8 H x W x 3, RGB, to mask, coarse and fine result. Levels are
@@ -25,7 +29,8 @@ def open_stages(path: Path, device: str = "cpu") -> Callable[[Pixels], Stages]:
     Raises:
         UserError: if the file is not a checkpoint of GraNet.
     """
-    network = load_checkpoint(path).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = load_checkpoint(path, renames)
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
     def stages(rainy: Pixels) -> Stages:

@@ -70,7 +70,7 @@ def check_figure(path: Path, *, overwrite: bool) -> None:
         raise UserError(f"{path}: already exists: give --overwrite to replace it")
 
 
-def draw_stages(path: Path, rows: Sequence[StagesOfPicture], title: str) -> None:
+def draw_stages(path: Path, rows: Sequence[StagesOfPicture], title: str, *, overwrite: bool = True) -> None:
     """Draws figures 6 and 7: input, mask, coarse and fine result, and the ground truth if there is one.
 
     A mask is dark, so it is amplified until its 99.9th percentile is white; the factor is printed below it.
@@ -80,6 +80,7 @@ def draw_stages(path: Path, rows: Sequence[StagesOfPicture], title: str) -> None
         path: ``.png``; written atomically.
         rows: rows of the figure, at least one.
         title: title of the figure.
+        overwrite: whether an existing file is replaced.
 
     Raises:
         UserError: if the file cannot be written.
@@ -96,10 +97,10 @@ def draw_stages(path: Path, rows: Sequence[StagesOfPicture], title: str) -> None
         cell.set_title(column, fontsize=11)
     under = "; PSNR / SSIM: metric `paper`" if with_truth else ""
     figure.suptitle(f"{title} (masks are amplified as stated{under})", fontsize=11)
-    _save(figure, path)
+    _save(figure, path, overwrite)
 
 
-def draw_boxes(path: Path, evaluations: Sequence[Evaluation]) -> None:
+def draw_boxes(path: Path, evaluations: Sequence[Evaluation], *, overwrite: bool = True) -> None:
     """Draws figure 8: the distribution of PSNR and SSIM over the pictures of each data set.
 
     A box reaches from the lower to the upper quartile, with the median in red. Whiskers reach the last
@@ -108,6 +109,7 @@ def draw_boxes(path: Path, evaluations: Sequence[Evaluation]) -> None:
     Args:
         path: ``.png``; written atomically.
         evaluations: one per data set, all with the same subjects.
+        overwrite: whether an existing file is replaced.
 
     Raises:
         UserError: if the file cannot be written.
@@ -128,7 +130,7 @@ def draw_boxes(path: Path, evaluations: Sequence[Evaluation]) -> None:
 
     patches = [Patch(facecolor=_colour(i, name), edgecolor="black") for i, name in enumerate(subjects)]
     figure.legend(patches, list(subjects), loc="outside upper center", ncols=min(4, len(subjects)))
-    _save(figure, path)
+    _save(figure, path, overwrite)
 
 
 def _draw_row(row: StagesOfPicture, cells: "list[Axes]") -> None:
@@ -191,8 +193,8 @@ def _figure(width: float, height: float) -> "Figure":
     return figure
 
 
-def _save(figure: "Figure", path: Path) -> None:
+def _save(figure: "Figure", path: Path, overwrite: bool) -> None:
     content = io.BytesIO()
     options: dict[str, Any] = {"metadata": {"Software": None}}  # equal figures give equal bytes
     figure.savefig(content, format="png", **options)
-    write_atomically(path, content.getvalue())
+    write_atomically(path, content.getvalue(), overwrite=overwrite)

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, repeat
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from granet.app.results import ResultConsole
 from granet.config import GraNetConfig
 from granet.evaluation.fixed_camera import STATIC_RULE, FixedCamera
 from granet.evaluation.metrics import IDENTICAL_DB, METRICS, Metric, Quality
@@ -108,7 +108,7 @@ def print_table3(model: str, evaluations: Sequence[Evaluation]) -> None:
 
 
 def print_fixed_camera(clip: str, results: Mapping[str, FixedCamera]) -> None:
-    """What models remove of the flicker of real rain: a line for each model."""
+    """Prints how much flicker of real rain each model removes, one line for each."""
     head = ["model", "frames", "static\nshare", "deviation\nbefore", "after", "flicker\nremoved"]
     table = _table(f"fixed camera: {clip}", [*head, "PSNR to median\nbefore", "after"])
     for model, found in results.items():
@@ -149,9 +149,7 @@ def _table(title: str, columns: Sequence[str]) -> Table:
 
 
 def _print(table: Table, notes: Iterable[str]) -> None:
-    out = Console(highlight=False, markup=False, emoji=False)
-    if not out.is_terminal:
-        out = Console(highlight=False, markup=False, emoji=False, width=_WIDTH)
+    out = ResultConsole(_WIDTH)
     out.print(table)
     for note in notes:
         out.print(Text(note))

@@ -4,6 +4,7 @@ A column shows one heaviness. The first two rows show one rain at two times, the
 street is synthetic (:mod:`granet.synthetic.street`), so a version makes the same sheet on every machine.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -12,8 +13,10 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from granet.app.console import DebugOption, run_app, say
+from granet.app.command import Options, Overwrite, add_command
+from granet.app.console import say
 from granet.app.files import write_atomically
+from granet.app.program import run_program
 from granet.errors import UserError
 from granet.synthetic.rain import add_rain, render_rain, sample_rain
 from granet.synthetic.street import street
@@ -29,20 +32,24 @@ _INK, _PAPER = (40, 40, 40), 255
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
-@app.command()
-def make(
-    destination: Annotated[Path, typer.Argument(help="PNG file to write.")],
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
-    debug: DebugOption = False,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class SheetOptions(Options):
+    """The options of the command."""
+
+    destination: Annotated[Path, typer.Argument(metavar="FILE.png", help="PNG file to write.")]
+    overwrite: Overwrite = False
+
+
+def make(options: SheetOptions) -> None:
     """Write a contact sheet of the synthetic rain."""
+    destination = options.destination
     if destination.suffix.lower() != ".png":
         raise UserError(f"{destination}: the sheet is a PNG: give a name that ends in .png")
-    if destination.exists() and not overwrite:
+    if destination.exists() and not options.overwrite:
         raise UserError(f"{destination}: already exists: give --overwrite to replace it")
     sheet = contact_sheet()
     content = cv2.imencode(".png", sheet[..., ::-1])[1].tobytes()
-    write_atomically(destination, content)
+    write_atomically(destination, content, overwrite=options.overwrite)
     say(f"{destination}: {sheet.shape[1]}x{sheet.shape[0]}")
 
 
@@ -67,5 +74,8 @@ def _cell(heaviness: float, seed: int, time: float) -> NDArray[np.uint8]:
     return cell
 
 
+add_command(app, SheetOptions, make)
+
+
 if __name__ == "__main__":
-    raise SystemExit(run_app(app))
+    run_program(app)

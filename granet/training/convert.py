@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-from granet.app.console import DebugOption, run_app, say
+from granet.app.console import DebugOption, say
+from granet.app.options import Map
+from granet.app.program import run_program
 from granet.errors import UserError
 
 app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None, add_completion=False)
@@ -15,18 +17,20 @@ app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None, add_com
 def convert(
     source: Annotated[Path, typer.Argument(metavar="CKPT", help="Checkpoint to read.")],
     target: Annotated[Path, typer.Argument(help="File to write: .safetensors, .pt or .pth.")],
+    renames: Map = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
     debug: DebugOption = False,
 ) -> None:
     """Convert a checkpoint to the file format that the suffix of TARGET names."""
-    from granet.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint
+    from granet.checkpoint import read_checkpoint, save_checkpoint
+    from granet.weights.renames import parse_renames
 
     if target.exists() and not overwrite:
         raise UserError(f"{target} exists: give --overwrite or another name")
-    facts = read_checkpoint(source).facts
-    save_checkpoint(target, load_checkpoint(source), **facts)
+    checkpoint = read_checkpoint(source, parse_renames(renames))
+    save_checkpoint(target, checkpoint.network(), overwrite, **checkpoint.facts)
     say(f"{target}: {target.stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_app(app))
+    run_program(app)

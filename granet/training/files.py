@@ -1,11 +1,14 @@
 """The files in a training's output directory: checkpoints, state, log and plot."""
 
 import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from granet.app.claim import hold_directory
 from granet.checkpoint import save_checkpoint
 from granet.errors import UserError
 from granet.model import GraNet
@@ -44,14 +47,31 @@ class TrainingFiles:
                 "to replace it"
             )
 
-    def prepare(self, resume: bool) -> None:
-        """Makes the directory and removes partial files; without ``resume``, removes an old training too.
+    @contextmanager
+    def prepared(self, *, resume: bool, overwrite: bool) -> Iterator[None]:
+        """Makes the directory and holds it inside the context: no other training may write to it.
+
+        Partial files are removed, and unless the training is resumed, an old training too.
 
         Raises:
-            UserError: if the directory cannot be written.
+            UserError: if the directory cannot be written, another training writes to it, or it holds one
+                that is neither resumed nor replaced.
         """
+        with ExitStack() as held:
+            try:
+                self.out.mkdir(parents=True, exist_ok=True)
+                held.enter_context(hold_directory(self.out))
+            except BlockingIOError:
+                raise UserError(f"{self.out}: another training writes to it; use another --out") from None
+            except OSError as error:
+                raise UserError(f"{self.out}: cannot be written: {error.strerror}") from error
+            if not (resume or overwrite):
+                self.refuse_existing()
+            self._clear(resume)
+            yield
+
+    def _clear(self, resume: bool) -> None:
         try:
-            self.out.mkdir(parents=True, exist_ok=True)
             for name in () if resume else _NAMES:
                 (self.out / name).unlink(missing_ok=True)
             for left in self.out.glob(".*"):

@@ -7,14 +7,14 @@ traceback.
 import os
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from typing import IO
 
-from granet.app.console import FAULT, INTERRUPTED, Interrupted, say
-from granet.app.signals import on_interrupt
+from granet.app.console import FAULT, Interrupted, Urgent, say
+from granet.app.progress import without_log_progress
+from granet.app.signals import on_interrupt, signal_of
 
 _GRACE_SECONDS = 20.0
 """Time for the other processes to end after one has failed, before they are killed."""
@@ -50,9 +50,11 @@ def run_processes(count: int, command: Sequence[str], own_threads: bool) -> int:
                 children.append(subprocess.Popen(command, env=environment, stderr=errors))
             if interruption.happened:
                 stop()  # the signal may have arrived before the last process started
-            failed = _wait(children)
+            with without_log_progress():  # the first process prints its own
+                failed = _wait(children)
         others.seek(0)
-        return _outcome([child.returncode for child in children], failed, others.read())
+        statuses = [child.returncode for child in children]
+        return _outcome(statuses, failed, others.read(), interruption.number)
 
 
 def _environment(rank: int, count: int, port: int, own_threads: bool) -> dict[str, str]:
@@ -82,15 +84,19 @@ def _first_failure(statuses: Sequence[int | None]) -> int | None:
     return next((rank for rank, status in enumerate(statuses) if status), None)
 
 
-def _outcome(statuses: list[int], failed: int | None, others: str) -> int:
-    if statuses[0] == INTERRUPTED:
-        raise Interrupted
+def _outcome(statuses: list[int], failed: int | None, others: str, signalled: int | None) -> int:
+    interrupted_by = signal_of(statuses[0])
+    if interrupted_by is not None:
+        raise Interrupted(signalled or interrupted_by)
     if failed is None:
         return 0
     if statuses[failed] < 0:
-        say(f"error: process {failed + 1} of {len(statuses)} was killed by signal {-statuses[failed]}")
+        say(
+            Urgent(f"error: process {failed + 1} of {len(statuses)} was killed by signal {-statuses[failed]}")
+        )
     elif statuses[0] <= 0:
-        sys.stderr.write(others)
+        for line in others.splitlines():
+            say(Urgent(line))
     return next(status for status in (statuses[0], statuses[failed], FAULT) if status > 0)
 
 

@@ -18,6 +18,18 @@ from granet.training.recipe import Recipe
 from granet.training.teacher import load_teacher
 
 
+class _Results(nn.Module):
+    """Coarse and fine result of a network, in a ``forward`` that several processes can share."""
+
+    def __init__(self, network: GraNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, rainy: Tensor) -> tuple[Tensor, Tensor]:
+        _, coarse, fine = self.network.forward_stages(rainy)
+        return coarse, fine
+
+
 class Learner:
     """A network in training, with its teacher, optimiser and moving average.
 
@@ -48,7 +60,7 @@ class Learner:
         )
         self._ema = deepcopy(self.model).eval().requires_grad_(False) if recipe.ema else None
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=recipe.lr)
-        self._network = processes.parallel(self.model)
+        self._network = processes.parallel(_Results(self.model))
         if compiled:
             self._network = cast(nn.Module, torch.compile(self._network))
 
@@ -84,11 +96,17 @@ class Learner:
                 torch._foreach_lerp_(list(self._ema.parameters()), list(self.model.parameters()), 1 - decay)
 
     def _loss(self, batch: Batch) -> Tensor:
-        """The distance to the ground truth (equation 9's L) and to the teacher's result, in float32."""
+        """The distance to the ground truth (equation 9's L) and further losses, in float32.
+
+        The paper has no loss of the coarse result. Without one the coarse stage of a folded network can fall
+        silent: its first ReLU lets nothing through, and the fine stage works alone.
+        """
         rainy, clean = (self._compute.image(pixels, self._device) for pixels in batch)
         with self._compute.autocast(self._device):
-            derained = self._network(rainy).float()
+            coarse, derained = (result.float() for result in self._network(rainy))
         loss = restoration_loss(derained, clean, self._recipe.loss)
+        if self._recipe.coarse_loss:
+            loss = loss + self._recipe.coarse_loss * restoration_loss(coarse, clean, self._recipe.loss)
         if self._teacher is None:
             return loss
         with torch.no_grad(), self._compute.autocast(self._device):

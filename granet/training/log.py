@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from granet.app.files import write_atomically
+from granet.app.input_file import LOG_BYTES, read_bounded
+from granet.app.schema import to_json
 from granet.errors import UserError
 
 Line = dict[str, Any]
@@ -24,7 +26,7 @@ class TrainingLog:
         """
         try:
             with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line, allow_nan=False) + "\n")
+                file.write(to_json(line) + "\n")
         except OSError as error:
             raise UserError(f"{self.path}: cannot be written: {error.strerror}") from error
 
@@ -34,10 +36,8 @@ class TrainingLog:
         Raises:
             UserError: if the file cannot be read.
         """
-        try:
-            text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
-        except OSError as error:
-            raise UserError(f"{self.path}: cannot be read: {error.strerror}") from error
+        data = read_bounded(self.path, LOG_BYTES) if self.path.exists() else b""
+        text = data.decode(errors="replace")
         lines = []
         for row in text.splitlines():
             try:
@@ -52,7 +52,7 @@ class TrainingLog:
         Raises:
             UserError: if the file cannot be written.
         """
-        kept = [json.dumps(line) + "\n" for line in self.read() if line["samples"] <= samples]
+        kept = [to_json(line) + "\n" for line in self.read() if line["samples"] <= samples]
         write_atomically(self.path, "".join(kept).encode())
 
 

@@ -1,4 +1,4 @@
-"""Training losses: the mean absolute error of the paper and the negative SSIM of PReNet."""
+"""Training losses: the mean absolute error of the paper, the negative SSIM of PReNet, the negative PSNR."""
 
 from typing import Literal, get_args
 
@@ -6,11 +6,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LossName = Literal["l1", "ssim", "l1+ssim"]
+LossName = Literal["l1", "ssim", "l1+ssim", "psnr"]
 LOSSES: tuple[str, ...] = get_args(LossName)
 
 TEACHER_SHARE = 0.5
 """Weight of the loss against the teacher's result, relative to the loss against the ground truth."""
+
+_LEVEL = 1e-4
+"""Mean squared error, 40 dB, below which the PSNR loss levels off: dry crops would outweigh all others."""
+
+_PSNR_SCALE = 0.01
+"""Gives gradients of the size of the mean absolute error's, for which the recipes clip them."""
 
 _WINDOW, _SIGMA = 11, 1.5  # Wang et al., IEEE TIP 2004, section III-C
 _C1, _C2 = 0.01**2, 0.03**2
@@ -23,7 +29,9 @@ def restoration_loss(derained: Tensor, target: Tensor, name: LossName) -> Tensor
         derained: N x 3 x H x W, float32; unclamped.
         target: the same shape, in [0, 1].
         name: ``l1`` is the mean absolute error (equation 9's L), ``ssim`` is 1 - SSIM (Ren et al., PReNet,
-            CVPR 2019, section 3.3, up to the constant), and ``l1+ssim`` is their sum.
+            CVPR 2019, section 3.3, up to the constant), and ``l1+ssim`` is their sum. ``psnr`` is the
+            negative PSNR of each picture (Chen et al., HINet, CVPRW 2021) up to scale and constant, and zero
+            for equal pictures: 0.01 * 10 log10(1 + MSE / 1e-4).
 
     Returns:
         A scalar.
@@ -33,6 +41,9 @@ def restoration_loss(derained: Tensor, target: Tensor, name: LossName) -> Tensor
         parts.append(F.l1_loss(derained, target))
     if name in ("ssim", "l1+ssim"):
         parts.append(1 - ssim(derained, target))
+    if name == "psnr":
+        error = F.mse_loss(derained, target, reduction="none").mean(dim=(1, 2, 3))
+        parts.append(_PSNR_SCALE * 10 * torch.log10(1 + error / _LEVEL).mean())
     return torch.stack(parts).sum()
 
 

@@ -1,6 +1,5 @@
 """The processes of a training: one, or several that ``torchrun`` or ``--processes`` has started."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
@@ -9,6 +8,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from granet.app.environment import whole_number
 from granet.app.progress import progress_line
 from granet.errors import UserError
 
@@ -84,10 +84,11 @@ def joined(device: str) -> Iterator[Processes]:
         device: ``auto`` (a GPU if there is one), ``cpu`` or ``cuda``.
 
     Raises:
-        UserError: if the device is not available; there is no fallback.
+        UserError: if the device is not available; there is no fallback. Also if a variable of torchrun is not
+            a number.
     """
-    rank, count = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    place = find_device(device, int(os.environ.get("LOCAL_RANK", "0")))
+    rank, count = whole_number("RANK", 0), whole_number("WORLD_SIZE", 1)
+    place = find_device(device, whole_number("LOCAL_RANK", 0))
     if count == 1:
         yield Processes(rank, count, place)
         return

@@ -1,6 +1,7 @@
 """The recipe of a training: everything that decides its result and must not change when it is resumed."""
 
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from granet.config import GraNetConfig
@@ -33,6 +34,7 @@ class Recipe:
         weights: shares of the data sets in the samples; proportional to their sizes if ``None``.
         val: specs of the validation data.
         init: checkpoint with the initial weights; random weights if ``None``.
+        renew_coarse: whether the coarse stage of ``init`` starts from new weights.
         seed: random seed for weights, sampling, crops, flips and rain.
         epoch_size: samples between validations; the number of pictures if ``None``.
         batch: samples per step and process.
@@ -47,6 +49,7 @@ class Recipe:
         cosine: whether a cosine from ``lr`` to nearly 0, after a warm-up, replaces the plateau schedule.
         stable: share of the training at ``lr`` before the cosine begins.
         loss: name of the loss (:func:`granet.training.losses.restoration_loss`).
+        coarse_loss: share of a further loss, that of the coarse result; 0 is the paper's.
         teacher: checkpoint of a network whose results are further targets.
         ema: decay of an exponential moving average of the weights; the average is validated and saved.
         clip_gradient: largest norm of the gradient.
@@ -57,6 +60,7 @@ class Recipe:
     val: tuple[str, ...]
     weights: tuple[float, ...] | None = None
     init: str | None = None
+    renew_coarse: bool = False
     seed: int = 0
     epoch_size: int | None = None
     batch: int = 1
@@ -70,13 +74,15 @@ class Recipe:
     cosine: bool = False
     stable: float = 0.0
     loss: "LossName" = "l1"
+    coarse_loss: float = 0.0
     teacher: str | None = None
     ema: float | None = None
     clip_gradient: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The recipe as JSON values by name."""
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+        """The recipe as JSON values by name; of checkpoints the file name alone: others may read it."""
+        values = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+        return values | {"init": _file_name(self.init), "teacher": _file_name(self.teacher)}
 
     def require_same(
         self, other: dict[str, Any], option: str = "--resume", instead: str = "another --out"
@@ -104,12 +110,18 @@ class Recipe:
             )
 
 
+def _file_name(path: str | None) -> str | None:
+    return path and Path(path).name
+
+
 def _as_now(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Converts a recipe of an older version, with a single crop size or fewer settings of the network."""
+    """Converts a recipe of an older version: a single crop size, fewer settings of the network, folders."""
     crop, config = recipe.get("crop"), recipe.get("config")
     return recipe | {
         "crop": [crop] if isinstance(crop, int) else crop,
         "config": asdict(GraNetConfig()) | config if isinstance(config, dict) else config,
+        "init": _file_name(recipe.get("init")),
+        "teacher": _file_name(recipe.get("teacher")),
     }
 
 

@@ -5,6 +5,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 
 import cv2
@@ -17,6 +18,7 @@ from granet.errors import UserError
 from granet.model import GraNet
 from granet.training.compute import CANDIDATES, Compute, fastest
 from granet.training.files import TrainingFiles
+from granet.training.make_recipe import make_recipe
 from granet.training.options import TrainOptions
 from granet.training.processes import Processes, joined
 from granet.training.recipe import Recipe
@@ -36,12 +38,12 @@ def run_training(options: TrainOptions) -> None:
         Interrupted: after Ctrl-C or SIGTERM; the training can be resumed.
         FailedElsewhere: in the other processes, if the main process has failed.
     """
-    recipe, files = options.recipe(), TrainingFiles(options.out)
+    recipe, files = make_recipe(options), TrainingFiles(options.out)
     data = [open_dataset(options.with_data(spec), "train") for spec in recipe.train]
     validation = [open_dataset(options.with_data(spec), "test") for spec in recipe.val]
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
-        cv2.setNumThreads(options.threads)
+    if options.threads_per_process is not None:
+        torch.set_num_threads(options.threads_per_process)
+        cv2.setNumThreads(options.threads_per_process)
     with joined(options.device) as processes:
         if not (options.resume or options.overwrite):
             processes.on_main(files.refuse_existing)
@@ -60,9 +62,11 @@ def run_training(options: TrainOptions) -> None:
             trainer.resume()
         if options.go_on_from is not None:
             trainer.go_on_from(options.go_on_from)
-        processes.on_main(lambda: files.prepare(options.resume))
-        announce(_headline(trainer, data, validation, samples.epoch_size, processes))
-        _train(trainer, announce)
+        with ExitStack() as held:
+            prepared = files.prepared(resume=options.resume, overwrite=options.overwrite)
+            processes.on_main(lambda: held.enter_context(prepared))
+            announce(_headline(trainer, data, validation, samples.epoch_size, processes))
+            _train(trainer, announce)
 
 
 def _training_data(
@@ -110,8 +114,7 @@ def _check_start(options: TrainOptions, recipe: Recipe, epoch_size: int) -> Comp
 
 def _network(options: TrainOptions, recipe: Recipe) -> GraNet:
     """The network before the first step; a training that goes on needs no --init: it has its own weights."""
-    goes_on = options.resume or options.go_on_from is not None
-    return first_network(replace(recipe, init=None) if goes_on else recipe)
+    return first_network(replace(recipe, init=None) if options.goes_on else recipe)
 
 
 def _compute(
@@ -141,14 +144,8 @@ def _compute(
 
 
 def _train(trainer: Trainer, announce: Callable[[str], None]) -> None:
-    interrupted = False
-
-    def stop() -> None:
-        nonlocal interrupted
-        interrupted = True
-
-    with on_interrupt(stop):
-        complete = trainer.run(lambda: interrupted)
+    with on_interrupt(lambda: None) as interruption:
+        complete = trainer.run(lambda: interruption.happened)
     progress, out = trainer.progress, trainer.files.out
     best = "not validated yet" if progress.best_db is None else f"best {progress.best_db:.2f} dB paper"
     done = f"{progress.steps} steps, {progress.samples} samples, {progress.seconds / 60:.1f} min; {best}"
@@ -156,7 +153,7 @@ def _train(trainer: Trainer, announce: Callable[[str], None]) -> None:
         announce(f"{out}: complete after {done}")
     else:
         announce(f"{out}: interrupted after {done}; resume with: {_resume_command()}")
-        raise Interrupted
+        raise Interrupted(interruption.number)
 
 
 def _workers(wanted: int | None, processes: Processes) -> int:

@@ -9,7 +9,7 @@ from granet.checkpoint import load_checkpoint, read_checkpoint
 from granet.config import GraNetConfig
 from granet.errors import UserError
 from granet.foreign_checkpoint import State
-from granet.model import GraNet
+from granet.model import CoarseStage, GraNet
 from granet.training.recipe import Recipe
 from granet.training.state import Progress
 
@@ -33,7 +33,21 @@ def first_network(recipe: Recipe) -> GraNet:
         raise UserError(
             f"--init {recipe.init}: its network differs from the one to train: {', '.join(other)}"
         )
+    if recipe.renew_coarse:
+        torch.manual_seed(recipe.seed)
+        network.coarse = _renewed(network)
     return network.requires_grad_(True)
+
+
+def _renewed(network: GraNet) -> CoarseStage:
+    """A new coarse stage whose mask is at first the bias of the old one everywhere.
+
+    The mask of a silent coarse stage is this bias, so the fine stage begins with the input that it knows.
+    """
+    stage = CoarseStage(network.config)
+    torch.nn.init.zeros_(stage.mask.weight)
+    stage.mask.bias = network.coarse.mask.bias
+    return stage
 
 
 def weights_and_progress(checkpoint: Path, recipe: Recipe, epoch_size: int) -> tuple[State, Progress]:

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 
 from granet.app.files import write_atomically
-from granet.checkpoint import read_pickle
+from granet.app.input_file import require_regular
 from granet.errors import UserError
 from granet.training.compute import Compute
+from granet.weights.content import parse_torch, read_file
 
 FORMAT = "granet-training/1"
 
@@ -91,10 +92,11 @@ def load_state(path: Path) -> TrainingState:
     Raises:
         UserError: if the file is missing, damaged or not a state file.
     """
-    if not path.is_file():
+    if not path.exists():
         raise UserError(f"{path}: there is no training to resume; start one without --resume")
+    require_regular(path)
     try:
-        content, _ = read_pickle(path)
+        content, _ = parse_torch(read_file(path))
         if content.get("format") != FORMAT:
             raise UserError(f"the file is not the state of a training ({FORMAT})")
         compute = _compute_of(content)

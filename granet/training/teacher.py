@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from granet.checkpoint import load_checkpoint, read_checkpoint
+from granet.checkpoint import read_checkpoint
 from granet.errors import UserError
 from granet.model import GraNet
 
@@ -17,13 +17,13 @@ def load_teacher(path: str | Path) -> GraNet:
         UserError: if the file is not a checkpoint of GraNet, or the colour order is not RGB.
     """
     try:
-        colour = read_checkpoint(path).facts.get("colour", "rgb")
-        teacher = load_checkpoint(path)
+        checkpoint = read_checkpoint(path)
     except UserError as error:
         raise UserError(f"--teacher {error}") from error
+    colour = checkpoint.facts.get("colour", "rgb")
     if colour != "rgb":
         raise UserError(
             f"--teacher {path}: its colour order is {str(colour)[:20]!r}, but training uses RGB: "
             "give a teacher that was trained in RGB"
         )
-    return teacher.requires_grad_(False)
+    return checkpoint.network().requires_grad_(False)

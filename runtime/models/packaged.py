@@ -14,6 +14,9 @@ _MODELS = Path(__file__).parent
 
 FLOAT32 = _MODELS / "lite.onnx"
 
+CHECKPOINT = _MODELS / "lite.safetensors"
+"""The checkpoint of the packaged models."""
+
 
 @dataclass(frozen=True)
 class ChosenModel:

@@ -1,4 +1,4 @@
-"""What the tests of checkpoints share."""
+"""Helpers for the tests of checkpoints."""
 
 import json
 import subprocess
@@ -27,7 +27,7 @@ def refused(path: Path) -> str:
     with pytest.raises(UserError) as caught:
         load_checkpoint(path)
     message = str(caught.value)
-    assert message.isprintable() and str(path) in message and len(message) < 300 + len(str(path)) + 20
+    assert message.isprintable() and str(path) in message and len(message) < 400 + len(str(path)) + 20
     return message
 
 

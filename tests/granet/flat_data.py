@@ -14,7 +14,7 @@ RAIN = (10, 20, 30)
 
 
 def psnr(error: float) -> float:
-    """Of a picture that is off by ``error`` levels everywhere, in dB."""
+    """PSNR in dB of a picture that is off by ``error`` levels everywhere."""
     return float(20 * np.log10(255 / error))
 
 

@@ -10,7 +10,6 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -41,7 +40,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise PermissionError(13, "Permission denied")
 
     (tmp_path / "best.pt").touch()
-    monkeypatch.setattr(Path, "open", denied)
+    monkeypatch.setattr("granet.app.input_file.os.open", denied)
     assert "cannot be read: Permission denied" in refused(tmp_path / "best.pt")
 
 
@@ -143,11 +142,6 @@ def test_a_whole_pickled_network_is_refused_by_the_name_of_its_class(model: GraN
     assert "granet.model.GraNet" in refused(saved(model, tmp_path / "best.pt"))
 
 
-def test_numpy_scalars_beside_the_weights_are_named(model: GraNet, tmp_path: Path) -> None:
-    content = {"state_dict": model.state_dict(), "psnr": np.float64(37.5)}
-    assert "numpy" in refused(saved(content, tmp_path / "best.pt"))
-
-
 def compressed(path: Path) -> Path:
     """The same archive, deflated, as torch never writes it."""
     with (
@@ -201,7 +195,7 @@ def test_tensors_that_are_no_weights(kind: str, model: GraNet, tmp_path: Path) -
         "integer": weight.to(torch.int8),
         "complex": weight.to(torch.complex64),
     }[kind]
-    assert "coarse.head.weight does not consist of plain" in refused(saved(state, tmp_path / "best.pt"))
+    assert "does not consist of plain" in refused(saved(state, tmp_path / "best.pt"))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

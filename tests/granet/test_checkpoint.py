@@ -84,10 +84,10 @@ def test_other_precisions_load_as_float32(
 def test_an_unknown_suffix_is_refused_with_the_ones_there_are(
     name: str, model: GraNet, tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match=r"\.pt or \.pth or \.safetensors"):
+    with pytest.raises(UserError, match=r"must end in \.pt or .* or \.safetensors"):
         save_checkpoint(tmp_path / name, model)
     (tmp_path / name).write_bytes(b"")
-    assert ".pt or .pth or .safetensors" in refused(tmp_path / name)
+    assert "must end in .pt or .pth or .ckpt" in refused(tmp_path / name)
 
 
 @pytest.mark.parametrize("fact", [object(), {1, 2}, float("nan"), Path("x"), torch.zeros(1)])

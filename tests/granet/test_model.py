@@ -98,7 +98,7 @@ def test_ties_go_to_the_first_in_reading_order(level: float) -> None:
 
 
 def test_unpooling_is_that_of_pytorch() -> None:
-    """The reference is held against PyTorch's own operators; a ReLU's zeros make most windows ties."""
+    """The reference is compared with PyTorch's own operators; after a ReLU most windows are ties."""
     x = torch.randn(1, 4, 8, 8, dtype=torch.float64).clamp_min(0)
     pooled, places = reference.pool(x.numpy())
     expected, indices = F.max_pool2d(x, 2, return_indices=True)

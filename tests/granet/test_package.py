@@ -1,4 +1,4 @@
-"""What an edge box relies on: the numpy-only half of the package needs no torch."""
+"""An edge box has no torch: the numpy half of the package must work without it."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
 
-def test_the_numpy_half_works_where_there_is_no_torch() -> None:
+def test_the_numpy_half_works_without_torch() -> None:
     without = "import sys; sys.modules.update(torch=None, safetensors=None, cv2=None, onnx=None)"
     modules = ", ".join(f"granet.{name}" for name in NUMPY_ONLY)
     result = python(f"{without}; import granet, {modules}; print(granet.GraNetConfig.lite().channels)")

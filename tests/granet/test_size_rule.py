@@ -1,4 +1,4 @@
-"""The padding rule, held against its definition: every side that anyone films in."""
+"""The padding rule is compared with its definition, for every usual side of a frame."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A file is there complete, or as it was before; what fails is one line."""
+"""Atomic file replacement: the new file is complete or the old one stays; a failure is one line."""
 
 import os
 import stat
@@ -22,7 +22,7 @@ def test_a_file_is_made_and_replaced(tmp_path: Path) -> None:
 def test_the_mode_is_that_of_the_new_file(tmp_path: Path) -> None:
     path = tmp_path / "a.engine"
     path.write_bytes(b"for all to read")
-    write_atomically(path, b"for me", mode=0o600)
+    write_atomically(path, b"for me", private=True)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 

@@ -1,5 +1,6 @@
 """A command from a dataclass: its options, the ones that the user gave, and those that it refuses."""
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -20,6 +21,17 @@ class Shared(Options):
 class PaintOptions(Shared):
     width: Annotated[int, typer.Option("-w", "--width", help="Paint N pixels.")] = 3
     name: Annotated[list[str], typer.Option("--name")] = field(default_factory=list)
+
+
+def read_file(context: typer.Context, wanted: bool) -> bool:
+    context.default_map = {"width": 3, "name": ["a"], "flat": False, "matt": True}
+    return wanted
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileOptions(PaintOptions):
+    from_file: Annotated[bool, typer.Option("--from-file", is_eager=True, callback=read_file)] = False
+    matt: Annotated[bool, typer.Option("--matt")] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +76,19 @@ def test_only_options_that_the_user_gave_count(
     assert [options.given for options in seen] == [given]
 
 
+def test_options_from_a_file_count_unless_it_switches_them_off() -> None:
+    seen: list[FileOptions] = []
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+    def paint(options: FileOptions) -> None:
+        """Paint a wall."""
+        seen.append(options)
+
+    add_command(app, FileOptions, paint)
+    assert run_app(app, ["--from-file", "--width", "9"]) == 0
+    assert {*seen[0].given} == {"--from-file", "--width", "--name", "--matt"} and seen[0].width == 9
+
+
 def test_values_reach_the_fields(app: typer.Typer, seen: list[PaintOptions]) -> None:
     assert run_app(app, ["paint", "--width", "7", "--name", "a", "--name", "b"]) == 0
     assert (seen[0].width, list(seen[0].name), seen[0].flat) == (7, ["a", "b"], False)
@@ -84,12 +109,15 @@ def test_the_help_is_that_of_the_function_and_the_fields(
         ("paint --width 3 -w 4", "--width is given 2 times: give it once"),
         ("paint wall.png", "unexpected argument wall.png: did you mean --width wall.png?"),
         ("show a.png b.png", "unexpected argument b.png: --help lists the arguments"),
+        ("paint --name=", "--name is empty: give a value, or leave it out"),
+        ("paint --name a --name=", "--name is empty: give a value, or leave it out"),
+        ("show ''", "file is empty: give a value, or leave it out"),
     ],
 )
 def test_a_line_that_cannot_be_meant_is_refused(
     app: typer.Typer, seen: list[PaintOptions], line: str, message: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_app(app, line.split()) == 2
+    assert run_app(app, shlex.split(line)) == 2
     assert capfd.readouterr().err == f"error: {message}\n"
     assert seen == []
 

@@ -42,7 +42,7 @@ def command(what: str, number: int = 0, debug: DebugOption = False) -> int:
         (["interrupt"], 130, "interrupted"),
         (["secret"], 1, "error: rtsp://***@host/1: gone"),
         (["fine", "--numbr", "7"], 2, "error: No such option: --numbr"),
-        (["fine", "--number", "x"], 2, "error: Invalid value for '--number'"),
+        (["fine", "--number", "x"], 2, "error: --number: give a whole number"),
         ([], 2, "error: Missing argument"),
         (["fine", "more"], 2, "error: Got unexpected extra argument"),
     ],
@@ -62,7 +62,7 @@ def test_every_end_has_its_status_and_at_most_one_line(
 def test_debug_adds_the_traceback_and_no_credentials(what: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_app(app, [what, "--debug"]) == 1
     error = capsys.readouterr().err
-    assert "Traceback" in error and "secret" not in error.replace("ERRORS", "").replace('"secret"', "")
+    assert "Traceback" in error and ":secret@" not in error
 
 
 def test_a_reader_that_goes_away_ends_the_command_quietly(
@@ -80,7 +80,7 @@ def test_help_goes_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--debug" in captured.out and captured.err == ""
 
 
-def test_a_note_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_note_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
     notes = Notes()
     for _ in range(3):
         notes("16 bits")

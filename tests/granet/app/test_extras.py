@@ -1,11 +1,13 @@
 """A package that is missing is named with the command that installs it."""
 
+import ast
+import re
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from granet.app.extras import EXPORT, missing_packages, pip_install, require, require_export_extra
+from granet.app.extras import EXPORT, missing_packages, require, require_export_extra
 from granet.errors import UserError
 
 PROJECT = Path(__file__).resolve().parents[3] / "pyproject.toml"
@@ -15,7 +17,7 @@ def without(monkeypatch: pytest.MonkeyPatch, *modules: str) -> None:
     monkeypatch.setattr("granet.app.extras.find_spec", lambda name: None if name in modules else object())
 
 
-def test_what_is_installed_is_no_error() -> None:
+def test_an_installed_package_is_not_an_error() -> None:
     require("testing", "numpy", "msgspec")
 
 
@@ -60,8 +62,37 @@ def test_making_a_model_needs_what_the_project_declares_for_it(monkeypatch: pyte
         require_export_extra()
 
 
-@pytest.mark.parametrize("package", ["onnxruntime", "tensorrt", "cuda-bindings", "torch"])
-def test_no_command_asks_an_index_for_this_project(package: str) -> None:
-    """It is not on PyPI."""
-    assert pip_install(package).startswith(f"pip install {package}")
-    assert "granet-deploy" not in pip_install(package)
+TEXTS = ("*.md", "docs/**/*.md", ".github/**/*", "docker/**/*", "*.yaml", "*.toml", "Makefile")
+SOURCES = ("granet/**/*.py", "runtime/**/*.py", "export/**/*.py", "calibration/**/*.py")
+
+
+def test_nothing_installs_this_project_from_an_index() -> None:
+    """It is not on one yet: a message or a page that says so sends its reader to a stranger's package."""
+    asked = re.compile(r"install [^.`\n]*\bgranet[-_]deploy\b(?!-\S+\.whl)")
+    root = PROJECT.parent
+    files = [path for pattern in (*TEXTS, *SOURCES) for path in root.glob(pattern) if path.is_file()]
+    assert len(files) > 200
+    assert [path for path in files if asked.search(path.read_text(encoding="utf-8"))] == []
+
+
+def test_no_message_names_a_page_of_the_repository() -> None:
+    """A wheel holds none of them; docstrings are for readers of the source."""
+    pages = {path.name for path in (PROJECT.parent / "docs").rglob("*.md")} | {"README.md", "CHANGELOG.md"}
+    named = re.compile("|".join(rf"(?<![\w-]){re.escape(page)}" for page in pages))
+    found = [
+        f"{path}: {text}"
+        for pattern in SOURCES
+        for path in PROJECT.parent.glob(pattern)
+        if ".md" in (source := path.read_text(encoding="utf-8"))
+        for text in texts(source)
+        if named.search(text)
+    ]
+    assert found == []
+
+
+def texts(source: str) -> list[str]:
+    """The string constants of a module that are not statements, as docstrings are."""
+    tree = ast.parse(source)
+    alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    constants = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in alone)
+    return [node.value for node in constants if isinstance(node.value, str)]

@@ -39,7 +39,7 @@ def text(**changes: Any) -> str:
     return json.dumps({"format": 3, "kind": "test", "name": "a"} | changes)
 
 
-def test_what_is_there_is_read_and_what_is_not_has_its_default() -> None:
+def test_missing_fields_have_their_defaults() -> None:
     content = FILE.decode(text(sides=[{"pixels": 2}, {"pixels": 4}], ranges={"x": [0, 1.5]}), "f.json")
     assert content == Content("a", (Side(2), Side(4)), ranges={"x": (0.0, 1.5)})
 
@@ -99,7 +99,7 @@ def test_the_line_names_file_field_and_what_was_expected(changes: dict[str, Any]
         ("3", "expected a JSON object, got an integer"),
     ],
 )
-def test_what_is_not_json_is_one_line(data: str | bytes, reason: str) -> None:
+def test_invalid_json_is_one_line(data: str | bytes, reason: str) -> None:
     with pytest.raises(UserError) as error:
         FILE.decode(data, "f.json")
     assert str(error.value).startswith(f"f.json: the test file is damaged ({reason}")
@@ -118,7 +118,7 @@ def test_what_is_not_json_is_one_line(data: str | bytes, reason: str) -> None:
         ('{"format": 4, "kind": "test"}', "a test file of format 4, this version reads 3"),
     ],
 )
-def test_other_files_and_other_formats_are_told_from_damaged_ones(data: str, message: str) -> None:
+def test_other_kinds_and_formats_are_distinguished_from_damaged_files(data: str, message: str) -> None:
     with pytest.raises(UserError) as error:
         FILE.decode(data, "f.json")
     assert str(error.value) == f"f.json: {message}: write it again"
@@ -130,7 +130,7 @@ def test_a_text_of_the_file_neither_breaks_the_line_nor_floods_it() -> None:
     assert "\n" not in str(error.value) and len(str(error.value)) < 400
 
 
-def test_what_is_written_is_read() -> None:
+def test_written_files_are_read_back() -> None:
     content = Content("a", (Side(2), Side(4)), "bgr", {"x": (-1.0, 2.0)}, 64 * "a")
     written = to_json(FILE.values(content), indent=2)
     assert FILE.decode(written, "f.json") == content
@@ -140,13 +140,33 @@ def test_what_is_written_is_read() -> None:
 @pytest.mark.parametrize(
     "content", [Content(""), Content("a", file="b/c"), Content("a", anything=float("inf"))]
 )
-def test_what_could_not_be_read_again_is_not_written(content: Content) -> None:
+def test_content_that_could_not_be_read_back_is_not_written(content: Content) -> None:
     with pytest.raises(ValueError):
         to_json(FILE.values(content))
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    for path, reason in ((tmp_path / "none", "No such file or directory"), (tmp_path, "Is a directory")):
+    for path, reason in (
+        (tmp_path / "none", "cannot be read: No such file or directory"),
+        (tmp_path, "is a directory, not a file: name a regular file"),
+    ):
         with pytest.raises(UserError) as error:
             read_bytes(path)
-        assert str(error.value) == f"{path}: cannot be read: {reason}"
+        assert str(error.value) == f"{path}: {reason}"
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (text()[:-1] + ', "name": "b"}', "'name'"),
+        ('{"format": 9, ' + text()[1:], "'format'"),
+        (text()[:-1] + r', "n\u0061me": "b"}', "'name'"),
+        (text(sides=[{"pixels": 2}] * 2).replace('2}]', '2, "pixels": 2}]'), "'pixels'"),
+        (text(anything={"a": 1}).replace('"a": 1', '"a": 1, "a": 2'), "'a'"),
+    ],
+    ids=["field", "format", "escaped", "inner", "unchecked"],
+)  # fmt: skip
+def test_a_name_that_occurs_twice_is_refused(content: str, name: str) -> None:
+    """Some readers take the first value, others the last."""
+    with pytest.raises(UserError, match=f"the test file is damaged \\({name} occurs twice\\)"):
+        FILE.decode(content, "a.json")

@@ -24,7 +24,7 @@ def refused(spec: str, split: str = "train") -> str:
 
 
 def assert_pair(pair: Pair, seed: int) -> None:
-    """That the pair is the one of ``seed``, with its sides and colours in order."""
+    """Checks that the pair is the one of ``seed``, with the right sides and colours."""
     assert pair.clean.dtype == pair.rainy.dtype == np.uint8
     np.testing.assert_array_equal(pair.clean, picture(seed))
     np.testing.assert_array_equal(pair.rainy, rainier(picture(seed)))
@@ -208,7 +208,7 @@ def truncated(path: Path) -> None:
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty": (lambda path: path.write_bytes(b""), "is an empty file"),
     "no picture": (lambda path: path.write_bytes(b"no picture at all"), "is damaged, or not a picture"),
-    "cut short": (truncated, "is cut short"),
+    "truncated": (truncated, "is truncated"),
 }
 
 
@@ -221,10 +221,10 @@ def test_unreadable_pictures_are_named(how: str, tmp_path: Path) -> None:
     assert reason in message and str(tmp_path / "clean" / "0.png") in message
 
 
-def test_a_jpeg_that_is_cut_short(tmp_path: Path) -> None:
+def test_a_jpeg_that_is_truncated(tmp_path: Path) -> None:
     path = write(tmp_path / "0.jpg", picture(0))
     path.write_bytes(path.read_bytes()[:-40])
-    assert "is cut short" in refused(f"clean:{tmp_path}")
+    assert "is truncated" in refused(f"clean:{tmp_path}")
 
 
 # --- synthetic -------------------------------------------------------------------------------------
@@ -318,7 +318,7 @@ def test_a_spec_that_is_none_lists_those_there_are(spec: str) -> None:
         ("synthetic:a?heaviness=nan", "from 0 (drizzle) to 1"),
     ],
 )
-def test_what_a_spec_may_say(spec: str, reason: str) -> None:
+def test_a_wrong_spec_is_one_line(spec: str, reason: str) -> None:
     assert reason in refused(spec)
 
 

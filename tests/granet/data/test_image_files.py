@@ -5,9 +5,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from granet.data.image_files import list_pictures, read_rgb
+from granet.data.image_items import item_orientation
 from granet.errors import UserError
+from runtime.sources.base import Picture
 from runtime.sources.pictures.source import PictureSource
 
 
@@ -31,3 +34,47 @@ def test_where_there_is_none_the_endings_are_named(tmp_path: Path) -> None:
         with pytest.raises(UserError) as caught:
             find(tmp_path)
         assert str(caught.value) == f"{tmp_path}: no pictures in this directory ({endings})"
+
+
+TURNS = [
+    np.asarray, np.fliplr, lambda p: np.rot90(p, 2), np.flipud,
+    lambda p: p.swapaxes(0, 1), lambda p: np.rot90(p, -1), lambda p: np.rot90(p, 2).swapaxes(0, 1), np.rot90,
+]  # fmt: skip
+"""The effect of each EXIF orientation, from 1, on the pixels."""
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", [".avif", ".tiff", ".jpg", ".webp"])
+def test_pictures_are_turned_upright_everywhere(tmp_path: Path, orientation: int, suffix: str) -> None:
+    """AVIF says it with properties (Pillow writes them for an EXIF orientation), the others with a tag."""
+    blocks = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8).repeat(16, 0).repeat(16, 1)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"a{suffix}"
+    Image.fromarray(blocks).save(path, quality=100, exif=exif)
+    expected = TURNS[orientation - 1](blocks)[8::16, 8::16].astype(int)
+    (picture,) = PictureSource(str(path), lambda message: None).frames("rgb")
+    assert isinstance(picture, Picture)
+    for pixels in (read_rgb(path), picture.pixels):
+        assert pixels.shape == TURNS[orientation - 1](blocks).shape
+        assert np.abs(pixels[8::16, 8::16].astype(int) - expected).max() <= 12
+
+
+@pytest.mark.parametrize(
+    ("properties", "orientation"),
+    [
+        (b"", 1), (b"\0\0\0\x09irot\1", 8), (b"\0\0\0\x09irot\3\0\0\0\x09imir\1", 5),
+        (b"\0\0\0\x09irot\2\0\0\0\x09imir\0", 2), (b"\0\0\0\x09irot\1\0\0\0\x09imir\1", 7),
+    ],
+)  # fmt: skip
+def test_a_mirror_comes_after_the_turn(properties: bytes, orientation: int) -> None:
+    """ISO/IEC 23008-12, 6.5.10 and 6.5.12; Pillow writes only some of the combinations."""
+    associated = bytes(range(1, 1 + properties.count(b"\0\0\0\x09")))
+    ipma = b"ipma" + bytes(4) + b"\0\0\0\1\0\1" + bytes([len(associated)]) + associated
+    iprp = b"iprp" + _box(b"ipco" + properties) + _box(ipma)
+    meta = b"meta" + bytes(4) + _box(b"pitm" + bytes(4) + b"\0\1") + _box(iprp)
+    assert item_orientation(_box(b"ftypavif" + bytes(4) + b"mif1") + _box(meta)) == orientation
+
+
+def _box(content: bytes) -> bytes:
+    return (len(content) + 4).to_bytes(4, "big") + content

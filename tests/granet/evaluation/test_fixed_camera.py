@@ -47,7 +47,7 @@ def test_a_result_that_changes_the_scene_loses_psnr_though_it_does_not_flicker()
     assert found.psnr_after_db == pytest.approx(20 * np.log10(255 / 20), abs=1e-6)
 
 
-def test_what_moves_or_fades_is_left_out() -> None:
+def test_moving_and_fading_pixels_are_left_out() -> None:
     frames = np.stack(clip(80)).astype(np.int64)
     frames[:, :8] = np.random.default_rng(3).integers(0, 255, (FRAMES, 8, WIDTH))  # leaves in the wind
     frames[FRAMES // 2 :, 8:12] += 50  # a light that is switched on

@@ -66,7 +66,7 @@ def test_paper_is_scikit_images_default_on_pillows_luma(picture: Pixels, truth: 
 
 @pytest.mark.parametrize(("picture", "truth"), PICTURES)
 def test_matlab_is_wangs_ssim_as_scikit_image_does_it(picture: Pixels, truth: Pixels) -> None:
-    """With these settings scikit-image follows Wang et al.: an 11 x 11 Gaussian, where it fits."""
+    """scikit-image follows Wang et al. with these settings: an 11 x 11 Gaussian, where it fits."""
     x, y = (16 + p.astype(float) @ np.array([65.481, 128.553, 24.966]) / 255 for p in (picture, truth))
     measured = score(picture, truth).matlab
     options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}

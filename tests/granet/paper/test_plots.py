@@ -57,7 +57,7 @@ def test_under_what_has_a_truth_stands_how_near_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn = []
-    monkeypatch.setattr(plots, "_save", lambda figure, path: drawn.append(figure))
+    monkeypatch.setattr(plots, "_save", lambda figure, path, overwrite: drawn.append(figure))
     row = StagesOfPicture("p", flat(110), flat(10), flat(105), flat(100), flat(100))
     draw_stages(tmp_path / "7.png", [row], "figure 7")
     labels = [cell.get_xlabel().split(" /")[0] for cell in drawn[0].axes]
@@ -104,7 +104,7 @@ def test_boxes_have_red_medians_and_a_box_for_each_subject_of_each_data_set(tmp_
 
 def test_the_median_is_drawn_at_the_median(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = []
-    monkeypatch.setattr(plots, "_save", lambda figure, path: drawn.append(figure))
+    monkeypatch.setattr(plots, "_save", lambda figure, path, overwrite: drawn.append(figure))
     draw_boxes(tmp_path / "8.png", [evaluation("Rain100L", 20)])
     axes = drawn[0].axes[0]
     medians = [line.get_ydata()[0] for line in axes.get_lines() if line.get_color() == "red"]
@@ -124,7 +124,7 @@ def test_a_figure_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
         draw_boxes(tmp_path / "gone" / "8.png", [evaluation("Rain100L", 20)])
 
 
-def test_what_cannot_be_written_is_said_before_the_work(
+def test_a_figure_that_cannot_be_written_is_reported_before_the_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = tmp_path / "there.png"

@@ -38,7 +38,7 @@ def evaluation(title: str, *subjects: str, pictures: int = 4, of: int = 4) -> Ev
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """What was printed, a blank in the place of every run of blanks and lines of the table."""
+    """The printed text with one blank in place of each run of blanks and table lines."""
     return [re.sub(r"[ │┃]+", " ", line).strip() for line in capsys.readouterr().out.splitlines()]
 
 
@@ -106,7 +106,9 @@ def test_table_1_puts_the_published_row_beside_the_metric_it_has(capsys: pytest.
     assert not any("whole test sets" in line for line in printed)
 
 
-def test_a_part_of_a_test_set_is_no_match_for_published_figures(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_part_of_a_test_set_is_not_compared_with_published_figures(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     print_table1([evaluation("Rain100L", "rainy input", of=100)])
     printed = lines(capsys)
     assert any(line.startswith("first 4 of 100 pictures matlab") for line in printed)

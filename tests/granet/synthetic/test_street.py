@@ -54,7 +54,7 @@ def test_it_is_rgb() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_what_stands_where_does_not_depend_on_the_size(seed: int) -> None:
+def test_the_layout_of_a_street_does_not_depend_on_the_size(seed: int) -> None:
     small = street(HEIGHT, WIDTH, 2.0, seed).astype(np.float64)
     large = halved(street(2 * HEIGHT, 2 * WIDTH, 2.0, seed))
     assert np.corrcoef(small.ravel(), large.ravel())[0, 1] > 0.9

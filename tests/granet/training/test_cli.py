@@ -1,4 +1,4 @@
-"""``granet-train`` as a user types it: what it writes, what it says, how it ends."""
+"""``granet-train`` on the command line: its files, its messages and its exit status."""
 
 import importlib.util
 import os
@@ -15,14 +15,15 @@ import pytest
 import torch
 
 from granet import GraNet, GraNetConfig, load_checkpoint, save_checkpoint
-from granet.app.console import UsageError, run_app
+from granet.app.console import run_app
 from granet.training.cli import PACKAGES, app
 from granet.training.compute import CANDIDATES, PLAIN, Compute
-from granet.training.options import TrainOptions
+from granet.training.make_recipe import make_recipe
 from granet.training.state import load_state
 from tests.granet.rain_sets import clean_directory, pairs_directory, picture, write
 
 CONFIG = GraNetConfig(channels=4, growth=2, dense_layers=1, nonlocal_channels=2, fine_blocks=1, key_stride=4)
+ON_ONE_CORE = ["--device", "cpu", "--threads", "1"]
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +41,7 @@ def spec() -> str:
 
 def ended(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
     before = torch.get_num_threads()
-    status = run_app(app, ["--device", "cpu", "--threads", "1", *arguments])
+    status = run_app(app, [*ON_ONE_CORE, *arguments])
     torch.set_num_threads(before)
     out, err = capsys.readouterr()
     assert out == ""
@@ -54,7 +55,9 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 1
     return err
 
 
-def test_a_training_its_files_and_its_resumption(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_training_writes_its_files_and_can_be_resumed(
+    spec: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     basic = ["--train", spec, "--val", spec, "--init", "tiny.pt", "--out", "run", "--epoch-size", "2"]
     status, err = ended(capsys, *basic, "--epochs", "1")
     assert status == 0
@@ -78,7 +81,7 @@ def test_a_training_its_files_and_its_resumption(spec: str, capsys: pytest.Captu
     assert load_state(Path("run/state.pt")).progress.steps == 2
 
 
-def test_the_recipe_of_the_packaged_weights_can_be_said(
+def test_options_make_the_recipe_of_the_packaged_weights(
     spec: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clean = clean_directory(Path("clean"), 21)
@@ -90,15 +93,16 @@ def test_the_recipe_of_the_packaged_weights_can_be_said(
         *shlex.split("--crop 128 --batch 4 --dry 0.1 --ema 0.998 --cosine --lr 8e-4"),
         *shlex.split("--clip-gradient 0.3 --channels-last --minutes 120 --out runs/lite"),
         *shlex.split("--stable 0.5 --loss l1+ssim --teacher base.pt --precision bf16 --workers 1"),
+        *shlex.split("--coarse-loss 0.25"),
     )  # fmt: skip
     assert status == 0, err
     (options,) = taken
-    recipe, limits, out = options.recipe(), options.limits, options.out
+    recipe, limits, out = make_recipe(options), options.limits, options.out
     assert recipe.train == (f"synthetic:{clean}?heaviness=0.1-0.4", spec) and recipe.weights == (0.7, 0.3)
     assert recipe.val == (f"synthetic:{clean}?heaviness=0.8",)
     assert (recipe.crop, recipe.batch, recipe.dry, recipe.ema, recipe.lr) == ((128,), 4, 0.1, 0.998, 8e-4)
     assert (recipe.cosine, recipe.stable, recipe.clip_gradient) == (True, 0.5, 0.3)
-    assert (recipe.loss, recipe.teacher) == ("l1+ssim", "base.pt")
+    assert (recipe.loss, recipe.teacher, recipe.coarse_loss) == ("l1+ssim", "base.pt", 0.25)
     assert (options.precision, options.channels_last, options.workers) == ("bf16", True, 1)
     assert (limits.minutes, limits.epochs, out) == (120, None, Path("runs/lite"))
     assert GraNetConfig.from_dict(recipe.config) == GraNetConfig.lite()
@@ -111,7 +115,7 @@ def test_without_options_the_recipe_is_the_papers(
     monkeypatch.setattr("granet.training.run.run_training", taken.append)
     assert ended(capsys, "--train", "rain100l:x", "--val", "rain100l:x")[0] == 0
     assert ended(capsys, "--train", "rain100h:x", "--val", "rain100h:x", "--set", "fine_stage=false")[0] == 0
-    first, second = (options.recipe() for options in taken)
+    first, second = map(make_recipe, taken)
     assert GraNetConfig.from_dict(first.config) == GraNetConfig.paper() and taken[0].out == Path("runs/paper")
     assert (taken[0].limits.epochs, taken[0].limits.minutes) == (None, None)
     assert (first.patience, second.patience) == (10, 3)  # section 4.3
@@ -122,10 +126,10 @@ def test_without_options_the_recipe_is_the_papers(
 @pytest.mark.parametrize(
     ("options", "status", "reason"),
     [
-        ("--epochs 1 --minutes 1", 2, "give one of them"),
-        ("--cosine", 2, "--cosine needs to know when the training ends: give --epochs or --minutes"),
-        ("--batch 2", 2, "--batch needs --crop"),
-        ("--resume --overwrite", 2, "give one of them"),
+        ("--epochs 1 --minutes 1", 2, "--minutes with --epochs: both limit the training"),
+        ("--cosine", 2, "--cosine without --epochs or --minutes: it needs to know when the training ends"),
+        ("--batch 2", 2, "--batch without --crop: whole pictures differ in size"),
+        ("--resume --overwrite", 2, "--overwrite with --resume"),
         ("--train pairs:a,b@0.5", 2, "has no share: give each --train a share"),
         ("--train nothing:here", 1, "'nothing:here' is not a data set"),
         ("--val rain100l:nowhere", 1, "nowhere: there is no such directory"),
@@ -135,29 +139,32 @@ def test_without_options_the_recipe_is_the_papers(
         ("--init nowhere.pt", 1, "nowhere.pt: there is no such file"),
         ("--preset lite --init tiny.pt", 1, "--init tiny.pt: its network differs from the one to train"),
         ("--resume", 1, "there is no training to resume"),
-        ("--crop 64 --batch 4 --stable 0.5", 2, "give --cosine too"),
-        ("--cosine --epochs 2 --patience 1", 2, "--patience belongs to the plateau schedule, which --cosine"),
-        ("--lr 1e-4 --epochs 2 --patience 1", 2, "--patience has no effect with --lr 0.0001"),
-        ("--crop 24 --long-side 64", 2, "give one of them"),
-        ("--crop 24,32", 2, "--crop with several sizes divides the epochs among them: give --epochs"),
-        ("--crop 24,32 --epochs 1", 2, "--crop with 2 sizes needs at least as many epochs: raise --epochs 1"),
+        ("--crop 64 --batch 4 --stable 0.5", 2, "--stable without --cosine"),
+        ("--cosine --epochs 2 --patience 1", 2, "--patience with --cosine: it belongs to the plateau"),
+        ("--lr 1e-4 --epochs 2 --patience 1", 2, "--patience with --lr 0.0001: the plateau schedule"),
+        ("--crop 24 --long-side 64", 2, "--long-side with --crop"),
+        ("--crop 24,32", 2, "--crop 24,32 without --epochs: several sizes divide the epochs"),
+        ("--crop 24,32 --epochs 1", 2, "--crop 24,32 with --epochs 1: 2 sizes need at least as many epochs"),
         ("--crop 24,32 --epochs 2 --batch 3", 2, "--epoch-size 4 is not a multiple of 3"),
         ("--crop 57", 1, "--crop 57 is larger than the pictures of pairs of rainy"),
         ("--crop 24,8", 2, "expected sizes of at least 16 pixels, as in 128 or 96,128,192"),
         ("--crop wide", 2, "expected sizes of at least 16 pixels"),
-        ("--heaviness 0.1-0.2", 2, "--heaviness applies to synthetic rain"),
-        ("--overwrite --continue tiny.pt", 2, "give one of them"),
-        ("--resume --continue tiny.pt", 2, "give one of them"),
+        ("--heaviness 0.1-0.2", 2, "--heaviness without --train synthetic:DIR"),
+        ("--overwrite --continue tiny.pt", 2, "--continue with --overwrite"),
+        ("--resume --continue tiny.pt", 2, "--continue with --resume"),
+        ("--set channels=8 --set channels=4", 2, "--set channels=... is given 2 times: give it once"),
         ("--continue tiny.pt", 1, "--continue tiny.pt: the checkpoint does not record the progress"),
-        ("--data .", 2, "--data replaces {data} in --train and --val, but none of them contains it"),
+        ("--data .", 2, "--data without --recipe: it replaces {data} in --train and --val, and neither"),
         ("--train pairs:{data}/a,{data}/b", 2, "give the directory of the data with --data"),
         ("--teacher nowhere.pt", 1, "--teacher nowhere.pt: there is no such file"),
         ("--recipe nowhere.toml", 1, "the packaged recipes are base"),
-        ("--lr nought", 2, "Invalid value for '--lr'"),
-        ("--preset big", 2, "Invalid value for '--preset'"),
+        ("--set channels=4 --renew-coarse", 2, "--renew-coarse without --init"),
+        ("--set fine_stage=false --coarse-loss 0.2", 2, "--coarse-loss with --set fine_stage=false"),
+        ("--lr nought", 2, "--lr: give a number"),
+        ("--preset big", 2, "--preset: big is not a choice"),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_a_line_and_nothing_is_written(
+def test_a_wrong_option_is_one_line_and_no_file_is_written(
     options: str, status: int, reason: str, spec: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = set(Path().rglob("*"))
@@ -168,15 +175,28 @@ def test_what_makes_no_sense_is_refused_with_a_line_and_nothing_is_written(
     assert set(Path().rglob("*")) == before
 
 
-def test_only_options_without_effect_are_refused() -> None:
-    specs: dict[str, Any] = {"train": ("drawn:1",), "val": ("drawn:1",)}
-    TrainOptions(**specs, lr=1e-4, patience=1)  # without a limit, patience ends the training
-    TrainOptions(**specs, lr=2e-4, patience=1, epochs=2)
-    with pytest.raises(UsageError, match=r"--patience has no effect with --lr 0\.0001"):
-        TrainOptions(**specs, lr=1e-4, patience=1, epochs=2)
-    TrainOptions(train=("clean:a", "drawn:1"), val=("drawn:1",), dry=0.1)
-    with pytest.raises(UsageError, match="--dry has no effect with --train clean:DIR"):
-        TrainOptions(train=("clean:a",), val=("drawn:1",), dry=0.1)
+@pytest.mark.parametrize(
+    ("options", "conflict"),
+    [
+        ("--train drawn:1 --lr 1e-4 --patience 1", None),  # without a limit, patience ends the training
+        ("--train drawn:1 --lr 2e-4 --patience 1 --epochs 2", None),
+        ("--train drawn:1 --lr 1e-4 --patience 1 --epochs 2", "--patience with --lr 0.0001"),
+        ("--train clean:a --train drawn:1 --dry 0.1", None),
+        ("--train clean:a --dry 0", None),
+        ("--train clean:a --dry 0.1", "--dry with --train clean:DIR"),
+        ("--train drawn:1 --batch 1", None),
+        ("--train drawn:1 --crop 24,32 --epochs 2", None),
+    ],
+)
+def test_only_options_without_effect_are_refused(
+    options: str,
+    conflict: str | None,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("granet.training.run.run_training", lambda options: None)
+    status, err = ended(capsys, "--val", "drawn:1", *shlex.split(options))
+    assert (status, err) == (0, "") if conflict is None else (status == 2 and conflict in err), err
 
 
 @pytest.mark.parametrize("missing", ["torch", "matplotlib"])
@@ -250,7 +270,7 @@ def test_a_resumed_training_keeps_its_number_format_or_says_why_not(
     assert load_state(Path("run/state.pt")).compute == PLAIN
 
 
-def test_what_was_asked_for_is_not_overruled(
+def test_a_requested_number_format_is_used(
     spec: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     basic = ["--train", spec, "--val", spec, "--init", "tiny.pt", "--out", "run", "--epoch-size", "2"]
@@ -268,7 +288,7 @@ def test_what_was_asked_for_is_not_overruled(
     assert load_state(Path("run/state.pt")).compute == Compute("bf16", channels_last=True)
 
 
-def test_a_training_goes_on_from_its_weights_alone(
+def test_a_training_continues_from_its_weights_alone(
     spec: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     basic = ["--train", spec, "--val", spec, "--init", "tiny.pt", "--epoch-size", "2", "--epochs", "2"]
@@ -293,14 +313,14 @@ def test_a_training_goes_on_from_its_weights_alone(
     assert status == 0 and "continues after step 8" in err and "complete after 10 steps" in err
 
 
-def endless(spec: str) -> list[str]:
+def endless(spec: str, epochs: int = 100_000) -> list[str]:
     options = ["--train", spec, "--val", spec, "--init", "tiny.pt", "--out", "run", "--epoch-size", "3"]
-    return [*options, "--lr", "1e-3", "--epochs", "100000", "--device", "cpu", "--threads", "1"]
+    return [*options, "--lr", "1e-3", "--epochs", str(epochs)]
 
 
 def start(spec: str) -> "subprocess.Popen[str]":
     """A training without end, after its second epoch."""
-    command = [sys.executable, "-m", "granet.training.cli", *endless(spec)]
+    command = [sys.executable, "-m", "granet.training.cli", *ON_ONE_CORE, *endless(spec)]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3]), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     until = time.monotonic() + 200
@@ -311,21 +331,36 @@ def start(spec: str) -> "subprocess.Popen[str]":
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_training_says_how_to_go_on_and_can(
+def test_an_interrupted_training_can_be_resumed_with_the_printed_command(
     sent: signal.Signals, spec: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     process = start(spec)
     process.send_signal(sent)
     _, err = process.communicate(timeout=100)
-    assert process.returncode == 130
+    assert process.returncode == -sent
     last = err.splitlines()[-1]
     assert last.startswith("run: interrupted after ") and "Traceback" not in err
     command = last.partition("resume with: ")[2]
-    assert command == shlex.join(["granet-train", *endless(spec), "--resume"])
+    assert command == shlex.join(["granet-train", *ON_ONE_CORE, *endless(spec), "--resume"])
     steps = load_state(Path("run/state.pt")).progress.steps
     assert steps >= 6 and f"after {steps} steps" in last
-    status, err = ended(capsys, *endless(spec), "--resume", "--epochs", str(steps // 3 + 1))
+    status, err = ended(capsys, *endless(spec, steps // 3 + 1), "--resume")
     assert status == 0 and f"continues after step {steps}" in err
+
+
+@pytest.mark.parametrize("option", ["--overwrite", "--resume"])
+def test_two_trainings_do_not_write_to_one_directory(
+    spec: str, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    process = start(spec)
+    try:
+        status, err = ended(capsys, *endless(spec, 1), option)
+        assert status == 1
+        assert err.splitlines()[-1] == "error: run: another training writes to it; use another --out"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=100)
+    assert load_state(Path("run/state.pt")).progress.steps >= 6
 
 
 def test_a_killed_training_leaves_checkpoints_that_can_be_read(
@@ -335,11 +370,11 @@ def test_a_killed_training_leaves_checkpoints_that_can_be_read(
     process.kill()
     process.communicate(timeout=100)
     left = Path("run/.last.0123abcd.pt")
-    left.write_bytes(b"half of a file")  # what a kill in the middle of a write leaves
+    left.write_bytes(b"half of a file")  # left by a kill during a write
     for name in ("best.pt", "last.pt"):
         assert load_checkpoint(f"run/{name}").config == CONFIG
     epoch = load_state(Path("run/state.pt")).progress.epoch
-    status, err = ended(capsys, *endless(spec), "--resume", "--epochs", str(epoch + 1))
+    status, err = ended(capsys, *endless(spec, epoch + 1), "--resume")
     assert status == 0, err
     assert not left.exists()
     rows = Path("run/log.jsonl").read_text().splitlines()

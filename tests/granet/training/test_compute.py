@@ -53,7 +53,7 @@ def test_a_layout_alone_must_be_faster_by_a_tenth_too() -> None:
 
 
 @pytest.mark.parametrize(("bf16", "chosen"), [(0.95, BF16), (1.0, BF16), (1.05, PLAIN)])
-def test_what_a_training_began_in_is_kept_unless_it_is_slower(bf16: float, chosen: Compute) -> None:
+def test_a_resumed_training_keeps_its_number_format_unless_it_is_slower(bf16: float, chosen: Compute) -> None:
     assert choice({PLAIN: 1.0, BF16: bf16}, preferred=BF16)[0] == chosen
 
 

@@ -1,4 +1,4 @@
-"""``granet-train --processes 2``: one program to the user, whatever becomes of its processes."""
+"""``granet-train --processes 2``: behaves like one program, also if a process fails."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ def test_two_processes_take_the_steps_of_one_with_twice_the_batch(tmp_path: Path
     spec = pairs_directory(tmp_path / "data", count=3)
     ((status, error),) = train(1, options(spec, tmp_path / "one", "--batch", "2", "--epochs", "2"))
     assert status == 0, error
-    # The number may come from a recipe as well: whoever is started does not start others.
+    # The number may come from a recipe too; a started process must not start others.
     (tmp_path / "r.toml").write_text("processes = 2\n")
     for name, more in (("two", ["--processes", "2"]), ("file", ["--recipe", str(tmp_path / "r.toml")])):
         process = start([*options(spec, tmp_path / name, "--epochs", "2"), *more])
@@ -46,7 +46,7 @@ def test_two_processes_take_the_steps_of_one_with_twice_the_batch(tmp_path: Path
     assert error.startswith("error: ") and "holds a training" in error
 
 
-def test_an_interrupted_one_says_how_all_go_on(tmp_path: Path) -> None:
+def test_an_interruption_prints_the_command_that_resumes_all(tmp_path: Path) -> None:
     spec = pairs_directory(tmp_path / "data", count=3)
     arguments = [*options(spec, tmp_path / "run", "--epochs", "100000"), "--processes", "2"]
     process = start(arguments)
@@ -56,13 +56,13 @@ def test_an_interrupted_one_says_how_all_go_on(tmp_path: Path) -> None:
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     _, error = process.communicate(timeout=100)
-    assert process.returncode == 130 and "Traceback" not in error
+    assert process.returncode == -signal.SIGTERM and "Traceback" not in error
     last = error.splitlines()[-1]
     assert "interrupted after" in last and last.endswith("--processes 2 --resume")
     assert load_state(tmp_path / "run" / "state.pt").progress.steps >= 2
 
 
-# --- how the processes of a stand-in end ---------------------------------------------------------------
+# --- the exit of stand-in processes ---------------------------------------------------------------
 
 
 def ended(code: str, capfd: pytest.CaptureFixture[str]) -> tuple[int, str]:
@@ -71,7 +71,7 @@ def ended(code: str, capfd: pytest.CaptureFixture[str]) -> tuple[int, str]:
     return status, capfd.readouterr().err
 
 
-def test_each_knows_its_place_and_computes_in_one_thread(capfd: pytest.CaptureFixture[str]) -> None:
+def test_each_process_has_its_rank_and_one_thread(capfd: pytest.CaptureFixture[str]) -> None:
     names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "OMP_NUM_THREADS")
     code = f"time.sleep(rank); print(*(os.environ[name] for name in {names}), flush=True)"
     status = run_processes(
@@ -81,15 +81,15 @@ def test_each_knows_its_place_and_computes_in_one_thread(capfd: pytest.CaptureFi
     assert capfd.readouterr().out.splitlines() == ["0 0 2 127.0.0.1 1", "1 1 2 127.0.0.1 1"]
 
 
-def test_the_first_speaks_for_all(capfd: pytest.CaptureFixture[str]) -> None:
+def test_only_the_first_process_prints(capfd: pytest.CaptureFixture[str]) -> None:
     assert ended("sys.stderr.write(f'error of {rank}\\n'); sys.exit(2)", capfd) == (2, "error of 0\n")
 
 
-def test_who_fails_alone_is_heard(capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_error_of_a_process_that_fails_alone_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
     assert ended("if rank: sys.stderr.write('out of luck\\n'); sys.exit(4)", capfd) == (4, "out of luck\n")
 
 
-def test_who_waits_for_one_that_failed_is_ended(
+def test_a_process_that_waits_for_a_failed_one_is_killed(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("granet.training.launch._GRACE_SECONDS", 0.2)
@@ -97,7 +97,7 @@ def test_who_waits_for_one_that_failed_is_ended(
     assert ended(code, capfd) == (1, "out of luck\n")
 
 
-def test_one_that_is_killed_ends_all_with_a_line(
+def test_a_killed_process_ends_all_with_one_line(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("granet.training.launch._GRACE_SECONDS", 0.2)
@@ -105,10 +105,15 @@ def test_one_that_is_killed_ends_all_with_a_line(
     assert (status, error) == (1, "error: process 2 of 2 was killed by signal 9\n")
 
 
-def test_an_interruption_is_passed_on_once() -> None:
-    code = "import sys; sys.exit(130)"
-    with pytest.raises(Interrupted):
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("sys.exit(130)", 130), ("os.kill(os.getpid(), 2)", 130), ("os.kill(os.getpid(), 15)", 143)],
+)
+def test_an_interruption_is_passed_on_once(code: str, status: int) -> None:
+    code = f"import os, signal, sys; signal.signal(2, signal.SIG_DFL); {code}"
+    with pytest.raises(Interrupted) as caught:
         run_processes(2, [sys.executable, "-c", code], own_threads=True)
+    assert caught.value.status == status
 
 
 def test_processes_of_torchrun_are_not_doubled(
@@ -118,3 +123,14 @@ def test_processes_of_torchrun_are_not_doubled(
     assert run_app(app, ["--train", "drawn:1", "--val", "drawn:1", "--processes", "2"]) == 2
     err = capsys.readouterr().err
     assert err == "error: --processes 2 starts processes, but torchrun has already started 3: use one\n"
+
+
+@pytest.mark.parametrize("name", ["RANK", "WORLD_SIZE", "LOCAL_RANK"])
+def test_a_variable_that_is_no_number_is_one_line(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(name, "two\x1b[2J")
+    arguments = ["--train", "drawn:2", "--val", "drawn:1", "--out", str(tmp_path / "run"), "--device", "cpu"]
+    assert run_app(app, arguments) == 1
+    error = f"error: environment variable {name}: expected a whole number, got two\\x1b[2J; unset it"
+    assert capfd.readouterr().err.splitlines()[-1] == error

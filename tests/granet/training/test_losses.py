@@ -54,10 +54,26 @@ def test_the_smallest_picture_has_one_window(size: tuple[int, int]) -> None:
 def test_the_losses_by_their_names() -> None:
     a, b = pair(2)
     absolute, likeness = float((a - b).abs().mean()), scikit_image(a, b)
-    expected = {"l1": absolute, "ssim": 1 - likeness, "l1+ssim": absolute + 1 - likeness}
+    squared = float(((a - b) ** 2).mean())
+    expected = {
+        "l1": absolute,
+        "ssim": 1 - likeness,
+        "l1+ssim": absolute + 1 - likeness,
+        "psnr": 0.1 * np.log10(1 + squared / 1e-4),
+    }
     assert expected.keys() == set(LOSSES)
     for name, value in expected.items():
         assert float(restoration_loss(a, b, name)) == pytest.approx(value, abs=5e-5)  # type: ignore[arg-type]
+
+
+def test_the_psnr_loss_is_the_mean_of_the_pictures_decibels() -> None:
+    target = torch.zeros(2, 3, 16, 16)
+    derained = torch.stack([torch.full((3, 16, 16), error) for error in (0.1, 0.2)])
+    # 20 and 13.979 dB: 20.043 and 26.031 dB above the level of 40 dB.
+    assert float(restoration_loss(derained, target, "psnr")) == pytest.approx(
+        0.01 * (20.043 + 26.031) / 2, abs=2e-5
+    )
+    assert float(restoration_loss(target, target, "psnr")) == 0
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -79,7 +79,7 @@ def test_two_processes_take_the_steps_of_one_with_twice_the_batch(
         assert torch.allclose(two.states["model"][name], value, rtol=0, atol=2e-6), name
 
 
-def test_metrics_are_of_all_pictures_and_one_process_writes_and_speaks(
+def test_metrics_cover_all_pictures_and_only_the_main_process_writes_and_prints(
     runs: tuple[Path, str, list[tuple[int, str]]],
 ) -> None:
     root, _, ends = runs
@@ -92,7 +92,9 @@ def test_metrics_are_of_all_pictures_and_one_process_writes_and_speaks(
     assert ends[1][1] == "" and "2 processes" in ends[0][1] and ends[0][1].count("epoch 2:") == 1
 
 
-def test_a_training_of_two_processes_goes_on_with_one(runs: tuple[Path, str, list[tuple[int, str]]]) -> None:
+def test_a_training_of_two_processes_continues_with_one(
+    runs: tuple[Path, str, list[tuple[int, str]]],
+) -> None:
     root, spec, _ = runs
     ((status, error),) = train(1, options(spec, root / "two", "--batch", "1", "--epochs", "3", "--resume"))
     assert status == 0, error
@@ -102,7 +104,7 @@ def test_a_training_of_two_processes_goes_on_with_one(runs: tuple[Path, str, lis
     assert (progress.steps, progress.samples) == (8, 12)
 
 
-def test_an_error_of_the_main_process_ends_all_and_is_told_once(
+def test_an_error_of_the_main_process_ends_all_and_is_printed_once(
     runs: tuple[Path, str, list[tuple[int, str]]],
 ) -> None:
     root, spec, _ = runs

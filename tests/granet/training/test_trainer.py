@@ -60,17 +60,19 @@ def trainer(
     workers: int = 0,
     heard: list[str] | None = None,
     compute: Compute = PLAIN,
+    processes: Processes | None = None,
+    kind: type[TrainingData] = TrainingData,
 ) -> Trainer:
     out.mkdir(exist_ok=True)
     datasets = [open_dataset(spec, "train") for spec in recipe.train]
     epochs = (limits or Limits(epochs=1)).epochs or 1
     cutting = Cutting(recipe.crop, recipe.long_side, recipe.dry, epochs)
-    data = TrainingData(datasets, recipe.weights, recipe.seed, cutting, recipe.epoch_size)
-    processes = Processes(0, 1, torch.device("cpu"))
-    validation = Validation([open_dataset(spec, "test") for spec in recipe.val], processes)
+    data = kind(datasets, recipe.weights, recipe.seed, cutting, recipe.epoch_size)
+    joined = processes or Processes(0, 1, torch.device("cpu"))
+    validation = Validation([open_dataset(spec, "test") for spec in recipe.val], joined)
     say = (heard if heard is not None else []).append
     return Trainer(
-        recipe, data, validation, out, limits or Limits(epochs=1), processes, say, workers, compute=compute
+        recipe, data, validation, out, limits or Limits(epochs=1), joined, say, workers, compute=compute
     )
 
 
@@ -110,6 +112,7 @@ def test_the_defaults_are_the_papers() -> None:
     assert (recipe.patience, recipe.long_side) == (3, 512)
     off = (recipe.crop, recipe.ema, recipe.clip_gradient, recipe.cosine, recipe.teacher)
     assert off == (None, None, None, False, None) and recipe.dry == recipe.stable == 0
+    assert recipe.coarse_loss == 0 and not recipe.renew_coarse
     assert recipe.loss == "l1"  # equation 9
 
 
@@ -296,7 +299,7 @@ def test_a_state_that_is_missing_or_damaged(
         run.resume()
 
 
-def test_a_checkpoint_is_no_state(recipe: Recipe, tmp_path: Path) -> None:
+def test_a_checkpoint_is_refused_as_a_state_file(recipe: Recipe, tmp_path: Path) -> None:
     run = trainer(recipe, tmp_path / "run")
     run.run()
     (tmp_path / "run" / "last.pt").replace(run.files.state_path)
@@ -312,7 +315,7 @@ def poison(network: GraNet) -> None:
 @pytest.mark.parametrize(
     ("step", "what"), [(6, "after 6 steps loss or gradient is"), (8, "after 8 steps the weights are")]
 )
-def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
     step: int, what: str, recipe: Recipe, tmp_path: Path
 ) -> None:
     run = trainer(recipe, tmp_path / "run", Limits(epochs=9))

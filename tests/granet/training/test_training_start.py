@@ -1,4 +1,4 @@
-"""What a training starts from and computes with: weights, a teacher, files of older versions."""
+"""The start of a training: weights, a teacher, number format, files of older versions."""
 
 import math
 from dataclasses import asdict, replace
@@ -12,11 +12,12 @@ from torch import nn
 from granet import GraNet, GraNetConfig, save_checkpoint
 from granet.checkpoint import read_checkpoint
 from granet.data.datasets import open_dataset
+from granet.data.image_files import Pixels
 from granet.errors import UserError
 from granet.training.compute import PLAIN, Compute
+from granet.training.processes import Processes
 from granet.training.recipe import Limits, Recipe
 from granet.training.samples import Cutting, TrainingData
-from granet.training.schedule import COSINE_FLOOR
 from granet.training.start import first_network
 from granet.training.state import load_state
 from tests.granet.rain_sets import pairs_directory
@@ -35,6 +36,37 @@ def message_of(caught: pytest.ExceptionInfo[UserError]) -> str:
     message = str(caught.value)
     assert "\n" not in message
     return message
+
+
+# --- the coarse stage ---------------------------------------------------------------------------------
+
+
+def test_a_share_of_the_loss_is_that_of_the_coarse_result(recipe: Recipe, tmp_path: Path) -> None:
+    both = replace(recipe, coarse_loss=0.25)
+    trainer(both, tmp_path / "run").run(after(1))
+    network = first_network(both)
+    pixels = TrainingData([open_dataset(recipe.train[0], "train")], None, 5, Cutting()).batch(0, 1)
+    rainy, clean = (torch.tensor(each).permute(0, 3, 1, 2) / 255 for each in pixels)
+    _, coarse, derained = network.forward_stages(rainy)
+    loss = (derained - clean).abs().mean() + 0.25 * (coarse - clean).abs().mean()
+    loss.backward()
+    torch.optim.Adam(network.parameters(), lr=both.lr).step()
+    found = weights(tmp_path / "run" / "last.pt")
+    for name, expected in network.state_dict().items():
+        assert torch.allclose(found[name], expected, rtol=0, atol=1e-6), name
+
+
+def test_a_silent_coarse_stage_starts_anew_and_the_result_stays(recipe: Recipe, tmp_path: Path) -> None:
+    silent = GraNet(TINY)
+    nn.init.constant_(silent.coarse.head.bias, -9.0)  # type: ignore[arg-type]
+    nn.init.zeros_(silent.coarse.mask.weight)
+    save_checkpoint(tmp_path / "silent.pt", silent)
+    network = first_network(replace(recipe, init=str(tmp_path / "silent.pt"), renew_coarse=True))
+    rainy = torch.rand(1, 3, 32, 48)
+    torch.testing.assert_close(network(rainy), silent(rainy))
+    assert torch.relu(network.coarse.head(rainy)).any() and not torch.relu(silent.coarse.head(rainy)).any()
+    network(rainy).mean().backward()
+    assert network.coarse.mask.weight.grad is not None and network.coarse.mask.weight.grad.any()
 
 
 # --- a teacher ---------------------------------------------------------------------------------------
@@ -96,7 +128,7 @@ def test_a_teacher_of_another_colour_order_is_refused(
     assert f"--teacher {path}: " in message_of(caught) and reason in message_of(caught)
 
 
-def test_a_teacher_that_is_no_granet_is_refused(recipe: Recipe, tmp_path: Path) -> None:
+def test_a_teacher_that_is_not_a_granet_is_refused(recipe: Recipe, tmp_path: Path) -> None:
     torch.save(nn.Conv2d(3, 8, 3).state_dict(), tmp_path / "other.pt")
     (tmp_path / "net.onnx").write_bytes(b"")
     for name, reason in (
@@ -124,7 +156,7 @@ def test_a_stable_share_comes_before_the_cosine(recipe: Recipe, tmp_path: Path) 
     assert rates[0.1] == rates[0.3] == rates[0.599] == pytest.approx(1e-3)
     for done in (0.7, 0.8, 0.9, 1.0):  # what is left, from 0.6 on, is a half turn
         angle = math.pi * (done - 0.6) / 0.4
-        assert rates[done] == pytest.approx(COSINE_FLOOR + (1e-3 - COSINE_FLOOR) * (1 + math.cos(angle)) / 2)
+        assert rates[done] == pytest.approx(2e-6 + (1e-3 - 2e-6) * (1 + math.cos(angle)) / 2)
 
 
 # --- crops that grow ---------------------------------------------------------------------------------
@@ -145,9 +177,10 @@ def test_sizes_share_the_epochs_in_their_order(epochs: int, sides: str, recipe: 
 def test_crops_of_several_sizes_do_not_go_on_within_a_step(recipe: Recipe, tmp_path: Path) -> None:
     several = replace(recipe, crop=(16, 24), epoch_size=4)
     trainer(several, tmp_path / "run", Limits(epochs=2)).run(after(1))
-    wider = trainer(several, tmp_path / "run", Limits(epochs=2))
+    processes = Processes(0, 1, torch.device("cpu"))
+    wider = trainer(several, tmp_path / "run", Limits(epochs=2), processes=processes)
     wider.resume()
-    wider._processes.count = 2  # one sample was seen, and a step has two now
+    processes.count = 2  # one sample was seen, and a step has two now
     with pytest.raises(UserError, match="1 samples are not a multiple of 2"):
         wider.run()
     again = trainer(several, tmp_path / "run", Limits(epochs=2))
@@ -162,15 +195,19 @@ def test_continuing_takes_the_samples_that_come_next(recipe: Recipe, tmp_path: P
     long = replace(recipe, ema=0.9, cosine=True)
     trainer(long, tmp_path / "first", Limits(epochs=3)).run(after(6))
     ckpt = tmp_path / "first" / "last.pt"
-    run = trainer(long, tmp_path / "second", Limits(epochs=3))
+    asked: list[int] = []
+
+    class Noted(TrainingData):
+        def batch(self, first: int, count: int) -> tuple[Pixels, Pixels]:
+            asked.append(first)
+            return super().batch(first, count)
+
+    run = trainer(long, tmp_path / "second", Limits(epochs=3), kind=Noted)
     run.go_on_from(ckpt)
     assert (run.progress.samples, run.progress.steps, run.progress.epoch) == (6, 6, 1)
     for network in (run.learner.result, run.learner.model):
         for name, value in network.state_dict().items():
             assert torch.equal(value, weights(ckpt)[name])
-    asked: list[int] = []
-    real = run._data.batch
-    run._data.batch = lambda first, count: asked.append(first) or real(first, count)  # type: ignore[method-assign, func-returns-value]
     assert run.schedule.cosine_rate(run.progress) < 1.1 * recipe.lr / 200  # a short rise
     assert run.run()
     assert asked == list(range(6, 12))
@@ -230,3 +267,14 @@ def test_a_training_of_an_older_version_goes_on(
     older(state, cropped, crop=24)
     with pytest.raises(UserError, match=r"config is {'fold': 2} instead of {'fold': 1}"):
         trainer(folded, tmp_path / "run").resume()
+
+
+def test_a_checkpoint_does_not_say_in_which_folder_its_first_weights_were(recipe: Recipe) -> None:
+    recipe = replace(recipe, init="/home/me/first.pt", teacher="../big.pt")
+    record = recipe.to_json()
+    assert (record["init"], record["teacher"]) == ("first.pt", "big.pt")
+    # The same training continues when its files have moved, and whichever version wrote the record.
+    replace(recipe, init="elsewhere/first.pt").require_same(record)
+    recipe.require_same(record | {"init": "/home/you/first.pt"})
+    with pytest.raises(UserError, match=r"init is other\.pt instead of first.pt"):
+        replace(recipe, init="other.pt").require_same(record)

@@ -1,0 +1,81 @@
+"""Loads a command's modules so that too little memory for them is one line, not a traceback or a crash.
+
+This module is loaded first, so it imports only the standard library.
+"""
+
+import os
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import NoReturn
+
+from granet.app.out_of_memory import out_of_memory
+
+try:
+    import resource
+except ImportError:  # Windows, which has no such limits
+    resource = None  # type: ignore[assignment]
+
+_FAILED = 1
+_LACKING = "not enough memory to load the libraries: raise the limit on memory (ulimit -v)"
+
+
+def start(name: str) -> None:
+    """Runs ``main`` of a module.
+
+    Args:
+        name: of the module.
+
+    Raises:
+        SystemExit: with status 1, after one line on stderr, if the module cannot be imported.
+    """
+    is_limited = _memory_is_limited()
+    if is_limited and not _can_be_loaded(name):
+        _fail(_LACKING)
+    load(name, lacking=_LACKING if is_limited else None).main()
+
+
+def load(name: str, *, lacking: str | None) -> ModuleType:
+    """Imports a module.
+
+    Args:
+        name: of the module.
+        lacking: why it cannot be imported; ``None`` if only the error says that.
+
+    Raises:
+        SystemExit: as for :func:`start`.
+    """
+    try:
+        return import_module(name)
+    except Exception as error:
+        if "--debug" in sys.argv:
+            raise
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        _fail(lacking or out_of_memory(error) or f"a library cannot be loaded: {first}")
+
+
+def _memory_is_limited() -> bool:
+    return resource is not None and resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+
+
+def _can_be_loaded(name: str) -> bool:
+    """Tries it in a child process, because libraries may crash where memory ends."""
+    sys.stderr.flush()
+    child = os.fork()
+    if child == 0:
+        try:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            for descriptor in (1, 2):
+                os.dup2(nowhere, descriptor)
+            import_module(name)
+            os._exit(0)
+        finally:
+            os._exit(_FAILED)
+    _, status = os.waitpid(child, 0)
+    return status == 0
+
+
+def _fail(reason: str) -> NoReturn:
+    if sys.stderr is not None:
+        sys.stderr.write(f"error: {reason}\n")
+    raise SystemExit(_FAILED)

@@ -1,0 +1,203 @@
+"""Join a recording whose segments are published: verify, copy, count, give it its name once."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+
+from granet.errors import UserError
+from runtime.archive.attempt import check_unchanged
+from runtime.archive.job_folder import FileRecord, JobFolder, SegmentRecord
+from runtime.archive.joined_video import JoinedVideo, JoinError, count_packets
+from runtime.archive.plan import Plan, PlannedFile, PlannedSegment
+from runtime.archive.storage.base import Draft, Identity, is_away
+from runtime.archive.storage.place import stored
+from runtime.archive.thumbnails import before_and_after
+from runtime.archive.video_parts import Part
+from runtime.artefacts.manifest import sha256_of
+from runtime.sinks.video.encoding import DEFAULT, Encoding
+
+
+def join_file(
+    job: JobFolder, file: PlannedFile, *, encoding: Encoding = DEFAULT, overwrite: bool
+) -> FileRecord:
+    """Writes the result of a recording whose segments are all published.
+
+    The result gets its name when it is complete and its frames are counted. Then the videos of the segments
+    are removed.
+
+    Args:
+        job: holds the segments.
+        file: the recording.
+        encoding: how the segments are encoded.
+        overwrite: whether a result that exists may be replaced.
+
+    Raises:
+        ChangedInputError: if the recording changed.
+        UserError: if a segment is missing, or is damaged and was withdrawn, or the result cannot be written.
+    """
+    if (done := finished_file(job, file)) is not None:
+        return done
+    check_unchanged(file)
+    return publish_result(job, file, lambda part: _joined(job, file, encoding, part), overwrite=overwrite)
+
+
+def publish_result(
+    job: JobFolder, file: PlannedFile, fill: Callable[[Path], FileRecord], *, overwrite: bool
+) -> FileRecord:
+    """Gives the result of a recording its name and its record.
+
+    Args:
+        job: the job of the recording.
+        file: the recording.
+        fill: writes the result into an unfinished file.
+        overwrite: whether a result that exists may be replaced.
+
+    Returns:
+        The record, which may be that of a twin.
+
+    Raises:
+        UserError: if the result cannot be written.
+    """
+    try:
+        made = _written(job, file, fill, overwrite=overwrite)
+    except UserError as error:
+        if is_away(error):
+            raise
+        # A twin may have been first: it removes the videos that this one still wants to read.
+        if (done := finished_file(job, file)) is None:
+            raise
+        return done
+    _settle(job, file, made)
+    return made
+
+
+def finished_file(job: JobFolder, file: PlannedFile) -> FileRecord | None:
+    """The record of a recording that is finished; ``None`` if it is not.
+
+    A result that got its name just before a crash has no record yet. It gets one here.
+
+    Raises:
+        UserError: if a record or the result cannot be read or written.
+    """
+    if (done := job.file(file.key)) is not None:
+        return done
+    if job.storage.entry(file.output) is None:
+        return None
+    intended = job.intended_file(file.key, job.storage.identity(file.output).fingerprint)
+    if intended is not None:
+        _settle(job, file, intended)
+    return intended
+
+
+def check_results(job: JobFolder, plan: Plan, *, overwrite: bool) -> None:
+    """Refuses results that exist and are not what the job made from these recordings.
+
+    Raises:
+        UserError: names the first of them.
+    """
+    if overwrite:
+        return
+    there = job.storage.map(lambda file: not file.problem and job.storage.entry(file.output), plan)
+    for file, found in zip(plan, there, strict=True):
+        if found and finished_file(job, file) is None:
+            raise UserError(
+                f"{job.storage.address(file.output)}: exists, and job {job.job} did not make it from the "
+                f"present {file.name}; add --overwrite to replace such files, or choose another destination"
+            )
+
+
+def _settle(job: JobFolder, file: PlannedFile, record: FileRecord) -> None:
+    """Records a result that has its name, and removes what is no longer needed."""
+    job.publish_file(file.key, record)
+    job.drop_intents(file.key)
+    for segment in file.segments:
+        job.drop_videos(segment.key)
+
+
+def _joined(job: JobFolder, file: PlannedFile, encoding: Encoding, part: Path) -> FileRecord:
+    with ExitStack() as held:
+        records, videos = [], []
+        for segment in file.segments:
+            record = _record(job, file, segment)
+            records.append(record)
+            if record.file:
+                video = _verified(job, file, segment, record, held)
+                videos.append(Part(video, Fraction(record.start), record.outcome == "copied"))
+        notes = JoinedVideo(file, videos, part, encoding).run()
+    frames = sum(record.frames for record in records)
+    written = count_packets(part)
+    if written != frames:
+        raise JoinError(f"{file.output}: {frames} frames were joined and {written} arrived; run again")
+    with stored(file.path).video() as source:
+        thumbnail = before_and_after(source, part, file.seconds / 2)
+    if thumbnail:
+        job.publish_thumbnail(file.key, thumbnail)
+    return _summary(file, records, stored(part).identity(), notes)
+
+
+def _written(
+    job: JobFolder, file: PlannedFile, fill: Callable[[Path], FileRecord], *, overwrite: bool
+) -> FileRecord:
+    """Writes the result and gives it its name."""
+    part = job.storage.draft(file.output, overwrite=overwrite)
+    try:
+        record = fill(part.path)
+        job.intend_file(file.key, record)
+        _commit(job, file, part)
+    except BaseException:
+        part.discard()
+        raise
+    return record
+
+
+def _commit(job: JobFolder, file: PlannedFile, part: Draft) -> None:
+    """Gives the result its name; if a twin of this job was first, its own copy is removed."""
+    try:
+        part.commit()
+    except UserError:
+        if finished_file(job, file) is not None:
+            part.path.unlink(missing_ok=True)
+        raise
+
+
+def _record(job: JobFolder, file: PlannedFile, segment: PlannedSegment) -> SegmentRecord:
+    record = job.segment(segment.key)
+    if record is None:
+        raise JoinError(f"{file.name}: a segment is missing; run the command again")
+    return record
+
+
+def _verified(
+    job: JobFolder, file: PlannedFile, segment: PlannedSegment, record: SegmentRecord, held: ExitStack
+) -> Path:
+    """The video of a segment, if it is what was published; a damaged one is withdrawn."""
+    if job.has_video(segment.key, record):
+        video = held.enter_context(job.video_of(segment.key, record))
+        if sha256_of(video) == record.sha256:
+            return video
+    if job.file(file.key) is None:  # otherwise a twin has joined the recording and removed the video
+        job.withdraw_segment(segment.key)
+    raise JoinError(f"{file.name}: a published segment was damaged or removed; it is made again")
+
+
+def _summary(
+    file: PlannedFile, records: list[SegmentRecord], result: Identity, notes: tuple[str, ...]
+) -> FileRecord:
+    collected = [note for record in records for note in record.notes]
+    reasons = [record.reason for record in records if record.reason]
+    return FileRecord(
+        name=file.name,
+        output=file.output,
+        frames=sum(record.frames for record in records),
+        expected=file.frames,
+        bytes=result.bytes,
+        seconds=file.seconds,
+        work_seconds=round(sum(record.seconds for record in records), 3),
+        passed=sum(record.outcome == "passed" for record in records),
+        gaps=sum(record.outcome == "gap" for record in records),
+        dry=sum(record.dry for record in records),
+        notes=tuple(dict.fromkeys((*collected, *reasons, *notes))),
+        fingerprint=result.fingerprint,
+        segments_copied=sum(record.outcome == "copied" for record in records),
+    )

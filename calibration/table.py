@@ -13,6 +13,7 @@ from typing import Annotated, Literal, get_args
 from msgspec import Meta
 
 from granet.app.files import write_atomically
+from granet.app.outside_text import shown_values
 from granet.app.schema import Finite, JsonFile, PositiveInt, Sha256, read_bytes
 from granet.errors import UserError
 from runtime.artefacts.artefact import Artefact, Model
@@ -90,15 +91,15 @@ Table = Artefact[CalibrationTable]
 """A calibration table and the file that holds it."""
 
 
-def write_table(path: Path, table: CalibrationTable) -> Table:
-    """Atomically writes ``table``, replacing an existing file. Equal tables give equal bytes.
+def write_table(path: Path, table: CalibrationTable, *, overwrite: bool = True) -> Table:
+    """Atomically writes ``table``; ``overwrite`` replaces an existing file. Equal tables give equal bytes.
 
     Raises:
-        UserError: if it cannot be written.
+        UserError: if it cannot be written, or exists and may not be replaced.
         ValueError: if a number in it is not finite.
     """
     content = _to_json(table).encode()
-    write_atomically(path, content)
+    write_atomically(path, content, overwrite=overwrite)
     return Artefact(path, content, table)
 
 
@@ -148,7 +149,7 @@ def _to_json(table: CalibrationTable) -> str:
 
 
 def _dump(value: object) -> str:
-    return json.dumps(value, allow_nan=False, ensure_ascii=False)
+    return json.dumps(shown_values(value), allow_nan=False, ensure_ascii=False)
 
 
 def _joined(entries: Iterable[str]) -> str:

@@ -6,31 +6,32 @@ import typer
 
 from export.commands.bench import BenchOptions, bench
 from export.commands.calibrate import CalibrateOptions, calibrate
+from export.commands.field_report import FieldReportOptions, field_report
 from export.commands.inspect import InspectOptions, inspect
 from export.commands.onnx import OnnxOptions, onnx
 from export.commands.parity import ParityOptions, parity
 from export.commands.quantize import QuantizeOptions, quantize
 from export.commands.roofline import RooflineOptions, roofline
 from export.commands.sensitivity import SensitivityOptions, sensitivity
+from export.commands.triton import TritonOptions, triton
 from export.commands.trt import trt
 from export.commands.trt_options import TrtOptions
-from granet.app.command import add_command
-from granet.app.console import USAGE, run_app
+from granet.app.command import VersionOption, add_command
+from granet.app.program import run_program
 
 app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     invoke_without_command=True,
-    add_completion=False,
 )
 
 
 @app.callback()
-def _help(context: typer.Context) -> None:
+def _help(context: typer.Context, version: VersionOption = False) -> None:
     """From a PyTorch GraNet to verified models for edge devices."""
     if context.invoked_subcommand is None:
         sys.stdout.write(context.get_help() + "\n")
-        raise typer.Exit(USAGE)
+        raise typer.Exit
 
 
 add_command(app, OnnxOptions, onnx)
@@ -40,10 +41,16 @@ add_command(app, CalibrateOptions, calibrate)
 add_command(app, QuantizeOptions, quantize)
 add_command(app, SensitivityOptions, sensitivity)
 add_command(app, TrtOptions, trt)
+add_command(app, TritonOptions, triton)
 add_command(app, InspectOptions, inspect)
 add_command(app, RooflineOptions, roofline)
+add_command(app, FieldReportOptions, field_report)
 
 
 def main() -> None:
     """The entry point of ``granet-export``."""
-    raise SystemExit(run_app(app))
+    run_program(app)
+
+
+if __name__ == "__main__":
+    main()

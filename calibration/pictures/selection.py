@@ -54,7 +54,15 @@ def fitted(pixels: Pixels, size: Size | None) -> Pixels:
 
 
 def measure(pictures: PictureSet, size: Size | None, progress: Progress) -> list[Candidate]:
-    """Measures rain and brightness of every picture, cropped to ``size`` as for the model.
+    """Measures the rain of every whole picture, and the brightness of its part for the model.
+
+    Rain is judged at a size of its own: a small model's part of a picture holds too few blocks. Cut to
+    160x120, 47% of 409 dry photographs (BSDS500) look rainy, as whole pictures 18%.
+
+    Args:
+        pictures: the set.
+        size: (height, width) that the model sees of a picture; ``None`` for all of it.
+        progress: called after each picture.
 
     Raises:
         UserError: if a picture cannot be read.
@@ -63,7 +71,7 @@ def measure(pictures: PictureSet, size: Size | None, progress: Progress) -> list
     for number, name, pixels in pictures.read():
         seen = fitted(pixels, size)
         height, width = seen.shape[:2]
-        rain = round(rain_strength(seen), 4)
+        rain = round(rain_strength(pixels), 4)
         image = CalibrationImage(name, pixels_sha256(seen), (height, width), rain)
         found.append(Candidate(number, image, float(seen.mean())))
         progress(len(found), pictures.total, name)
@@ -75,12 +83,13 @@ def pixels_sha256(pixels: Pixels) -> str:
     return hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
 
 
-def check_rain(candidates: Sequence[Candidate], source: str, *, force: bool, say: Say) -> None:
+def check_rain(candidates: Sequence[Candidate], source: str, *, remedy: str, force: bool, say: Say) -> None:
     """Refuses sets with too few pictures or too little rain.
 
     Args:
         candidates: all measured pictures.
         source: where they come from, for the message.
+        remedy: what the user can do, with the options of the command that runs.
         force: report the problem with ``say`` instead of raising.
         say: called with the problem if ``force`` is true.
 
@@ -92,17 +101,28 @@ def check_rain(candidates: Sequence[Candidate], source: str, *, force: bool, say
         raise UserError(f"{source}: no pictures")
     faults = []
     if total < LEAST:
-        faults.append(f"{total} pictures, but at least {LEAST} are needed")
+        faults.append(_too_few(total))
     if total - dry < LEAST_RAINY * total:
         faults.append(f"{dry} of {total} pictures look dry")
     if not faults:
         return
     if not force:
-        raise UserError(
-            f"{source}: {'; '.join(faults)}: add rain (--images, --video, --data or --synthesise), "
-            "or use --force"
-        )
+        raise UserError(f"{source}: {'; '.join(faults)}: {remedy}")
     say(f"{source}: {'; '.join(faults)}; used anyway (--force)")
+
+
+def check_count(pictures: PictureSet, remedy: str) -> None:
+    """Refuses a set that is known to be too small before its pictures are read; see :func:`check_rain`.
+
+    Raises:
+        UserError: if it is.
+    """
+    if pictures.total is not None and pictures.total < LEAST:
+        raise UserError(f"{pictures.source}: {_too_few(pictures.total)}: {remedy}")
+
+
+def _too_few(total: int) -> str:
+    return f"{total} pictures, but at least {LEAST} are needed"
 
 
 def choose(candidates: Sequence[Candidate], count: int) -> list[Candidate]:

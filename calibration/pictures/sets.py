@@ -8,9 +8,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+import numpy as np
+
 from granet.app.console import Say
 from granet.data.datasets import Dataset, open_dataset
 from granet.errors import UserError
+from granet.size_rule import Size
+from granet.synthetic.rain import add_rain, render_rain, sample_rain
+from granet.synthetic.street import street
+from runtime.checks.parity_cases import CAMERA_NOISE
 from runtime.media.frame import Pixels
 from runtime.sources.pictures.read import read_picture
 from runtime.sources.pictures.source import PictureSource
@@ -18,6 +24,12 @@ from runtime.sources.video.source import VideoSource
 
 RAINS_A_PICTURE = 4
 """Most rainy versions of one clean picture, if there are fewer pictures than requested."""
+
+A_STREET = 16
+"""Pictures per synthetic street; drawing another street takes longer than moving along one."""
+
+HEAVINESS = (0.1, 0.6)
+"""Range of the heaviness of synthetic rain, from drizzle to a shower."""
 
 CANDIDATES = 2
 """Frames of a video to measure for each frame to choose."""
@@ -137,6 +149,29 @@ class SynthesisedPictures(PictureSet):
             rain, picture = divmod(index, len(self._dataset))
             pair = self._dataset.read(picture, draw=self._seed * RAINS_A_PICTURE + rain)
             yield index, f"{pair.name}#{rain}", pair.rainy
+
+
+class DrawnPictures(PictureSet):
+    """Synthetic rain on synthetic streets, with camera noise; replaces the user's pictures."""
+
+    def __init__(self, size: Size, count: int) -> None:
+        """``size``: (height, width) in pixels."""
+        self._size = size
+        self.source = f"{count} synthetic pictures of rain"
+        self.total = count
+
+    def read(self, wanted: Collection[int] | None = None) -> Iterator[tuple[int, str, Pixels]]:
+        """See :meth:`PictureSet.read`."""
+        for index in _numbers(self.total or 0, wanted):
+            yield index, f"synthetic {index}", self._draw(index)
+
+    def _draw(self, index: int) -> Pixels:
+        height, width = self._size
+        rng = np.random.default_rng(index)
+        rain = render_rain(sample_rain(rng, float(rng.uniform(*HEAVINESS))), height, width)
+        rainy = add_rain(street(height, width, time=float(index), seed=index // A_STREET), rain)
+        noisy = rainy + rng.normal(0, CAMERA_NOISE, rainy.shape)
+        return np.rint(noisy).clip(0, 255).astype(np.uint8)
 
 
 def _numbers(total: int, wanted: Collection[int] | None) -> list[int]:

@@ -19,8 +19,8 @@ HALF = "/half"
 """Suffix of the names of float16 copies of float32 tensors."""
 
 FIRST, LAST = ("coarse.head", "fine.head"), ("coarse.mask", "fine.reconstruct")
-"""The convolutions that a stage begins and ends with. Their channels do not tell them: a folded picture has
-12, which layers in between may have too."""
+"""The first and the last convolution of each stage. The number of channels does not identify them: a folded
+picture has 12, and so may layers in between."""
 
 
 def to_half(model: ModelProto) -> ModelProto:

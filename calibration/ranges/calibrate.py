@@ -1,5 +1,6 @@
 """Makes the calibration table of a model from rain pictures."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -25,6 +26,7 @@ class Calibration:
         model_sha256: SHA-256 of the observed model.
         source: where the pictures came from, for people.
         looked_at: number of pictures that were measured.
+        rainy: how many of those look rainy.
         chosen: the pictures that the model ran on.
         observation: the observed values of its tensors.
     """
@@ -32,6 +34,7 @@ class Calibration:
     model_sha256: str
     source: str
     looked_at: int
+    rainy: int
     chosen: tuple[Candidate, ...]
     observation: Observation
 
@@ -54,9 +57,11 @@ def calibrate(
     count: int,
     *,
     size: Size | None = None,
+    remedy: str = "add rain pictures",
     force: bool = False,
     say: Say,
     progress: Progress,
+    found: Sequence[Candidate] = (),
 ) -> Calibration:
     """Chooses rain pictures and runs a model on them.
 
@@ -65,9 +70,11 @@ def calibrate(
         pictures: the pictures to choose from.
         count: most pictures to choose.
         size: (height, width) to crop pictures to for a dynamic model; ``None`` for no crop.
+        remedy: what the user can do if the pictures are too few or dry.
         force: accept too few or dry pictures.
         say: called with one line on anything unexpected.
         progress: called after each picture, first while measuring, then while observing.
+        found: the pictures, measured and checked for this model; empty to do that here.
 
     Raises:
         UserError: if the model was not made by granet-export, is not float32 or has another static size
@@ -75,14 +82,22 @@ def calibrate(
     """
     observer = Observer(model)
     size = _size(observer, size)
-    found = measure(pictures, size, labelled(progress, "measuring rain"))
-    check_rain(found, pictures.source, force=force, say=say)
+    if not found:
+        found = measure(pictures, size, labelled(progress, "measuring rain"))
+        check_rain(found, pictures.source, remedy=remedy, force=force, say=say)
     chosen = choose(found, count)
     wanted = {candidate.number for candidate in chosen}
     for done, (_, name, pixels) in enumerate(pictures.read(wanted), 1):
         observer.add(fitted(pixels, size), name)
         progress(done, len(chosen), f"observing: {name}")
-    return Calibration(model.sha256, pictures.source, len(found), tuple(chosen), observer.result())
+    return Calibration(
+        model.sha256,
+        pictures.source,
+        len(found),
+        sum(not candidate.is_dry for candidate in found),
+        tuple(chosen),
+        observer.result(),
+    )
 
 
 def _size(observer: Observer, asked: Size | None) -> Size | None:

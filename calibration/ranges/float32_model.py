@@ -6,18 +6,21 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from calibration.ranges.instrumented_graph import is_quantised
-from granet.app.schema import read_bytes
+from granet.app.input_file import MODEL_BYTES, read_bounded
 from granet.errors import UserError
 from runtime.artefacts.artefact import Model
+from runtime.artefacts.onnx_file import check_onnx
 
 
 def load_onnx(path: Path) -> onnx.ModelProto:
     """Loads a model with its weights.
 
     Raises:
-        UserError: if it cannot be read, or is not an ONNX file.
+        UserError: if it cannot be read, or :func:`runtime.artefacts.onnx_file.check_onnx` refuses it.
     """
-    return _parsed(read_bytes(path), path)
+    content = read_bounded(path, MODEL_BYTES)
+    check_onnx(content, path)
+    return _parsed(content, path)
 
 
 def load_float32(model: Model) -> onnx.ModelProto:

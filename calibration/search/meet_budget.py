@@ -11,10 +11,10 @@ from calibration.pictures.examples import load_examples, load_hard
 from calibration.qdq.layers import chosen, multiplications, require_layers, too_small
 from calibration.qdq.quantiser import LayerPrecision, Quantiser, Target
 from calibration.ranges.float32_model import load_float32
-from calibration.search.budget import fewest_kept
 from calibration.search.quality import Judge, QualityReport
 from calibration.search.sensitivity import (
     Sensitivity,
+    fewest_kept,
     measure_sensitivity,
     read_sensitivity,
     sensitivity_key,
@@ -45,12 +45,13 @@ class Judging:
     """How to quantise a model, and how to judge the result.
 
     Attributes:
-        target: what runs the file.
-        precision: of the layers that are not kept.
-        data: a data set whose truth the drop is measured against; ``None`` for none.
-        images: directory of rain without truth; ``None`` for none. With neither, rain is drawn.
-        count: pictures, at most.
-        keep: layers, or prefixes of layers, that are not quantised whatever they cost.
+        target: the runtime that the file is for.
+        precision: precision of the quantised layers.
+        data: a data set with ground truth to measure the drop on; ``None`` for none.
+        images: directory of rain pictures without ground truth; ``None`` for none. If both are ``None``, rain
+            is drawn.
+        count: maximum number of pictures.
+        keep: layers, or prefixes of layers, that are never quantised.
     """
 
     target: Target
@@ -66,12 +67,12 @@ class Subject:
     """A model to quantise, with its pictures.
 
     Attributes:
-        model: in float32.
-        table: its ranges; ``None`` where nothing is quantised.
+        model: the float32 model.
+        table: its calibration table; ``None`` if no layer is quantised.
         quantiser: makes quantised models of it.
-        judge: holds them against the float32 model.
-        counts: multiplications of each layer.
-        always: layers that are kept because the user says so.
+        judge: compares them with the float32 model.
+        counts: number of multiplications of each layer.
+        always: layers that the user asked to keep.
     """
 
     model: Model
@@ -83,7 +84,7 @@ class Subject:
 
     @property
     def metadata(self) -> ModelMetadata:
-        """What the float32 model says of itself."""
+        """Metadata of the float32 model."""
         return self.model.metadata
 
     @property
@@ -104,17 +105,17 @@ class Subject:
 def require_quantisable(
     model: Model, table: Table | None, judging: Judging, record: Path | None = None
 ) -> None:
-    """Refuses what cannot be quantised before anything is computed.
+    """Checks, before anything is computed, that a model can be quantised.
 
     Args:
-        model: to be quantised.
-        table: its ranges.
-        judging: how.
-        record: file of ``granet-export sensitivity`` that is to be used, if it is there.
+        model: the model to quantise.
+        table: its calibration table.
+        judging: how to quantise and judge it.
+        record: file of ``granet-export sensitivity`` to use if it exists.
 
     Raises:
-        UserError: one line for a model that is damaged, not float32, quantised already or of an old opset,
-            a table or a record of another model, or a layer to keep that is not there.
+        UserError: if the model is damaged, not float32, quantised already or of an old opset, if the table or
+            the record is of another model, or if a layer to keep does not exist.
     """
     proto = load_float32(model)
     if table is not None:
@@ -127,7 +128,7 @@ def require_quantisable(
 
 
 def open_subject(model: Model, table: Table | None, judging: Judging, progress: Progress) -> Subject:
-    """Reads the pictures and runs the float32 model on them; :func:`require_quantisable` allowed it.
+    """Reads the pictures and runs the float32 model on them; call :func:`require_quantisable` first.
 
     Raises:
         UserError: if a picture or a tensor's range is missing, or the table is of another model.
@@ -196,7 +197,7 @@ class Result:
         model: the model as the target runs it.
         kept: layers that are not quantised, in network order.
         kept_share: their share of the convolutions' arithmetic.
-        report: what it costs.
+        report: its quality.
         searched: whether layers had to be chosen by their sensitivity.
     """
 
@@ -238,8 +239,9 @@ def meet_budget(
 ) -> Result:
     """Makes the quantised model that keeps as few layers as the budget allows.
 
-    First with what is always kept and the layers that are not worth it; if that misses, with what the search
-    says, and then with a few more while the whole model, rounded and by both metrics, still misses.
+    The first try keeps the layers that the user named and those too small to matter. If it misses the budget,
+    a search adds layers. A few more are added while the complete model, with rounding and by both metrics,
+    still misses.
     """
     always = subject.spared | subject.always
     result = judged(subject, always, budget_db, labelled(progress, "plain"))
@@ -257,7 +259,7 @@ def meet_budget(
 
 
 def quantised_metadata(subject: Subject, result: Result) -> ModelMetadata:
-    """What the quantised file says about itself: where it comes from, and what it keeps."""
+    """Metadata of the quantised file: its origin and the layers it keeps."""
     quantiser, table = subject.quantiser, subject.table and subject.table.metadata
     return replace(
         subject.metadata,

@@ -18,9 +18,7 @@ from calibration.pictures.examples import Example
 from calibration.simulation import Levels, Simulation, to_pixels
 from granet.app.progress import Progress, no_progress
 from granet.errors import UserError
-from granet.evaluation.metrics import METRICS, score
-from runtime.checks.parity import IDENTICAL_DB
-from runtime.media.frame import Pixels
+from granet.evaluation.metrics import METRICS, psnr, score
 
 PUBLISHED_DB = 37.55
 """PSNR of GraNet on Rain100L (table 1 of the paper), in dB. Without ground truth, the drop is computed for a
@@ -202,7 +200,7 @@ class Judge:
             self._compared(number, example, next(results)) for number, example in enumerate(self.examples)
         ]
         hard = {
-            case.name: _psnr(to_pixels(expected), to_pixels(levels))
+            case.name: psnr(to_pixels(expected), to_pixels(levels))
             for case, expected, levels in zip(self._hard, self._expected_hard, results, strict=True)
         }
         return QualityReport(budget_db, tuple(pictures), hard, least_psnr_db)
@@ -212,11 +210,11 @@ class Judge:
         power = _power(levels, self._expected[number])
         drop = 10 * math.log10(1 + power / max(self._errors[number], 1e-9))
         if example.truth is None:
-            return PictureQuality(example.name, _psnr(expected, found), drop)
+            return PictureQuality(example.name, psnr(expected, found), drop)
         before, after = score(expected, example.truth), score(found, example.truth)
         return PictureQuality(
             example.name,
-            _psnr(expected, found),
+            psnr(expected, found),
             drop,
             {name: before.by(name).psnr_db - after.by(name).psnr_db for name in METRICS},
             {name: before.by(name).ssim - after.by(name).ssim for name in METRICS},
@@ -234,11 +232,6 @@ def _power(one: NDArray[Any], other: NDArray[Any]) -> float:
 
 def _assumed_error() -> float:
     return 255.0**2 / 10 ** (PUBLISHED_DB / 10)
-
-
-def _psnr(one: Pixels, other: Pixels) -> float:
-    mse = float(np.mean((one.astype(np.float64) - other) ** 2))
-    return IDENTICAL_DB if mse == 0 else min(IDENTICAL_DB, 10 * math.log10(255**2 / mse))
 
 
 def _mean_and_most(values: Sequence[float]) -> tuple[float, float]:

@@ -1,6 +1,5 @@
 """``granet-export bench``: engines side by side."""
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +7,13 @@ from typing import Annotated
 
 import typer
 
+from export.commands.options import OR_NAME, named_models
 from granet.app.command import Json, Options
 from granet.app.console import say
 from granet.app.options import parse_size
 from granet.app.progress import terminal_progress
+from granet.app.schema import to_json
+from runtime.model_option import DeviceOption
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +21,12 @@ class BenchOptions(Options):
     """Options of ``granet-export bench``."""
 
     models: Annotated[
-        list[Path], typer.Argument(metavar="MODEL...", help="ONNX models, engines and checkpoints.")
+        list[Path],
+        typer.Argument(
+            callback=named_models,
+            metavar="MODEL...",
+            help=f"ONNX models, engines, checkpoints, grpc(s)://HOST:PORT/NAME, {OR_NAME}.",
+        ),
     ]
     backend: Annotated[
         list[str] | None,
@@ -29,7 +36,7 @@ class BenchOptions(Options):
             "more (default: auto).",
         ),
     ] = None
-    device: Annotated[str, typer.Option(help="Run on auto, cpu, cuda, cuda:N, gpu or npu.")] = "auto"
+    device: DeviceOption = "auto"
     size: Annotated[
         str | None,
         typer.Option("--size", help="Frame size, WxH (default: that of the static models, or 480x320)."),
@@ -57,6 +64,6 @@ def bench(options: BenchOptions) -> None:
             progress,
         )
     if options.as_json:
-        sys.stdout.write(json.dumps(report.to_json(), indent=2) + "\n")
+        sys.stdout.write(to_json(report.to_json(), indent=2) + "\n")
     else:
         print_bench(report)

@@ -3,20 +3,19 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from granet.app.command import Options, Overwrite
+from export.commands.options import model_argument
+from export.commands.rain_options import SOURCES, RainOptions
+from granet.app.command import Overwrite
 from granet.app.console import Notes, UsageError
 from granet.app.extras import require
 from granet.app.options import parse_size
 from runtime.sinks.part_file import check_file
 
-if TYPE_CHECKING:
-    from calibration.pictures.sets import PictureSet
-
-_PICTURES = ("--images", "--video", "--data", "--synthesise")
+_REMEDY = "add rain (--images, --video, --data or --synthesise), or accept the pictures with --force"
 
 
 class Method(StrEnum):
@@ -29,26 +28,13 @@ class Method(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CalibrateOptions(Options):
+class CalibrateOptions(RainOptions):
     """Options of ``granet-export calibrate``."""
 
-    model: Annotated[Path, typer.Argument(help="ONNX model in float32, made by granet-export onnx.")]
-    images: Annotated[
-        Path | None, typer.Option(help="Calibrate on the rain pictures of a directory (no default).")
-    ] = None
-    video: Annotated[
-        Path | None, typer.Option(help="Calibrate on frames of a video of rain (no default).")
-    ] = None
-    data: Annotated[
-        str | None,
-        typer.Option(help="Calibrate on the training split of a data set: rain800:DIR, ... (no default)."),
-    ] = None
-    synthesise: Annotated[
-        Path | None,
-        typer.Option(
-            help="Calibrate on clean pictures of a directory, with rain drawn on them (no default)."
-        ),
-    ] = None
+    model: Annotated[
+        Path,
+        model_argument("ONNX model in float32, made by granet-export onnx"),
+    ]
     output: Annotated[
         Path | None,
         typer.Option(
@@ -63,7 +49,6 @@ class CalibrateOptions(Options):
             "--size", help="Cut pictures to WxH for a model of any size (default: the pictures' own size)."
         ),
     ] = None
-    seed: Annotated[int, typer.Option(min=0, help="Random seed of the rain of --synthesise.")] = 0
     force: Annotated[bool, typer.Option("--force", help="Accept pictures that are too few or look dry.")] = (
         False
     )
@@ -75,37 +60,9 @@ class CalibrateOptions(Options):
         Raises:
             UsageError: names the two options.
         """
-        self.at_most_one(*_PICTURES, why="each is the rain to calibrate on")
-        given = next((option for option in _PICTURES if option in self.given), None)
-        if given is None:
-            raise UsageError(f"give one of {', '.join(_PICTURES)}: the rain to calibrate on")
-        self.refuse(
-            "--seed",
-            conflict=None if given == "--synthesise" else f"with {given}",
-            why="only the rain of --synthesise is random; leave the option out",
-        )
-
-    def pictures(self, notes: Notes) -> "PictureSet":
-        """The pictures to calibrate on.
-
-        Raises:
-            UserError: if there is none.
-        """
-        from calibration.pictures.sets import (
-            DatasetPictures,
-            DirectoryPictures,
-            SynthesisedPictures,
-            VideoPictures,
-        )
-        from granet.data.datasets import open_dataset
-
-        if self.images is not None:
-            return DirectoryPictures(str(self.images), notes)
-        if self.video is not None:
-            return VideoPictures(str(self.video), self.count, notes)
-        if self.data is not None:
-            return DatasetPictures(open_dataset(self.data, "train"))
-        return SynthesisedPictures(str(self.synthesise), self.count, self.seed)
+        if self.rain_source is None:
+            raise UsageError(f"give one of {', '.join(SOURCES)}: the rain to calibrate on")
+        self.check_rain()
 
 
 def calibrate(options: CalibrateOptions) -> None:
@@ -119,6 +76,16 @@ def calibrate(options: CalibrateOptions) -> None:
     check_file(path, (options.model,), overwrite=options.overwrite)
     size = parse_size(options.size) if options.size is not None else None
     model, notes = read_model(options.model), Notes()
-    pictures = options.pictures(notes)
-    step = TableStep(path, pictures, notes, options.count, options.method.value, size, options.force)
+    pictures = options.pictures(options.count, notes)
+    step = TableStep(
+        path,
+        pictures,
+        notes,
+        options.count,
+        options.method.value,
+        size,
+        _REMEDY,
+        options.force,
+        overwrite=options.overwrite,
+    )
     step.run(model)

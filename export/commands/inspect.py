@@ -1,15 +1,17 @@
 """``granet-export inspect``: describes a file of this project."""
 
-import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
+from export.commands.options import model_argument
 from granet.app.command import Json, Options
+from granet.app.options import Map
+from granet.app.results import print_line
+from granet.app.schema import to_json
+from granet.weights.renames import parse_renames
 
 _WIDTH = 22
 """Columns that a name takes."""
@@ -23,8 +25,10 @@ class InspectOptions(Options):
     """Options of ``granet-export inspect``."""
 
     file: Annotated[
-        Path, typer.Argument(help="Checkpoint, ONNX model, engine, calibration table, or a manifest.")
+        Path,
+        model_argument("Checkpoint, ONNX model, engine, calibration table, manifest"),
     ]
+    renames: Map = None
     as_json: Json = False
 
 
@@ -32,12 +36,12 @@ def inspect(options: InspectOptions) -> None:
     """Describe a file from its manifest and its content, without executing anything."""
     from export.reports.inspection import inspect_file
 
-    facts = inspect_file(options.file)
+    facts = inspect_file(options.file, parse_renames(options.renames))
     if options.as_json:
-        sys.stdout.write(json.dumps(facts, indent=2) + "\n")
+        sys.stdout.write(to_json(facts, indent=2) + "\n")
         return
     for name, text in _lines(facts):
-        sys.stdout.write(f"{name:<{_WIDTH}}{text}\n")
+        print_line(f"{name:<{_WIDTH}}{text}")
 
 
 def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:

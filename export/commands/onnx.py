@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from export.commands.budget_options import BudgetOptions
-from export.commands.options import Checkpoint
+from export.commands.options import BudgetOptions, Checkpoint
 from granet.app.command import Overwrite
 from granet.app.extras import require_export_extra
-from granet.app.options import CAMERA_SIZE, parse_size
+from granet.app.options import CAMERA_SIZE, Map, parse_size
+from granet.weights.file_names import base_name
 
 if TYPE_CHECKING:
     from export.onnx.export import ExportOptions
@@ -35,7 +35,10 @@ class ColourChoice(StrEnum):
 class OnnxOptions(BudgetOptions):
     """Options of ``granet-export onnx``."""
 
+    positional: ClassVar[str] = "--ckpt"
+
     ckpt: Checkpoint
+    renames: Map = None
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="ONNX file (default: the checkpoint's name, in this directory)."),
@@ -97,11 +100,11 @@ def onnx(options: OnnxOptions) -> None:
     """
     require_export_extra()
     from export.onnx.checkpoint_file import opened_checkpoint
-    from export.onnx.model_step import ExportStep
+    from export.onnx.export import ExportStep
 
     wanted = options.export_options()
-    path = options.output or Path(f"{options.ckpt.stem}.onnx")
-    with opened_checkpoint(options.ckpt) as checkpoint:
+    path = options.output or Path(f"{base_name(options.ckpt)}.onnx")
+    with opened_checkpoint(options.ckpt, options.renames) as checkpoint:
         step = ExportStep(checkpoint, path, wanted, options.budget(wanted.precision))
         step.check()
         step.run()

@@ -1,8 +1,78 @@
-"""Options that several commands of ``granet-export`` share."""
+"""Arguments and options that several commands of ``granet-export`` share.
 
+``MODEL`` is the path of a file, or the name of a packaged model.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-Checkpoint = Annotated[Path, typer.Option("--ckpt", help="Checkpoint of GraNet: .pt or .safetensors.")]
+from granet.app.command import Options
+from granet.weights.file_names import ENDINGS
+from runtime.checks.parity import BUDGETS, ParityBudget, budget_for
+
+OR_NAME = "or lite, the packaged one"
+"""For the help of an argument."""
+
+
+def named_model(given: Path | None) -> Path | None:
+    """The path itself, or the packaged ONNX model in float32 of that name; for ``typer.Argument(callback=)``.
+
+    Raises:
+        UsageError: if it is a bare name that neither a file nor a packaged model has.
+        UserError: if this version does not have the packaged model.
+    """
+    from runtime.model_option import is_packaged_name
+    from runtime.models.packaged import PRESETS, packaged_model
+
+    if given is None:
+        return None
+    is_folder = given.is_dir() and str(given) in PRESETS  # no model, so the name is meant
+    if (given.exists() and not is_folder) or not is_packaged_name(str(given), "MODEL"):
+        return given
+    return packaged_model(str(given), "cpu", "onnxruntime", "MODEL")
+
+
+def model_argument(what: str) -> typer.models.ArgumentInfo:
+    """The argument of a command that takes one model: ``what`` it may be besides a name, for the help."""
+    argument: typer.models.ArgumentInfo = typer.Argument(callback=named_model, help=f"{what}, {OR_NAME}.")
+    return argument
+
+
+def named_models(given: Sequence[Path]) -> list[Path]:
+    """:func:`named_model` of each."""
+    return [path for each in given if (path := named_model(each)) is not None]
+
+
+Checkpoint = Annotated[
+    Path,
+    typer.Option(
+        "--ckpt", help=f"Checkpoint of GraNet: {', '.join(ENDINGS)}; granet-export inspect shows its names."
+    ),
+]
+
+
+def _limit(name: str, what: str) -> typer.models.OptionInfo:
+    """The option for one field of a budget; its help states the default of each precision."""
+    defaults = ", ".join(f"{precision} {asdict(budget)[name]:g}" for precision, budget in BUDGETS.items())
+    option: typer.models.OptionInfo = typer.Option(help=f"{what} (default: {defaults}).")
+    return option
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetOptions(Options):
+    """Limits of a parity check: the same options and defaults for every command that measures it."""
+
+    mean_db: Annotated[float | None, _limit("mean_db", "Require a mean PSNR to PyTorch of N dB")] = None
+    min_db: Annotated[float | None, _limit("min_db", "Require a PSNR of N dB for every picture")] = None
+    share: Annotated[float | None, _limit("share", "Allow this share of values off by more than 1")] = None
+    hard_db: Annotated[float | None, _limit("hard_db", "Require a PSNR of N dB for every hard case")] = None
+
+    def budget(self, precision: str) -> ParityBudget:
+        """The budget of a precision, with the user's limits in place of the defaults."""
+        return budget_for(
+            precision, mean_db=self.mean_db, min_db=self.min_db, share=self.share, hard_db=self.hard_db
+        )

@@ -1,6 +1,5 @@
 """``granet-export parity``: compares a model with the network in PyTorch."""
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,21 +7,27 @@ from typing import Annotated
 
 import typer
 
-from export.commands.budget_options import BudgetOptions
-from export.commands.options import Checkpoint
+from export.commands.options import BudgetOptions, Checkpoint, model_argument
 from granet.app.command import Json
 from granet.app.extras import require_export_extra
-from granet.app.options import parse_size
+from granet.app.options import Map, parse_size
 from granet.app.progress import terminal_progress
+from granet.app.schema import to_json
 from granet.errors import ParityError
+from runtime.checks.parity import in_short
+from runtime.model_option import DeviceOption
 
 
 @dataclass(frozen=True, kw_only=True)
 class ParityOptions(BudgetOptions):
     """Options of ``granet-export parity``."""
 
-    model: Annotated[Path, typer.Argument(help="ONNX model or engine.")]
+    model: Annotated[
+        Path,
+        model_argument("ONNX model, engine, grpc(s)://HOST:PORT/NAME"),
+    ]
     ckpt: Checkpoint
+    renames: Map = None
     images: Annotated[
         Path | None, typer.Option(help="Compare on the rain images of a directory (default: drawn rain).")
     ] = None
@@ -37,7 +42,7 @@ class ParityOptions(BudgetOptions):
     backend: Annotated[
         str, typer.Option(help="Run in auto, onnxruntime, onnxruntime-tensorrt, openvino or tensorrt.")
     ] = "auto"
-    device: Annotated[str, typer.Option(help="Run on auto, cpu, cuda, cuda:N, gpu or npu.")] = "auto"
+    device: DeviceOption = "auto"
     as_json: Json = False
 
 
@@ -50,11 +55,14 @@ def parity(options: ParityOptions) -> None:
 
     sizes = tuple(parse_size(text) for text in options.size or [])
     on = Comparison(options.images, sizes, options.backend, options.device)
-    with opened_checkpoint(options.ckpt) as checkpoint, terminal_progress("parity") as progress:
+    with (
+        opened_checkpoint(options.ckpt, options.renames) as checkpoint,
+        terminal_progress("parity") as progress,
+    ):
         report = check_parity(checkpoint, options.model, on, options.budget, progress)
     if options.as_json:
-        sys.stdout.write(json.dumps(report.to_json(), indent=2) + "\n")
+        sys.stdout.write(to_json(report.to_json(), indent=2) + "\n")
     else:
         print_parity(report)
     if report.misses():
-        raise ParityError(f"parity missed: {'; '.join(report.misses())}")
+        raise ParityError(f"parity missed: {in_short(report.misses())}")

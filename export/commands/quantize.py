@@ -1,6 +1,5 @@
 """``granet-export quantize``: a float32 model and its calibration table -> a model in eight bits."""
 
-import json
 import sys
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from export.commands.options import model_argument
 from granet.app.command import Json, Options, Overwrite
 from granet.app.extras import require_export_extra
+from granet.app.schema import to_json
 from granet.errors import UserError
 from runtime.sinks.part_file import check_file
 
@@ -78,7 +79,10 @@ class JudgingOptions(Options):
 class QuantizeOptions(JudgingOptions):
     """Options of ``granet-export quantize``."""
 
-    model: Annotated[Path, typer.Argument(help="ONNX model in float32, made by granet-export onnx.")]
+    model: Annotated[
+        Path,
+        model_argument("ONNX model in float32, made by granet-export onnx"),
+    ]
     table: Annotated[
         Path | None,
         typer.Option(help="Calibration table of MODEL (default: none; int8 and fp8 need one)."),
@@ -154,9 +158,9 @@ def quantize(options: QuantizeOptions) -> None:
         raise UserError(
             f"--table is missing: make one with granet-export calibrate {options.model} --images DIR"
         )
-    step = QuantiseStep(path, judging, options.budget_db, options.sensitivity)
+    step = QuantiseStep(path, judging, options.budget_db, options.sensitivity, overwrite=options.overwrite)
     step.run(model, table, lambda result: _print_json(result) if options.as_json else None)
 
 
 def _print_json(result: "Result") -> None:
-    sys.stdout.write(json.dumps(result.to_json(), indent=2) + "\n")
+    sys.stdout.write(to_json(result.to_json(), indent=2) + "\n")

@@ -1,6 +1,5 @@
 """``granet-export roofline``: counts a model's arithmetic and bytes, and the least time it can take."""
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from msgspec import Struct
 
+from export.commands.options import model_argument
 from granet.app.command import Json, Options
 from granet.app.console import UsageError
 from granet.app.options import parse_size
-from granet.app.schema import DamagedError, Finite, PositiveInt, decode_json, read_bytes
+from granet.app.results import ResultConsole, print_line
+from granet.app.schema import DamagedError, Finite, PositiveInt, decode_json, read_bytes, to_json
 from granet.errors import UserError
 from runtime.open import ENGINES
 
@@ -43,7 +44,10 @@ class _Bench(Struct):
 class RooflineOptions(Options):
     """Options of ``granet-export roofline``."""
 
-    model: Annotated[Path, typer.Argument(help="ONNX model, or an engine with its ONNX model beside it.")]
+    model: Annotated[
+        Path,
+        model_argument("ONNX model, an engine with its ONNX model beside it"),
+    ]
     size: Annotated[
         list[str] | None,
         typer.Option(
@@ -137,9 +141,11 @@ def roofline(options: RooflineOptions) -> None:
     reached = shares(lines[0], peaks[0], times) if times else {}
     if options.as_json:
         report = {"model": path.name, "sizes": [_values(line, peaks) for line in lines], "shares": reached}
-        sys.stdout.write(json.dumps(report, indent=2) + "\n")
+        sys.stdout.write(to_json(report, indent=2) + "\n")
     else:
         _print(path, metadata.precision, lines, peaks, times, reached)
+        for each in peaks if options.gpu else ():
+            print_line(f"{each.name}: figures of {each.source}")
 
 
 def _onnx_of(model: Path) -> Path:
@@ -176,6 +182,7 @@ def _values(line: "Roofline", peaks: "Sequence[GpuPeaks]") -> dict[str, Any]:
         "floors": [
             {
                 "device": each.name,
+                "source": each.source,
                 "ms": round(1e3 * line.floor(each), 5),
                 "share_bound_by_compute": round(line.compute_share(each), 4),
             }
@@ -192,12 +199,9 @@ def _print(
     times: Mapping[str, float],
     reached: Mapping[str, float],
 ) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    out = Console(highlight=False, markup=False)
-    if not out.is_terminal:
-        out = Console(highlight=False, markup=False, width=100)
+    out = ResultConsole(100)
     table = Table("size", "GFLOP", "MB moved", "device", "floor ms", "fps", "by arithmetic")
     for column in (1, 2, 4, 5, 6):
         table.columns[column].justify = "right"
@@ -211,9 +215,9 @@ def _print(
             table.add_row(*facts, each.name, f"{1e3 * floor:.3f}", rate, f"{line.compute_share(each):.0%}")
     out.print(table)
     shares = ", ".join(f"{name} {share:.0%}" for name, share in lines[0].by_precision().items())
-    sys.stdout.write(f"{path.name}, {precision}; arithmetic in {shares}\n")
+    print_line(f"{path.name}, {precision}; arithmetic in {shares}")
     for name, share in reached.items():
-        sys.stdout.write(f"{name}: {times[name]:.3f} ms, {share:.1%} of the floor's speed\n")
+        print_line(f"{name}: {times[name]:.3f} ms, {share:.1%} of the floor's speed")
 
 
 def _size(line: "Roofline") -> str:

@@ -1,6 +1,5 @@
 """``granet-export sensitivity``: measures the drop per quantised layer and finds the layers to keep."""
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +7,13 @@ from typing import Annotated
 
 import typer
 
+from export.commands.options import model_argument
 from export.commands.quantize import JudgingOptions, PrecisionChoice
 from granet.app.command import Json
 from granet.app.console import UsageError, say
 from granet.app.extras import require_export_extra
 from granet.app.progress import labelled, terminal_progress
+from granet.app.schema import to_json
 from runtime.sinks.part_file import check_file
 
 
@@ -20,7 +21,10 @@ from runtime.sinks.part_file import check_file
 class SensitivityOptions(JudgingOptions):
     """Options of ``granet-export sensitivity``."""
 
-    model: Annotated[Path, typer.Argument(help="ONNX model in float32, made by granet-export onnx.")]
+    model: Annotated[
+        Path,
+        model_argument("ONNX model in float32, made by granet-export onnx"),
+    ]
     table: Annotated[Path, typer.Option(help="Calibration table of MODEL.")]
     precision: Annotated[PrecisionChoice, typer.Option(help="Precision of the layers: int8 or fp8.")] = (
         PrecisionChoice.int8
@@ -77,9 +81,9 @@ def sensitivity(options: SensitivityOptions) -> None:
         cost = kept_cost(subject, kept)
     result = sensitivity_json(record, subject.judge, kept, options.budget_db, cost)
     if options.as_json:
-        sys.stdout.write(json.dumps(result, indent=2) + "\n")
+        sys.stdout.write(to_json(result, indent=2) + "\n")
     else:
         print_sensitivity(result, model.path.name)
     how = f"{options.precision.value} for {options.target.value}"
-    plot_sensitivity(result, picture, f"{model.path.name}, {how}")
+    plot_sensitivity(result, picture, f"{model.path.name}, {how}", overwrite=options.overwrite)
     say(f"{path} has every figure, {picture} the plot; granet-export quantize --sensitivity {path} uses them")

@@ -1,18 +1,19 @@
-"""The first steps of ``granet-export trt``: a checkpoint or a model -> the ONNX model in the right precision.
+"""The first steps of ``granet-export trt``: a checkpoint or a model -> an ONNX model in the right precision.
 
-Each file that the steps leave is used again where it was made from the very same one.
+A file that an earlier run left is reused if it was made from the same input.
 """
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from export.commands.trt_options import TrtOptions
-from export.tensorrt.source import QUANTISED, last_made, require_precision
+from export.commands.trt_options import CALIBRATION, TrtOptions
+from export.tensorrt.source import QUANTISED, require_precision
 from granet.app.console import Notes, say
 from granet.app.extras import require_export_extra
 from granet.app.options import CAMERA_SIZE
 from granet.errors import UserError
+from granet.weights.file_names import base_name
 from runtime.artefacts.artefact import Model, read_model
 from runtime.artefacts.metadata import ModelMetadata
 from runtime.checks.parity import budget_for
@@ -21,23 +22,30 @@ from runtime.sinks.part_file import check_file
 if TYPE_CHECKING:
     from calibration.table import Table
     from export.onnx.checkpoint_file import CheckpointFile
-    from export.onnx.model_step import ExportStep
+    from export.onnx.export import ExportStep
     from export.onnx.quantise_step import QuantiseStep
     from export.onnx.table_step import TableStep
+
+_ADVICE = "calibrating on synthetic rain; pictures of your own (--images) give a better engine"
+
+_REMEDY = (
+    "add rain (--images, --video, --data or --synthesise), or make a table with granet-export calibrate "
+    "--force and give it with --calibration"
+)
 
 
 @dataclass(frozen=True)
 class ModelSteps:
-    """Export, calibrate and quantise, as far as they are needed.
+    """Export, calibrate and quantise, as needed.
 
     Attributes:
-        source: the model that is there, or will be exported; its size is the engine's.
-        metadata: what it says, or will say, of itself.
-        model: the model that is there; ``None`` if it is exported.
-        export: makes it; ``None`` if it is there.
-        table: the calibration table that is there; ``None`` if it is made, or none is needed.
-        calibrate: makes it; ``None`` if it is there, or none is needed.
-        quantise: makes the model of the engine; ``None`` if that is the model itself.
+        source: the unquantised model, which exists or will be exported; the engine has its size.
+        metadata: metadata of that model.
+        model: the existing model; ``None`` if it will be exported.
+        export: exports the model; ``None`` if it exists.
+        table: the existing calibration table; ``None`` if it will be made or is not needed.
+        calibrate: makes the table; ``None`` if it exists or is not needed.
+        quantise: makes the quantised model; ``None`` if it exists or is not needed.
     """
 
     source: Path
@@ -55,18 +63,28 @@ class ModelSteps:
 
     @property
     def made_here(self) -> bool:
-        """Whether that model is made by a step."""
+        """Whether a step makes that model."""
         return self.export is not None or self.quantise is not None
 
-    def run(self) -> Model:
-        """Takes the steps.
+    def with_rain_checked(self) -> "ModelSteps":
+        """The same steps, after the user's rain pictures were measured: what is too dry is refused now.
 
         Raises:
-            ParityError: if one misses its budget.
-            UserError: if one fails.
+            UserError: if the pictures are too few or dry, or one cannot be read.
+        """
+        if self.calibrate is None or self.calibrate.advice:  # drawn rain is rain
+            return self
+        return replace(self, calibrate=self.calibrate.measured(self.metadata))
+
+    def run(self) -> Model:
+        """Runs the steps.
+
+        Raises:
+            ParityError: if a step misses its budget.
+            UserError: if a step fails.
         """
         model = self.model if self.export is None else self.export.run()
-        assert model is not None  # it is there or it is exported
+        assert model is not None  # it exists or was just exported
         if self.quantise is None:
             return model
         table = self.table if self.calibrate is None else self.calibrate.run(model)
@@ -74,37 +92,32 @@ class ModelSteps:
 
 
 def model_steps(options: TrtOptions, checkpoint: "CheckpointFile | None") -> ModelSteps:
-    """What must be done until there is a model in the precision that is asked for.
+    """Plans the steps to a model in the requested precision.
 
     Raises:
-        UsageError: for calibration of a model that is quantised already.
-        UserError: for a model, a table or pictures that do not go, or another file of a name that is needed.
+        UsageError: if calibration is requested for a quantised model.
+        UserError: if a model, a table or the pictures cannot be used, or an output file exists.
     """
-    steps = _given(options) if checkpoint is None else _exported(options, checkpoint)
+    if checkpoint is not None:
+        steps = _exported(options, checkpoint)
+    else:
+        assert options.model is not None  # see TrtOptions.check
+        model = read_model(options.model)
+        require_precision(model, options.precision)
+        steps = ModelSteps(model.path, model.metadata, model=model)
     if options.precision not in QUANTISED:
         return steps
     quantised = steps.metadata.precision == options.precision
     options.refuse(
-        "--images",
-        "--calibration",
+        *CALIBRATION,
         conflict=f"with {steps.source}" if quantised else None,
-        why=f"the model is {options.precision} already; leave the option out",
+        why=f"the model is already {options.precision}; leave the option out",
     )
     return steps if quantised else _quantised(options, steps)
 
 
-def _given(options: TrtOptions) -> ModelSteps:
-    path = options.model or last_made(Path(), options.precision)
-    if options.model is None:
-        say(f"using {path}, the last one made here")
-    model = read_model(path)
-    require_precision(model, options.precision)
-    return ModelSteps(path, model.metadata, model=model)
-
-
 def _exported(options: TrtOptions, checkpoint: "CheckpointFile") -> ModelSteps:
-    from export.onnx.export import ExportOptions, exported_metadata
-    from export.onnx.model_step import ExportStep
+    from export.onnx.export import ExportOptions, ExportStep, exported_metadata
 
     several = len(options.sizes) > 1 or (options.batch or 1) > 1
     wanted = ExportOptions(
@@ -113,7 +126,7 @@ def _exported(options: TrtOptions, checkpoint: "CheckpointFile") -> ModelSteps:
         overwrite=options.overwrite,
     )
     ending = ".fp16.onnx" if options.fp16 else ".onnx"
-    path = options.directory / f"{checkpoint.path.stem}{ending}"
+    path = options.directory / f"{base_name(checkpoint.path)}{ending}"
     if path.exists() and not options.overwrite:
         found = read_model(path)
         _require_same(path, _form(found.metadata) == _form(exported_metadata(checkpoint, wanted)))
@@ -124,7 +137,7 @@ def _exported(options: TrtOptions, checkpoint: "CheckpointFile") -> ModelSteps:
 
 
 def _form(metadata: ModelMetadata) -> tuple[object, ...]:
-    """What must be the same for an export to be used again; versions of packages may differ."""
+    """The facts that must match to reuse an export; package versions may differ."""
     size = (metadata.height, metadata.width, metadata.batch)
     return (metadata.checkpoint_sha256, metadata.precision, metadata.layout, *size)
 
@@ -147,15 +160,16 @@ def _quantised(options: TrtOptions, steps: ModelSteps) -> ModelSteps:
     judging = Judging("tensorrt", "fp8" if options.fp8 else "int8", images=options.images)
     if steps.model is not None:
         require_quantisable(steps.model, table, judging)
-    return replace(steps, table=table, calibrate=calibrate, quantise=QuantiseStep(path, judging))
+    step = QuantiseStep(path, judging, overwrite=options.overwrite)
+    return replace(steps, table=table, calibrate=calibrate, quantise=step)
 
 
 def _was_made_so(found: Model, options: TrtOptions, steps: ModelSteps, table: "Table | None") -> bool:
-    """Whether a quantised model was made of this one, with the table that is named or with any."""
+    """Whether a quantised model was made from this model, and from ``table`` if there is one."""
     made = found.metadata.quantisation
     if (found.metadata.precision, made.get("target")) != (options.precision, "tensorrt"):
         return False
-    if options.images is not None:  # other pictures may be meant
+    if options.rain_source is not None:  # the user may want other pictures
         return False
     if table is not None and made.get("table_sha256") != table.sha256:
         return False
@@ -165,27 +179,31 @@ def _was_made_so(found: Model, options: TrtOptions, steps: ModelSteps, table: "T
 
 
 def _table(options: TrtOptions, steps: ModelSteps) -> "tuple[Table | None, TableStep | None]":
-    """The calibration table that is there, or the step that makes it."""
+    """The existing calibration table, or the step that makes it."""
+    from calibration.pictures.selection import LEAST, check_count
+    from calibration.pictures.sets import DrawnPictures
     from calibration.table import open_table
-    from export.onnx.table_step import TableStep
-    from export.tensorrt.quantise import ADVICE, rain_pictures
+    from export.onnx.table_step import PICTURES, TableStep
 
     path = options.directory / f"{steps.source.stem}.calibration.json"
     if path.exists() and not options.overwrite:
-        if options.images is not None:
+        if options.rain_source is not None:
             raise UserError(f"{path} exists: give it with --calibration, or add --overwrite to make another")
         say(f"using {path}")
         return open_table(path), None
     check_file(path, (steps.source,), overwrite=options.overwrite)
     notes = Notes()
-    pictures = rain_pictures(options.images, (*options.sizes, CAMERA_SIZE)[0], notes)
-    advice = ADVICE if options.images is None else ""
-    return None, TableStep(path, pictures, notes, advice=advice)
+    if options.rain_source is None:
+        drawn = DrawnPictures((*options.sizes, CAMERA_SIZE)[0], LEAST)
+        return None, TableStep(path, drawn, notes, advice=_ADVICE, overwrite=options.overwrite)
+    pictures = options.pictures(PICTURES, notes)
+    check_count(pictures, _REMEDY)
+    return None, TableStep(path, pictures, notes, remedy=_REMEDY, overwrite=options.overwrite)
 
 
 def _require_same(path: Path, same: bool) -> None:
     if not same:
         raise UserError(
-            f"{path} exists and is not what this engine is made from: add --overwrite to replace it, or "
-            "name the engine in another directory with -o"
+            f"{path} exists and was made from something else: add --overwrite to replace it, or "
+            "write to another directory with -o"
         )

@@ -8,17 +8,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from export.commands.options import OR_NAME, named_model
+from export.commands.rain_options import SOURCES, RainOptions
 from export.tensorrt.source import last_made
-from granet.app.command import Json, Options, Overwrite
+from granet.app.command import Json, Overwrite
 from granet.app.console import UsageError
-from granet.app.options import parse_size
+from granet.app.options import Map, parse_size
 from granet.size_rule import Size
-from runtime.open import CHECKPOINTS
+from granet.weights.file_names import is_checkpoint
+from granet.weights.renames import parse_renames
 from runtime.tensorrt.flavour import parse_capability
 
 if TYPE_CHECKING:
     from export.tensorrt.build import BuildOptions
     from runtime.artefacts.metadata import Precision
+
+CALIBRATION = (*SOURCES, "--seed", "--calibration")
+"""The options about calibration."""
 
 _PRECISIONS = ("--fp32", "--fp16", "--int8", "--fp8")
 
@@ -32,33 +38,31 @@ class FlavourChoice(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrtOptions(Options):
+class TrtOptions(RainOptions):
     """Options of ``granet-export trt``."""
 
     model: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[MODEL.onnx]", help="ONNX model (default: with other options, the last one made here)."
+            callback=named_model,
+            metavar="[MODEL.onnx]",
+            help=f"ONNX model made by granet-export, {OR_NAME} (default: that of --ckpt).",
         ),
     ] = None
     ckpt: Annotated[
         Path | None,
         typer.Option("--ckpt", help="Start from a checkpoint of GraNet instead (default: from a model)."),
     ] = None
+    renames: Map = None
     fp32: Annotated[bool, typer.Option("--fp32", help="Build in single precision, without TF32.")] = False
     fp16: Annotated[bool, typer.Option("--fp16", help="Build in half precision.")] = False
     int8: Annotated[bool, typer.Option("--int8", help="Build with explicit Q/DQ in 8-bit integers.")] = False
     fp8: Annotated[bool, typer.Option("--fp8", help="Build with explicit Q/DQ in 8-bit floats.")] = False
-    images: Annotated[
-        Path | None,
-        typer.Option(
-            help="Calibrate --int8 or --fp8 on the rain images of a directory (default: drawn rain)."
-        ),
-    ] = None
     calibration: Annotated[
         Path | None,
         typer.Option(
-            help="Use this calibration table (default: the one beside the model, or one made from --images)."
+            help="Use this calibration table (default: the one beside the model, else one made from the rain "
+            "of --images, --video, --data or --synthesise, or from drawn rain)."
         ),
     ] = None
     size: Annotated[
@@ -129,20 +133,25 @@ class TrtOptions(Options):
         """
         if self.model is not None and self.ckpt is not None:
             raise UsageError(f"{self.model} with --ckpt {self.ckpt}: give the model or its checkpoint")
-        if not set(self.given) - {"--debug"} and self.model is None:
-            path = last_made(Path(), None)
-            raise UsageError(f"no model is named; for the last one made here write granet-export trt {path}")
-        if self.model is not None and self.model.suffix.lower() in CHECKPOINTS:
+        if self.model is None and self.ckpt is None:
+            raise UsageError(_what_to_name(last_made(Path(), self.precision), self.precision))
+        if self.model is not None and is_checkpoint(self.model):
             raise UsageError(f"{self.model} is a checkpoint: write --ckpt {self.model}")
+        self.refuse(
+            "--map",
+            conflict=None if self.ckpt is not None else "without --ckpt",
+            why="it names the weights of a checkpoint",
+        )
+        parse_renames(self.renames)
         self.at_most_one(*_PRECISIONS, why="an engine has one precision")
-        self.at_most_one("--images", "--calibration", why="each gives the calibration ranges")
+        self.at_most_one(*SOURCES, "--calibration", why="each gives the calibration ranges")
         unquantised = f"with --{self.precision}" if self.precision else "without --int8 or --fp8"
         self.refuse(
-            "--images",
-            "--calibration",
+            *CALIBRATION,
             conflict=None if self.int8 or self.fp8 else unquantised,
             why="only --int8 and --fp8 need calibration",
         )
+        self.check_rain()
 
     @cached_property
     def precision(self) -> "Precision | None":
@@ -176,3 +185,15 @@ class TrtOptions(Options):
             dla=self.dla,
             timing_cache=self.timing_cache,
         )
+
+
+def _what_to_name(last: Path | None, precision: "Precision | None") -> str:
+    """The error for a command line without a model; ``last`` is the last one made here, if there is one."""
+    option = "" if precision is None else f" --{precision}"
+    if last is not None:
+        return f"no model is named; for the last one made here write granet-export trt {last}{option}"
+    gives = "" if precision is None else f" that gives an engine in {precision}"
+    return (
+        f"no model is named, and granet-export has made none here{gives}: name one (granet-export trt "
+        f"best.onnx{option}), or the checkpoint (granet-export trt --ckpt best.pt{option})"
+    )

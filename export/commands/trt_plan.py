@@ -1,7 +1,7 @@
 """The plan of an engine: export → calibrate → quantise → build → verify → record.
 
-:func:`planned` looks at everything once, before the first long step: it reads what is there and refuses
-what can be refused. :meth:`Plan.run` then takes the steps in order, each from the artefact of the one before.
+:func:`planned` reads and checks all inputs once, before the first long step. :meth:`Plan.run` then runs the
+steps in order; each takes the artefact of the one before.
 """
 
 from collections.abc import Iterator
@@ -34,9 +34,9 @@ class Plan:
     """The steps to an engine.
 
     Attributes:
-        models: export, calibrate and quantise, as far as they are needed.
-        build: the engine.
-        verify: holds it against the checkpoint; ``None`` without one, or without a GPU.
+        models: export, calibrate and quantise, as needed.
+        build: the engine to build.
+        verify: compares the engine with the checkpoint; ``None`` without a checkpoint or a GPU.
     """
 
     models: ModelSteps
@@ -44,28 +44,28 @@ class Plan:
     verify: Verify | None
 
     def run(self) -> MadeEngine:
-        """Takes the steps; each leaves its file, or nothing.
+        """Runs the steps; each writes its file completely, or not at all.
 
         Raises:
             ParityError: if a step misses its budget.
             UserError: if a step fails.
         """
         model = self.models.run()
-        if self.models.made_here:  # what was there before was looked at before
+        if self.models.made_here:  # an existing model was checked before
             require_buildable(model, self.build.flavour)
         return make_engine(self.build, model, self.verify)
 
 
 @contextmanager
 def planned(options: TrtOptions) -> Iterator[Plan]:
-    """Reads the inputs once and refuses all that can be refused.
+    """Reads the inputs once and checks everything that can be checked before the work.
 
     Yields:
-        The plan, while the copy of the checkpoint is there.
+        The plan; the copy of the checkpoint exists until the end.
 
     Raises:
-        UsageError: for options that the run would not use.
-        UserError: for a file, a size, a machine or an installation that does not go.
+        UsageError: if the run would not use an option.
+        UserError: if a file, a size, this machine or the installation cannot be used.
     """
     flavour, asked = find_flavour(options.flavour.value), options.build_options()
     check_options(flavour, asked)
@@ -78,7 +78,7 @@ def planned(options: TrtOptions) -> Iterator[Plan]:
     require_export_extra()
     from export.onnx.checkpoint_file import opened_checkpoint  # torch takes seconds to import
 
-    with opened_checkpoint(options.ckpt) as checkpoint:
+    with opened_checkpoint(options.ckpt, options.renames) as checkpoint:
         yield _plan(options, checkpoint, flavour, gpu, asked)
 
 
@@ -107,16 +107,17 @@ def _plan(
         _with_timings(asked, flavour, gpu),
         arguments_of(options.sizes, options.batch, asked),
         not options.no_cache,
+        options.overwrite,
     )
     verify = None if checkpoint is None or gpu is None else _verifier(checkpoint, options)
-    return Plan(models, request, verify)
+    return Plan(models.with_rain_checked(), request, verify)
 
 
 def gpu_to_build_on(flavour: Flavour) -> Gpu | None:
-    """The GPU whose kernels TensorRT will time; ``None`` for TensorRT-RTX where there is none.
+    """The GPU that TensorRT will time kernels on; ``None`` for TensorRT-RTX without a GPU.
 
     Raises:
-        UserError: for TensorRT without a GPU.
+        UserError: if TensorRT has no GPU.
     """
     try:
         with open_cuda() as cuda:
@@ -125,25 +126,27 @@ def gpu_to_build_on(flavour: Flavour) -> Gpu | None:
         if flavour.builds_without_gpu:
             return None
         raise UserError(
-            f"{flavour} builds on the GPU that the engine is for, and there is none to be had ({error}): "
-            "run it there, or build with --flavour tensorrt-rtx"
+            f"{flavour} needs the target GPU to build ({error}): run it there, or build with "
+            "--flavour tensorrt-rtx"
         ) from error
 
 
 def _with_timings(options: BuildOptions, flavour: Flavour, gpu: Gpu | None) -> BuildOptions:
-    """Without a file of the user's, timings are kept where they are found again."""
+    """Sets the default timing cache, unless the user gave one."""
     if options.timing_cache is not None or gpu is None or not flavour.has_timing_cache:
         return options
     return replace(options, timing_cache=timing_cache_path(flavour, gpu), own_timings=True)
 
 
 def _verifier(checkpoint: "CheckpointFile", options: TrtOptions) -> Verify:
-    """Parity of an engine on the GPU that is here."""
+    """Measures the parity of an engine on this machine's GPU."""
 
     def verify(engine: Path) -> ParityReport:
         from export.reports.parity import Comparison, check_parity
 
-        several = options.sizes if len(options.sizes) > 1 else ()  # a static engine is compared at its own
+        several = (
+            options.sizes if len(options.sizes) > 1 else ()
+        )  # a static engine is compared at its own size
         on = Comparison(options.images, several, "tensorrt", "cuda")
         with terminal_progress("parity") as progress:
             return check_parity(checkpoint, engine, on, budget_for, progress)

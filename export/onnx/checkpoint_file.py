@@ -1,71 +1,56 @@
-"""A checkpoint that is read once, however many steps look into it."""
+"""A checkpoint that is read once for all steps."""
 
-import hashlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from granet.checkpoint import Checkpoint, load_checkpoint, read_checkpoint
-from granet.errors import UserError
+from granet.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from granet.model import GraNet
-from runtime.open import CHECKPOINTS
-
-_CHUNK = 1 << 20
+from granet.weights.renames import parse_renames
 
 
 @dataclass(frozen=True)
 class CheckpointFile:
-    """A checkpoint as it was when it was read.
+    """A snapshot of a checkpoint.
 
     Attributes:
         path: the user's file.
-        copy: of the bytes that were read; it has the same name, and nobody else writes there.
-        sha256: of those bytes, hexadecimal.
-        checkpoint: what they hold.
+        copy: the same network in our own form; it has the same name, and nobody else writes there.
+        checkpoint: the weights and their configuration.
     """
 
     path: Path
     copy: Path
-    sha256: str
     checkpoint: Checkpoint
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the user's file, hexadecimal."""
+        return self.checkpoint.sha256
 
     def network(self) -> GraNet:
         """The network: float32, on the CPU, in evaluation mode."""
-        return load_checkpoint(self.copy)
+        return self.checkpoint.network()
 
 
 @contextmanager
-def opened_checkpoint(path: Path) -> Iterator[CheckpointFile]:
-    """Reads and hashes ``path`` once, into a directory of this process, and parses what was read.
+def opened_checkpoint(path: Path, renames: Sequence[str] | None = None) -> Iterator[CheckpointFile]:
+    """Reads ``path`` once and writes the network to a temporary directory, in the format of this project.
 
-    Training may replace a checkpoint at any time: weights, reference and hash are those of one file.
+    Training may replace a checkpoint at any time; so weights, reference and hash come from the same bytes.
+
+    Args:
+        path: the file.
+        renames: each ``--map``.
 
     Raises:
-        UserError: if the file is missing, damaged, hostile, or of another network.
+        UsageError: if one of ``renames`` is malformed or not used.
+        UserError: if the file is missing, damaged or malicious, or has another network.
     """
+    checkpoint = read_checkpoint(path, parse_renames(renames))
     with tempfile.TemporaryDirectory(prefix="granet-") as directory:
         copy = Path(directory) / path.name
-        digest = _copied(path, copy)
-        try:
-            checkpoint = read_checkpoint(copy)
-        except UserError as error:
-            raise UserError(str(error).replace(str(copy), str(path))) from error
-        yield CheckpointFile(path, copy, digest, checkpoint)
-
-
-def _copied(path: Path, copy: Path) -> str:
-    """SHA-256 of what was copied."""
-    if path.suffix not in CHECKPOINTS:
-        endings = ", ".join(CHECKPOINTS)
-        raise UserError(f"{path}: the name of a checkpoint ends in {endings}: rename the file if it is one")
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as source, copy.open("wb") as target:
-            while chunk := source.read(_CHUNK):
-                digest.update(chunk)
-                target.write(chunk)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
-    return digest.hexdigest()
+        save_checkpoint(copy, checkpoint.network(), **checkpoint.facts)
+        yield CheckpointFile(path, copy, checkpoint)

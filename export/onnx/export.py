@@ -5,8 +5,7 @@ PyTorch. Only then does it get its name and its manifest.
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Literal
@@ -19,14 +18,17 @@ from export.onnx.checkpoint_file import CheckpointFile
 from export.onnx.save import save_model
 from export.onnx.translate import DEFAULT_OPSET, SUPPORTED_OPSETS, translate
 from export.onnx.wrappers import ExportedStages, FramesGraph, TensorGraph
+from granet import __version__
+from granet.app.console import say
 from granet.app.extras import require
-from granet.app.progress import Progress, no_progress
+from granet.app.progress import Progress, no_progress, terminal_progress
+from granet.app.run_details import installed
 from granet.errors import ParityError, UserError
 from granet.model import GraNet
 from granet.size_rule import Size
 from runtime.artefacts.artefact import Model
 from runtime.artefacts.metadata import Layout, ModelMetadata
-from runtime.checks.parity import ParityBudget, ParityReport, budget_for, measure_parity
+from runtime.checks.parity import TRAINED, ParityBudget, ParityReport, budget_for, in_short, measure_parity
 from runtime.checks.parity_cases import ParityCase, hard_cases, sizes_for, synthetic_rain
 from runtime.engines.fitting import FrameFit
 from runtime.media.frame import Colour
@@ -34,10 +36,10 @@ from runtime.open import open_engine
 from runtime.sinks.part_file import check_parent
 
 FloatPrecision = Literal["fp32", "fp16"]
-"""Precision of a model that is not quantised."""
+"""Precision of an unquantised model."""
 
 LARGE = 640 * 480
-"""Pixels beyond which only a few cases run: PyTorch takes seconds for each."""
+"""Frame size in pixels above which only a few cases run: PyTorch takes seconds for each."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,12 @@ class ExportOptions:
     Attributes:
         size: (height, width) in pixels of the frames of a static graph, whose sides the padding
             rule rounds up; ``None`` for a graph with dynamic batch, height and width.
-        precision: of the two stages; the picture itself is float32 either way.
+        precision: precision of the two stages; the picture stays float32.
         layout: ``frames`` or ``tensor``.
         colour: channel order of frames; tensors are RGB.
-        stages: mask and coarse result come out too.
+        stages: whether to output the mask and the coarse result too.
         opset: ONNX opset.
-        overwrite: an existing file is replaced.
+        overwrite: whether to replace an existing file.
     """
 
     size: Size | None = (320, 480)
@@ -75,7 +77,7 @@ class Exported:
 
     Attributes:
         model: the ONNX file.
-        report: its parity.
+        report: its parity with PyTorch.
     """
 
     model: Model
@@ -92,10 +94,10 @@ def export_onnx(
     """Writes ``output`` and its manifest.
 
     Args:
-        checkpoint: of GraNet.
-        output: the ONNX file to make; :func:`check_export` allowed it.
-        options: what is exported.
-        budget: parity asked for; by default that of the precision.
+        checkpoint: the checkpoint to export.
+        output: the ONNX file to write, checked by :func:`check_export`.
+        options: settings of the export.
+        budget: parity budget; ``None`` for the default of the precision.
         progress: called after each case of the parity check.
 
     Raises:
@@ -104,7 +106,7 @@ def export_onnx(
     """
     metadata = exported_metadata(checkpoint, options)
     proto = build_model(checkpoint.network(), options)
-    with save_model(proto, metadata, output) as unproved:
+    with save_model(proto, metadata, output, overwrite=options.overwrite) as unproved:
         report = _check_parity(
             checkpoint, unproved.path, metadata, budget or budget_for(options.precision), progress
         )
@@ -113,7 +115,7 @@ def export_onnx(
 
 
 def check_export(output: Path, options: ExportOptions) -> None:
-    """Refuses an export before anything is computed for it.
+    """Checks an export before the work starts.
 
     Raises:
         UserError: if the name, directory, opset or installation cannot be used.
@@ -151,25 +153,15 @@ def exported_metadata(checkpoint: CheckpointFile, options: ExportOptions) -> Mod
         width=width,
         batch=None if options.size is None else 1,
         outputs=options.outputs,
-        versions=_versions("granet-deploy", "torch", "onnx", "onnxscript"),
+        versions={"granet-deploy": __version__} | installed(("torch", "onnx", "onnxscript")),
         weights=checkpoint.checkpoint.facts,
     )
 
 
-def _versions(*packages: str) -> dict[str, str]:
-    found = {}
-    for package in packages:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:  # run from a source tree that is not installed
-            found[package] = "unknown"
-    return found
-
-
 def build_model(model: GraNet, options: ExportOptions) -> onnx.ModelProto:
-    """The ONNX model in memory, without metadata and unchecked."""
+    """Builds the ONNX model in memory, without metadata and without a parity check."""
     stages = ExportedStages(model, torch.float16 if options.precision == "fp16" else torch.float32)
-    # A dynamic batch must not be traced as 1, which torch takes for a constant.
+    # torch would treat a traced batch of 1 as a constant.
     batch = 2 if options.size is None else 1
     height, width = model.config.size_rule.padded_size(*(options.size or (64, 80)))
     graph: nn.Module
@@ -199,21 +191,85 @@ def _check_parity(
         report = measure_parity(reference, engine, _cases(engine.info.fit), budget, progress)
     if report.misses():
         raise ParityError(
-            f"parity missed, nothing written: {'; '.join(report.misses())} "
+            f"parity missed, nothing written: {in_short(report.misses())} "
             "(granet-export onnx --mean-db, --min-db, --share and --hard-db set other limits)"
         )
     return report
 
 
+def note_shortfall(report: ParityReport, precision: str) -> None:
+    """Prints a note if a model meets its budget, but not the one of trained networks."""
+    short = replace(report, budget=TRAINED[precision]).misses()
+    if short and not report.misses():
+        say(f"note: a trained network should be nearer to PyTorch: {in_short(short)}")
+
+
 def has_hard_cases(height: int, width: int) -> bool:
-    """Whether an export of this size is tried on hard cases too."""
+    """Whether an export of this size is also checked on hard cases."""
     return height * width <= LARGE
 
 
 def _cases(fit: FrameFit) -> Iterable[ParityCase]:
-    """Rain and hard cases at the sizes of the graph; few where a frame takes PyTorch seconds."""
+    """Rain and hard cases at the sizes of the graph; only a few for large frames, which take seconds each."""
     sizes = sizes_for(fit, ())
     if not has_hard_cases(*sizes[0]):
         return synthetic_rain(sizes[0], count=2)
     rain = chain.from_iterable(synthetic_rain(size) for size in sizes)
     return chain(rain, hard_cases(sizes[min(1, len(sizes) - 1)]))
+
+
+@dataclass(frozen=True)
+class ExportStep:
+    """An export to run.
+
+    Attributes:
+        checkpoint: the checkpoint to export.
+        output: the ONNX file.
+        options: settings of the export.
+        budget: parity budget.
+    """
+
+    checkpoint: CheckpointFile
+    output: Path
+    options: ExportOptions
+    budget: ParityBudget
+
+    def check(self) -> ModelMetadata:
+        """Checks the export; returns the metadata of the file to come.
+
+        Raises:
+            UserError: if the destination, size or an option cannot be used.
+        """
+        check_export(self.output, self.options)
+        return exported_metadata(self.checkpoint, self.options)
+
+    def run(self) -> Model:
+        """Runs the export.
+
+        Raises:
+            ParityError: if the file differs from PyTorch by more than the budget; nothing is written.
+            UserError: if it cannot be written.
+        """
+        say(f"exporting {self.checkpoint.path} to {self.output}")
+        self._note_padding()
+        with terminal_progress("parity") as progress:
+            made = export_onnx(self.checkpoint, self.output, self.options, self.budget, progress)
+        report = made.report
+        say(
+            f"{self.output}: {len(made.model.content) / 1e6:.1f} MB; PSNR to PyTorch {report.mean_db:.1f} dB "
+            f"in the mean, {report.worst.psnr_db:.1f} dB at worst, over {len(report.cases)} cases"
+        )
+        note_shortfall(report, self.options.precision)
+        return made.model
+
+    def _note_padding(self) -> None:
+        """Prints a note if the graph takes larger frames than requested."""
+        if self.options.size is None:
+            return
+        rule = self.checkpoint.checkpoint.config.size_rule
+        (height, width), padded = self.options.size, rule.padded_size(*self.options.size)
+        if padded != self.options.size:
+            say(
+                f"note: the network needs multiples of {rule.multiple}; frames of {width}x{height} are "
+                f"padded to {padded[1]}x{padded[0]}, the size of the graph"
+            )

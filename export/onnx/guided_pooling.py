@@ -1,14 +1,14 @@
-"""Max-pooling and the unpooling that its indices guide, in ONNX without indices.
+"""Max-pooling and guided unpooling in ONNX, without indices.
 
 TensorRT parses neither MaxUnpool nor MaxPool's Indices output. A 2x2 window has four phases; the
 first that holds the maximum (row-major, as PyTorch resolves ties) wins, and unpooling puts the
 value back into the winner's phase:
 
-    x --SpaceToDepth--> p0 p1 p2 p3,  m = MaxPool(x)     won_i = (p_i == m) and no earlier phase won
+    x --Slice with step 2--> p0 p1 p2 p3,  m = MaxPool(x)     won_i = (p_i == m) and no earlier phase won
     v --> won_i ? v : 0  for the four phases --DepthToSpace--> unpooled
 
-Ties are the rule after a ReLU, so the order matters. Every value is copied and none is computed:
-the result is PyTorch's, bit for bit.
+Ties are common after a ReLU, so the order matters. Values are only copied, so the result equals
+PyTorch's bit for bit.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,13 +19,16 @@ from onnxscript import opset18 as op
 Value = Any  # a value of the graph being traced; onnxscript does not name its type publicly
 Translation = Callable[..., Any]
 
+_END = 2**31 - 1
+"""Slices as far as the axis goes, in every runtime."""
+
 
 def guided_pooling() -> tuple[Translation, Translation]:
-    """The translations of 2x2 max-pooling and of the unpooling it guides.
+    """Translations of 2x2 max-pooling and of guided unpooling.
 
-    They share the winners of each pooling, so a pair serves one export.
+    The two share the winners of each pooling, so use a new pair for each export.
     """
-    winners: dict[Value, list[Value]] = {}  # by the token itself: the exporter renames it
+    winners: dict[Value, list[Value]] = {}  # keyed by the token, since the exporter renames values
 
     def max_pool2d_with_indices(
         x: Value,
@@ -45,14 +48,14 @@ def guided_pooling() -> tuple[Translation, Translation]:
             dilations=_pair(dilation),
             ceil_mode=int(ceil_mode),
         )
-        # unpool looks the token up and nothing computes with it: it goes with the dead nodes.
+        # unpool only looks up the token, so it is removed as a dead node.
         token = op.Cast(pooled, to=7)
         if kernel == steps == [2, 2] and pads == [0, 0] and not ceil_mode:
             winners[token] = _first_maxima(x, pooled)
         return pooled, token
 
     def max_unpool2d(x: Value, indices: Value, output_size: Sequence[int]) -> Value:
-        """Each value to the phase that won, zero elsewhere."""
+        """Puts each value into the winning phase, and zero elsewhere."""
         if indices not in winners:
             raise NotImplementedError("max_unpool2d is translated for the indices of a 2x2 max_pool2d only")
         zero = op.CastLike(op.Constant(value_float=0.0), x)
@@ -64,14 +67,20 @@ def guided_pooling() -> tuple[Translation, Translation]:
 
 def _first_maxima(x: Value, pooled: Value) -> list[Value]:
     """Four masks N x C x h x w: whether each phase of the 2x2 windows holds the first maximum."""
-    phases = op.Split(op.SpaceToDepth(x, blocksize=2), axis=1, num_outputs=4)  # (0,0) (0,1) (1,0) (1,1)
     winners = []
     unwon = None
-    for phase in phases[:3]:
+    for row, column in ((0, 0), (0, 1), (1, 0)):
+        phase = _every_second(x, row, column)
         equal = op.Equal(phase, pooled)
         winners.append(equal if unwon is None else op.And(unwon, equal))
         unwon = op.Not(equal) if unwon is None else op.And(unwon, op.Not(equal))
     return [*winners, unwon]
+
+
+def _every_second(x: Value, row: int, column: int) -> Value:
+    """N x C x H x W -> N x C x H/2 x W/2: one phase of the windows, counted from ``row`` and ``column``."""
+    starts, ends = op.Constant(value_ints=[row, column]), op.Constant(value_ints=[_END, _END])
+    return op.Slice(x, starts, ends, op.Constant(value_ints=[2, 3]), op.Constant(value_ints=[2, 2]))
 
 
 def _pair(sizes: Sequence[int] | int) -> list[int]:

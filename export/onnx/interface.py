@@ -1,4 +1,4 @@
-"""Inputs and outputs of a graph against what its metadata says: names, then shapes, then types."""
+"""Compares the inputs and outputs of a graph with its metadata: names, then shapes, then types."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ _WHAT = ("names", "shapes", "types")
 
 
 def interface_difference(model: onnx.ModelProto, metadata: ModelMetadata) -> str | None:
-    """The first difference, in words; ``None`` if there is none."""
+    """Describes the first difference; ``None`` if there is none."""
     frames = metadata.layout == "frames"
     sides = (metadata.height, metadata.width)
     shape = (metadata.batch, *sides, 3) if frames else (metadata.batch, 3, *sides)

@@ -1,10 +1,9 @@
 """Regional attention in ONNX: MatMul-Softmax-MatMul with the regions as the batch axis.
 
-It is the pattern that TensorRT, ONNX Runtime and OpenVINO fuse. The regions are cut into chunks, so
-that the scores of a large frame are never in memory all at once. For the exporter the attention
-is one operator: its symbolic shapes cannot follow a grid that grows with the frame (the solver
-fails on the divisibility of rows that are themselves a quotient), and the translation writes the
-arithmetic of sizes into the graph instead.
+TensorRT, ONNX Runtime and OpenVINO fuse this pattern. The regions are split into chunks, so that the
+scores of a large frame are never in memory all at once. The exporter sees the attention as one operator,
+because its symbolic shapes cannot express a grid that grows with the frame (the solver fails on the
+divisibility of rows that are themselves a quotient). The translation computes the sizes in the graph.
 """
 
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from granet.config import POOLING_LEVELS, GraNetConfig
 from granet.model import RegionAwareBlock, regional_attention
 
 SCORES_LIMIT = 256 * 2**20
-"""Bytes of float32 attention scores that one chunk of regions may take."""
+"""Most bytes of float32 attention scores per chunk of regions."""
 
 FRAME_TO_GRID = 2**POOLING_LEVELS
 """Pixels of a (folded) frame per pixel of a block's map, times its grid: 8x1, 4x2 and 2x4 for the blocks."""
@@ -30,7 +29,7 @@ Value = Any  # a value of the graph being traced; onnxscript does not name its t
 def regional_attention_op(
     theta: Tensor, phi: Tensor, g: Tensor, grid: int, extent: int, key_stride: int
 ) -> Tensor:
-    """:func:`granet.model.regional_attention` as one operator, so that it can be translated as one.
+    """:func:`granet.model.regional_attention` as one operator, so that the exporter translates it as one.
 
     ``extent``: pixels of this feature map that one paper grid spans; 0 for the literal grid.
     """
@@ -44,7 +43,7 @@ def _(theta: Tensor, phi: Tensor, g: Tensor, grid: int, extent: int, key_stride:
 
 
 class TranslatableRegionAwareBlock(nn.Module):
-    """A region-aware block whose attention is :func:`regional_attention_op`; the same numbers."""
+    """A region-aware block with :func:`regional_attention_op`; it computes the same numbers."""
 
     def __init__(self, block: RegionAwareBlock, config: GraNetConfig) -> None:
         """Shares the parameters of ``block``, a block of the network of ``config``."""
@@ -54,7 +53,7 @@ class TranslatableRegionAwareBlock(nn.Module):
         self.extent = extent * block.grid // (FRAME_TO_GRID * config.fold)
 
     def forward(self, x: Tensor, growth: tuple[int, int]) -> Tensor:
-        """N x C x H x W -> the same shape; the growth is read off the shape instead."""
+        """N x C x H x W -> the same shape; the operator derives ``growth`` from the shape instead."""
         block = self.block
         attended = regional_attention_op(
             block.theta(x), block.phi(x), block.g(x), block.grid, self.extent, block.key_stride
@@ -118,7 +117,10 @@ class _Regions:
         x = op.Transpose(x, perm=[0, 2, 4, 1, 3, 5])  # N x r x c x D x h x w
         if stride > 1:
             x = op.Reshape(x, _shape(-1, self.d, self.h, self.w), allowzero=1)
-            x, _ = op.MaxPool(x, kernel_shape=[stride] * 2, strides=[stride] * 2, ceil_mode=1)
+            # As ceil_mode, but OpenVINO takes it for regions smaller than the kernel. MaxPool pads with
+            # -infinity.
+            kernel, pads = [stride] * 2, [0, 0, stride - 1, stride - 1]
+            x, _ = op.MaxPool(x, kernel_shape=kernel, strides=kernel, pads=pads)
         h, w = (_ceil_divide(side, stride) for side in (self.h, self.w))
         x = op.Reshape(x, _shape(-1, 1, self.d, _times(h, w)), allowzero=1)
         return x if role == "k" else op.Transpose(x, perm=[0, 1, 3, 2])
@@ -132,10 +134,10 @@ class _Regions:
         )
 
     def chunks(self, key_stride: int) -> int:
-        """Into how many equal parts the regions are cut.
+        """Number of equal chunks of regions.
 
-        A static graph gets the smallest number that keeps a part's scores within the limit. A
-        dynamic one gets a part for each region of the paper's grid: that divides them at every size.
+        A static graph gets the smallest number that keeps the scores of a chunk within the limit. A
+        dynamic graph gets one per region of the paper's grid, which divides the regions at every size.
         """
         sizes = (self.n, self.rows, self.columns, self.h, self.w)
         if not all(isinstance(size, int) for size in sizes):

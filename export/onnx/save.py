@@ -1,4 +1,4 @@
-"""An ONNX file of ours: it gets its name when it is proved, and its manifest with it."""
+"""Saves an ONNX model: the file gets its name and its manifest only after the caller has checked it."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,18 +10,18 @@ import onnx
 
 from granet.errors import UserError
 from runtime.artefacts.artefact import Artefact, Model
-from runtime.artefacts.manifest import write_manifest
+from runtime.artefacts.manifest import with_name, write_manifest
 from runtime.artefacts.metadata import KEY, ModelMetadata
 from runtime.sinks.part_file import PartFile
 
 
 @dataclass(frozen=True)
 class UnprovedModel:
-    """A model under another name, for an engine to be opened on.
+    """A model under a temporary name, to be opened and checked.
 
     Attributes:
-        part: where it is for the time being.
-        model: what it is to become.
+        part: the temporary file.
+        model: the model under its final name.
     """
 
     part: PartFile
@@ -29,49 +29,54 @@ class UnprovedModel:
 
     @property
     def path(self) -> Path:
-        """Of the file, which ends in .onnx."""
+        """Path of the temporary file; it ends in .onnx."""
         return self.part.path
 
     def publish(self, report: Mapping[str, Any]) -> Model:
         """Gives the file its name, and a manifest with ``report``.
 
         Raises:
-            UserError: if that fails; neither is left then.
+            UserError: if that fails; neither file is left then.
         """
-        output = self.model.path
+        output, report = self.model.path, with_name(report, self.path, self.model.path)
         self.part.commit()
         try:
             write_manifest(output, self.model.sha256, self.model.metadata, report)
         except UserError:
-            output.unlink()  # a model without its manifest would be half of one
+            output.unlink()  # a model must not be left without its manifest
             raise
         return self.model
 
 
 @contextmanager
-def save_model(proto: onnx.ModelProto, metadata: ModelMetadata, output: Path) -> Iterator[UnprovedModel]:
-    """Writes ``proto``, which then says ``metadata`` of itself; equal models give equal bytes.
+def save_model(
+    proto: onnx.ModelProto, metadata: ModelMetadata, output: Path, *, overwrite: bool
+) -> Iterator[UnprovedModel]:
+    """Writes ``proto`` with ``metadata`` to a temporary file; equal models give equal bytes.
+
+    Args:
+        proto: the model; it is changed.
+        metadata: metadata to embed.
+        output: the file.
+        overwrite: whether an existing file is replaced.
 
     Yields:
-        The model beside ``output``, to be proved and published. It is gone at the end if it was not.
+        The model in the directory of ``output``, to be checked and published; otherwise it is removed.
 
     Raises:
         UserError: if it cannot be written.
     """
     model = Artefact(output, serialised(proto, metadata), metadata)
-    part = PartFile(output)
+    part = PartFile(output, overwrite=overwrite)
     try:
-        try:
-            part.path.write_bytes(model.content)
-        except OSError as error:
-            raise UserError(f"{output}: cannot be written: {error.strerror or error}") from error
+        part.write(model.content)
         yield UnprovedModel(part, model)
     finally:
         part.discard()
 
 
 def serialised(proto: onnx.ModelProto, metadata: ModelMetadata) -> bytes:
-    """The bytes of a model that says ``metadata`` of itself; ``proto`` is changed."""
+    """Serialises a model with its ``metadata``, in place: ``proto`` is changed."""
     _strip(proto)
     proto.producer_name, proto.producer_version = "granet-export", metadata.versions["granet-deploy"]
     proto.metadata_props.add(key=KEY, value=metadata.to_json())
@@ -80,7 +85,7 @@ def serialised(proto: onnx.ModelProto, metadata: ModelMetadata) -> bytes:
 
 
 def _strip(model: onnx.ModelProto) -> None:
-    """Removes the exporter's notes: stack traces with the paths of the machine that exported."""
+    """Removes the exporter's notes: stack traces that contain paths of this machine."""
     graph = model.graph
     for item in (
         model,

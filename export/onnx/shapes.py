@@ -1,7 +1,7 @@
-"""Shapes of every tensor of an ONNX graph for inputs of one size, dynamic graphs included.
+"""Infers the shapes of all tensors of an ONNX graph for given input shapes; the graph may be dynamic.
 
-ONNX's own inference stops where a shape is computed by the graph. So the nodes are visited in order, the
-small integers that shapes are made of are computed, and each node's outputs are inferred from both.
+ONNX's own inference stops if the graph computes a shape. So this visits the nodes in order, evaluates small
+integers, which shapes are made of, and infers the outputs of each node from shapes and integers.
 """
 
 from collections.abc import Iterable
@@ -15,23 +15,23 @@ from onnx.reference import ReferenceEvaluator
 from granet.errors import UserError
 
 LARGEST = 64
-"""Integers that a tensor may have to be worth computing; shapes have six."""
+"""Largest integer tensor to evaluate, in elements; shapes have at most six."""
 
 _FOLDED = {
-    "Add", "Cast", "Ceil", "Concat", "Constant", "Div", "Floor", "Gather", "Mul", "Neg", "Range", "Slice",
-    "Squeeze", "Sub", "Unsqueeze",
+    "Add", "Cast", "Ceil", "Concat", "Constant", "Div", "Floor", "Gather", "Mul", "Neg", "Range", "Reshape",
+    "Slice", "Squeeze", "Sub", "Unsqueeze",
 }  # fmt: skip
 
 
 class GraphShapes:
-    """What is known of every tensor: its shape, its element type, and small integers themselves.
+    """Shape and element type of every tensor, and the values of small integer tensors.
 
     Args:
-        model: not changed.
-        inputs: shape of each graph input, by name.
+        model: the model; it is not changed.
+        inputs: shape of each graph input by name.
 
     Raises:
-        UserError: if a shape cannot be found out.
+        UserError: if a node does not fit its inputs.
     """
 
     def __init__(self, model: onnx.ModelProto, inputs: dict[str, tuple[int, ...]]) -> None:
@@ -47,14 +47,14 @@ class GraphShapes:
             self._visit(node)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Of a tensor.
+        """Shape of a tensor.
 
         Raises:
-            UserError: if it is not known.
+            UserError: if it is unknown.
         """
         dims = self._types[name].tensor_type.shape.dim if name in self._types else None
         if dims is None or any(not dim.HasField("dim_value") for dim in dims):
-            raise UserError(f"the shape of {name} cannot be found out: export the model with --size")
+            raise UserError(f"the shape of {name} cannot be inferred: export the model with --size")
         return tuple(dim.dim_value for dim in dims)
 
     def element_bytes(self, name: str) -> float:

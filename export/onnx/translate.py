@@ -1,4 +1,4 @@
-"""The ``torch.export`` path to ONNX, with our translations."""
+"""Exports a module to ONNX with ``torch.export`` and our translations."""
 
 import logging
 import warnings
@@ -15,10 +15,10 @@ from export.onnx.guided_pooling import guided_pooling
 from export.onnx.regional_attention import translate_regional_attention
 
 DEFAULT_OPSET = 20
-"""The newest that every supported TensorRT parses (10.3 of JetPack 6 stops at 20)."""
+"""The newest opset that every supported TensorRT parses (10.3 of JetPack 6 stops at 20)."""
 
 SUPPORTED_OPSETS = range(18, 25)
-"""SpaceToDepth's Split needs 18; the TensorRT parser ends at 24."""
+"""The Split of the attention into chunks needs opset 18; the TensorRT parser supports up to 24."""
 
 
 def translate(
@@ -32,12 +32,11 @@ def translate(
     """Exports ``graph`` to an ONNX model in memory.
 
     Args:
-        graph: one input named ``rainy``, a tuple of tensors out.
-        example: an input of a size that the network computes on.
-        spatial_axes: axes of height and width of a graph with dynamic batch and size; ``None`` for a
-            static one.
-        multiple: pixels; what those sides are multiples of.
-        outputs: their names.
+        graph: module with one input, ``rainy``, and a tuple of tensors as output.
+        example: an input of a valid size.
+        spatial_axes: axes of height and width of a dynamic graph; ``None`` for a static one.
+        multiple: height and width are multiples of this many pixels.
+        outputs: names of the outputs.
         opset: ONNX opset, one of :data:`SUPPORTED_OPSETS`.
     """
     shapes: Any = None
@@ -63,7 +62,7 @@ def translate(
                 torch.ops.granet.regional_attention.default: translate_regional_attention,
             },
         )
-    assert program is not None  # only a failed fallback gives None, and dynamo has none
+    assert program is not None  # None comes only from the fallback, which dynamo does not have
     model = program.model_proto
     onnx.checker.check_model(model, full_check=True)
     return model
@@ -71,7 +70,7 @@ def translate(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silences the exporter's notes, which a user cannot act on."""
+    """Silences the exporter's messages, which users cannot act on."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

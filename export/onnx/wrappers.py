@@ -1,4 +1,4 @@
-"""What is exported: the network, with its inputs and outputs as an edge device has them."""
+"""The modules to export: the network with the inputs and outputs of an edge device."""
 
 import copy
 
@@ -15,13 +15,13 @@ class ExportedStages(nn.Module):
     """The three stages of a copy of the network, in float32 or float16.
 
     In float16 both stages compute in half precision, but the picture itself, the subtraction of the
-    mask and the addition of the reconstruction stay float32. float16 holds 11 bits: a picture kept
-    in it would be off by up to an eighth of a grey level, where mask and reconstruction, being
-    small, lose far less.
+    mask and the addition of the reconstruction stay float32. float16 has 11 bits: a picture in
+    it would be off by up to an eighth of a grey level; mask and reconstruction are small and lose far
+    less.
     """
 
     def __init__(self, model: GraNet, dtype: torch.dtype) -> None:
-        """``model`` is copied; the copy's regional attention is one operator."""
+        """Copies ``model``; regional attention becomes one operator in the copy."""
         super().__init__()
         self.dtype = dtype
         self.network = copy.deepcopy(model).to(dtype).eval()
@@ -33,7 +33,7 @@ class ExportedStages(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """N x 3 x H x W float32 in [0, 1] -> mask, coarse, fine in float32.
 
-        As :meth:`granet.GraNet.stages_of_padded`; the tests hold the two together.
+        Equals :meth:`granet.GraNet.stages_of_padded`, as the tests check.
         """
         fold = self.network.config.fold
         if fold == 1:
@@ -44,7 +44,7 @@ class ExportedStages(nn.Module):
     def folded(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The stages of a folded image, N x P x h x w each, P = 3 fold^2."""
         network = self.network
-        # The growth of the grid is read off the shapes by the attention operator.
+        # The attention operator derives the growth of the grid from the shapes.
         mask = network.coarse(image.to(self.dtype), (1, 1)).float()
         coarse = fine = image - mask
         if network.fine is not None:
@@ -56,7 +56,7 @@ class ExportedStages(nn.Module):
     def with_channel_order(self, order: Tensor) -> "ExportedStages":
         """A copy whose :meth:`folded` takes and returns channels in another order.
 
-        The weights of the first and last convolutions move instead of the picture.
+        It reorders the weights of the first and last convolutions instead of the picture.
 
         Args:
             order: position in PyTorch's folded picture of each of the P channels.
@@ -77,7 +77,7 @@ class TensorGraph(nn.Module):
     """Layout ``tensor``: float32 N x 3 x H x W, RGB, in [0, 1]; outputs unclamped."""
 
     def __init__(self, stages: ExportedStages, all_stages: bool) -> None:
-        """``all_stages``: mask and coarse result come out beside the rain-free image."""
+        """``all_stages``: whether to output mask and coarse result too."""
         super().__init__()
         self.stages = stages
         self.all_stages = all_stages
@@ -109,7 +109,7 @@ class FramesGraph(nn.Module):
         """uint8 N x H x W x 3 -> rain-free (, mask, coarse), each uint8 N x H x W x 3."""
         n, height, width, _ = rainy.shape
         f = self.fold
-        # TensorRT casts bytes and does nothing else with them: they are floats before they move.
+        # TensorRT can only cast bytes, so they become floats before they move.
         squares = rainy.float().reshape(n, height // f, f, width // f, f, 3)  # N x h x f x w x f x 3
         picture = squares.permute(0, 2, 4, 5, 1, 3).reshape(n, 3 * f**2, height // f, width // f)
         mask, coarse, fine = self.stages.folded(picture / 255)  # N x 3 f^2 x h x w

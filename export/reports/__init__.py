@@ -1,1 +1,1 @@
-"""What ``granet-export`` measures and prints."""
+"""Reports of ``granet-export``: measurements and their tables."""

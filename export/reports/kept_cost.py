@@ -1,4 +1,4 @@
-"""What layers kept in more bits cost in speed: measured where the target is a CPU, else estimated."""
+"""The slowdown by layers that stay in more bits: measured if the target is a CPU, else estimated."""
 
 import tempfile
 from collections.abc import Collection
@@ -12,16 +12,16 @@ from export.onnx.save import serialised
 from runtime.checks.bench import BenchSubject, measure_bench
 
 FRAMES = 10
-"""That each of the two models is timed with."""
+"""Frames to time each of the two models with."""
 
 
 @dataclass(frozen=True)
 class KeptCost:
-    """How much slower a model is for the layers that the budget keeps.
+    """The slowdown of a model by the layers that the budget keeps.
 
     Attributes:
-        times: its time over that of the model that keeps only what is not worth quantising.
-        by: how that was found, for people.
+        times: its time relative to a model that keeps only the layers not worth quantising.
+        by: the method, for display.
     """
 
     times: float
@@ -33,10 +33,10 @@ class KeptCost:
 
 
 def kept_cost(subject: Subject, kept: Collection[str]) -> KeptCost:
-    """The cost of ``kept`` over :attr:`Subject.spared`.
+    """The slowdown by keeping ``kept`` instead of :attr:`Subject.spared`.
 
-    For TensorRT it is that of the multiplications alone, of which tensor cores do half as many a second in
-    float16 as in eight bits: an upper bound where memory or other layers take the time.
+    For TensorRT only multiplications count: tensor cores do half as many per second in float16 as in eight
+    bits. This is an upper bound, since memory and other layers take time too.
 
     Raises:
         UserError: if OpenVINO cannot run a model.

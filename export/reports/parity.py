@@ -8,8 +8,8 @@ from pathlib import Path
 import onnx
 
 from export.onnx.checkpoint_file import CheckpointFile
+from export.onnx.export import note_shortfall
 from export.onnx.interface import interface_difference
-from export.onnx.shortfall import note_shortfall
 from granet.app.console import say
 from granet.app.progress import Progress
 from granet.errors import ParityError
@@ -17,21 +17,22 @@ from granet.size_rule import Size
 from runtime.artefacts.artefact import Model, read_model
 from runtime.artefacts.metadata import ModelMetadata
 from runtime.checks.parity import ParityBudget, ParityReport, measure_parity
-from runtime.checks.parity_cases import ParityCase, hard_cases, pictures, sizes_for, synthetic_rain
+from runtime.checks.parity_cases import ParityCase, built_in_cases, hard_cases, pictures, sizes_for
 from runtime.engines.base import Engine
+from runtime.engines.remote.address import ServerAddress
 from runtime.open import ENGINES, open_engine
 from runtime.tensorrt.record import read_record
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a model is compared on, and where it runs.
+    """The pictures to compare a model on, and where it runs.
 
     Attributes:
-        images: directory of rain images; rain drawn on a drawn street if ``None``.
-        sizes: (height, width) to compare at; the images' own, or a few, if empty.
-        backend: that runs the model.
-        device: that it runs on; PyTorch runs on the CPU.
+        images: directory of rain images; ``None`` for synthetic rain.
+        sizes: (height, width) to compare at; if empty, the images' own sizes, or a few.
+        backend: backend of the model.
+        device: device of the model; PyTorch runs on the CPU.
     """
 
     images: Path | None = None
@@ -50,18 +51,20 @@ def check_parity(
     """Compares an exported model with the network in PyTorch.
 
     Args:
-        checkpoint: what the model was made from.
-        model: the ONNX file, or a TensorRT engine.
-        on: what it is compared on.
-        budget: gives that of the model's precision.
+        checkpoint: the checkpoint of the model.
+        model: an ONNX file, a TensorRT engine, or the address of a model on a server.
+        on: the pictures, backend and device.
+        budget: function from a precision to its budget.
         progress: called after each case.
 
     Raises:
-        ParityError: if names, shapes or types differ, or the checkpoint is not the model's.
+        ParityError: if names, shapes or types differ, or the checkpoint has another network.
         UserError: if a file cannot be used or the engine is unavailable.
     """
+    if ServerAddress.parse(model) is not None:
+        return _of_server(checkpoint, model, on, budget, progress)
     record = read_record(model) if model.suffix.lower() in ENGINES else None
-    if record is None:  # an engine is held against its record when it is loaded
+    if record is None:  # loading an engine checks it against its record
         file = read_model(model)
         metadata = file.metadata
         _check_origin(checkpoint, model, metadata)
@@ -69,31 +72,51 @@ def check_parity(
     else:
         metadata = record.metadata
         _check_origin(checkpoint, model, metadata)
-    # An engine takes what is within its profiles, and not the sizes that any other dynamic model is tried at.
+    # An engine takes only sizes within its profiles, not the default sizes of dynamic models.
     tuned = list(dict.fromkeys(each.opt[1:] for each in record.profiles)) if record is not None else []
-    limits = budget(metadata.precision)
-    with (
-        open_engine(model, on.device, on.backend) as engine,
-        open_engine(checkpoint.copy, "cpu", colour=engine.info.colour) as reference,
-    ):
+    with open_engine(model, on.device, on.backend) as engine:
+        return _measured(checkpoint, engine, on, tuned, budget(metadata.precision), progress)
+
+
+def _of_server(
+    checkpoint: CheckpointFile,
+    model: Path,
+    on: Comparison,
+    budget: Callable[[str], ParityBudget],
+    progress: Progress,
+) -> ParityReport:
+    """Compares a model on a server: it does not say which checkpoint it was made from, so values decide."""
+    with open_engine(model, on.device, on.backend) as engine:
+        return _measured(checkpoint, engine, on, (), budget(engine.info.precision), progress)
+
+
+def _measured(
+    checkpoint: CheckpointFile,
+    engine: Engine,
+    on: Comparison,
+    tuned: Sequence[Size],
+    limits: ParityBudget,
+    progress: Progress,
+) -> ParityReport:
+    with open_engine(checkpoint.copy, "cpu", colour=engine.info.colour) as reference:
         cases = _cases(engine, on.images, on.sizes, tuned)
         report = measure_parity(reference, engine, cases, limits, progress)
-    note_shortfall(report, metadata.precision)
+    note_shortfall(report, engine.info.precision)
     return report
 
 
 def _check_origin(checkpoint: CheckpointFile, model: Path, metadata: ModelMetadata) -> None:
-    """The configuration must be the same; another file with the same weights may be meant."""
+    """Requires the same configuration; another file may have the same weights, so it only gets a note."""
     config = asdict(checkpoint.checkpoint.config)
     different = [name for name in config if config[name] != metadata.config.get(name)]
     if different:
         name = different[0]
         raise ParityError(
-            f"{model} is of another network than {checkpoint.path}: "
+            f"{model} has another network than {checkpoint.path}: "
             f"{name} is {metadata.config.get(name)!r}, not {config[name]!r}"
         )
     if checkpoint.sha256 != metadata.checkpoint_sha256:
-        say(f"note: {model} was made from another file, {metadata.checkpoint}, than {checkpoint.path}")
+        say(f"note: {model} was made from {metadata.checkpoint}, another file than {checkpoint.path}")
 
 
 def _check_interface(model: Model) -> None:
@@ -105,11 +128,11 @@ def _check_interface(model: Model) -> None:
 def _cases(
     engine: Engine, images: Path | None, asked: Sequence[Size], tuned: Sequence[Size]
 ) -> Iterable[ParityCase]:
-    """Pictures at their own size where that goes; all else at the sizes asked for or tuned for."""
+    """Pictures at their own size if the model takes any; other cases at the requested or tuned sizes."""
     fit = engine.info.fit
+    if images is None:
+        return built_in_cases(fit, asked or tuned)
     sizes = sizes_for(fit, asked or tuned)
     hard = chain.from_iterable(hard_cases(size) for size in sizes)
-    if images is None:
-        return chain(chain.from_iterable(synthetic_rain(size, count=8) for size in sizes), hard)
     own_sizes = fit.height is None and not asked
     return chain(pictures(images, engine.info.colour, [] if own_sizes else sizes, say), hard)

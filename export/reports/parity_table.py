@@ -1,14 +1,15 @@
-"""The parity report for people, as a table."""
+"""The parity report as a table."""
 
-from rich.console import Console
 from rich.table import Table
 
-from runtime.checks.parity import IDENTICAL_DB, CaseParity, ParityReport
+from granet.app.results import ResultConsole
+from granet.evaluation.metrics import IDENTICAL_DB
+from runtime.checks.parity import CaseParity, ParityReport, in_short
 
 
 def print_parity(report: ParityReport) -> None:
-    """Prints the report on stdout: hard cases and the worst pictures one by one, then the sums."""
-    out = Console(highlight=False, soft_wrap=False)
+    """Prints the report on stdout: the worst pictures and all hard cases, then the totals."""
+    out = ResultConsole()
     table = Table("", "PSNR to PyTorch", "off by more than 1", "largest", title=report.model)
     for column in table.columns[1:]:
         column.justify = "right"
@@ -29,7 +30,7 @@ def print_parity(report: ParityReport) -> None:
     out.print(table)
     if len(report.pictures) > len(shown):
         out.print(f"the {len(shown)} worst of {len(report.pictures)} pictures; --json has them all")
-    out.print("parity holds" if not report.misses() else f"parity missed: {'; '.join(report.misses())}")
+    out.print("parity holds" if not report.misses() else f"parity missed: {in_short(report.misses())}")
 
 
 def _db(value: float) -> str:

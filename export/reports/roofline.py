@@ -1,10 +1,10 @@
-"""How fast a network could be: its arithmetic, the bytes it must move, and the floor that both set.
+"""A lower bound on the time of a network, from its arithmetic and its memory traffic.
 
-The roofline model (Williams, Waterman and Patterson, 2009): a layer takes at least as long as its arithmetic
-takes at the processor's peak, and as its bytes take at the memory's. Arithmetic is that of convolutions and
-matrix products, a multiplication and an addition being two operations. Bytes are what those layers read and
-write once each, everything between them (activations, sums, reshapes, pooling) taken as fused into them for
-free; the scores of attention are taken as never written. A real engine fuses less, so it is above the floor.
+In the roofline model (Williams, Waterman and Patterson, 2009) a layer takes at least as long as its
+arithmetic at the processor's peak rate, and as its bytes at the memory's bandwidth. Only convolutions and
+matrix products count; a multiply-add is two operations. Each of them reads its inputs and writes its
+output once. Everything between them (activations, sums, reshapes, pooling) is assumed to be fused for free,
+and attention scores are assumed never to be written. A real engine fuses less, so it is slower.
 """
 
 from collections.abc import Iterator, Mapping
@@ -34,7 +34,7 @@ _PRECISIONS: dict[int, str] = {
 }
 
 _SCORE_OPS = ("Mul", "Div", "Add", "Sub", "Cast", "Where", "Identity")
-"""What may lie between a matrix product and its softmax."""
+"""Operators allowed between a matrix product and its softmax."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class LayerCost:
     """One convolution or matrix product.
 
     Attributes:
-        name: of the node.
-        flop: multiplications and additions.
-        bytes: read and written.
-        precision: ``fp32``, ``fp16``, ``int8`` or ``fp8``: that of its arithmetic.
+        name: name of the node.
+        flop: number of multiplications and additions.
+        bytes: bytes read and written.
+        precision: precision of its arithmetic: ``fp32``, ``fp16``, ``int8`` or ``fp8``.
     """
 
     name: str
@@ -54,11 +54,11 @@ class LayerCost:
     precision: str
 
     def seconds(self, gpu: GpuPeaks) -> float:
-        """The least time it takes."""
+        """Least time of the layer, in seconds."""
         return max(self.flop / gpu.flops(self.precision), self.bytes / gpu.bandwidth)
 
     def is_compute_bound(self, gpu: GpuPeaks) -> bool:
-        """Whether the arithmetic and not the memory sets that time."""
+        """Whether arithmetic, not memory, sets that time."""
         return self.flop / gpu.flops(self.precision) >= self.bytes / gpu.bandwidth
 
 
@@ -67,11 +67,11 @@ class Roofline:
     """A network at one size.
 
     Attributes:
-        size: (height, width) of the frames that the graph computes on, in pixels.
-        batch: frames.
-        layers: the layers that count.
-        io_bytes: of the frames themselves, in and out.
-        weight_bytes: of all layers; part of their bytes.
+        size: (height, width) of the padded frames, in pixels.
+        batch: frames per run.
+        layers: convolutions and matrix products.
+        io_bytes: bytes of the frames, in and out.
+        weight_bytes: bytes of the weights of all layers; included in the bytes of the layers.
     """
 
     size: Size
@@ -82,20 +82,20 @@ class Roofline:
 
     @property
     def flop(self) -> int:
-        """Of all layers."""
+        """Operations of all layers."""
         return sum(layer.flop for layer in self.layers)
 
     @property
     def bytes(self) -> float:
-        """Of all layers and the frames."""
+        """Bytes of all layers and of the frames."""
         return self.io_bytes + sum(layer.bytes for layer in self.layers)
 
     def floor(self, gpu: GpuPeaks) -> float:
-        """Seconds that a batch takes at least, one layer after the other."""
+        """Least time of a batch in seconds, one layer after the other."""
         return self.io_bytes / gpu.bandwidth + sum(layer.seconds(gpu) for layer in self.layers)
 
     def compute_share(self, gpu: GpuPeaks) -> float:
-        """Share of the floor in layers that arithmetic bounds, in [0, 1]."""
+        """Share of the floor in layers bound by arithmetic, in [0, 1]."""
         bound = sum(layer.seconds(gpu) for layer in self.layers if layer.is_compute_bound(gpu))
         return bound / self.floor(gpu)
 
@@ -108,16 +108,16 @@ class Roofline:
 
 
 def roofline(path: Path, metadata: ModelMetadata, size: Size | None, batch: int = 1) -> Roofline:
-    """Counts a model.
+    """Counts the operations and bytes of a model.
 
     Args:
         path: ONNX file.
-        metadata: what it says of itself.
-        size: (height, width) of the frames; padded as the network needs it. ``None`` for a static model.
-        batch: frames at once, of a model that leaves it open.
+        metadata: its metadata.
+        size: (height, width) of the frames, padded by the size rule; ``None`` for a static model's own.
+        batch: frames per run if the model takes any number.
 
     Raises:
-        UserError: if a static model is asked for another size, or the model cannot be read.
+        UserError: if ``size`` is missing, or not that of a static model, or the model cannot be read.
     """
     height, width = _size_of(path, metadata, size)
     n = metadata.batch or batch
@@ -138,7 +138,9 @@ def _size_of(path: Path, meta: ModelMetadata, size: Size | None) -> Size:
             raise UserError(f"{path}: takes any size: name one with --size WxH")
         return meta.size_rule.padded_size(*size)
     if size is not None and meta.size_rule.padded_size(*size) != own:
-        raise UserError(f"{path}: is for {meta.width}x{meta.height} alone: export it with --size")
+        raise UserError(
+            f"{path}: takes only {meta.width}x{meta.height}: omit --size, or export it again with --size"
+        )
     return meta.height, meta.width
 
 
@@ -161,7 +163,7 @@ class _Counter:
         return prod(self._shapes.shape(name)) * self._shapes.element_bytes(name)
 
     def layers(self) -> Iterator[LayerCost]:
-        """Each convolution and matrix product of the graph."""
+        """Yields each convolution and matrix product of the graph."""
         for node in self._graph.node:
             if node.op_type in HEAVY:
                 yield self._layer(node)
@@ -178,7 +180,7 @@ class _Counter:
         return LayerCost(node.name or output, self._flop(node), moved, precision)
 
     def _flop(self, node: onnx.NodeProto) -> int:
-        """A multiplication and an addition for each product that is summed."""
+        """Operations of a layer: a multiplication and an addition per summed product."""
         result = self._shapes.shape(node.output[0])
         if node.op_type in ("Conv", "ConvTranspose"):
             # Conv: M x C/group x k...; ConvTranspose: C x M/group x k..., applied to each input pixel.
@@ -190,7 +192,7 @@ class _Counter:
         return 2 * prod(result) * summed
 
     def _stored(self, name: str) -> str:
-        """The tensor that lies in memory for ``name``: behind a DequantizeLinear the quantised one."""
+        """The tensor in memory for ``name``: the quantised one if ``name`` is dequantised from it."""
         node = self._made_by.get(name)
         if node is None or node.op_type not in ("DequantizeLinear", "Transpose", "Reshape"):
             return name
@@ -200,13 +202,13 @@ class _Counter:
         return name if behind == node.input[0] else behind
 
     def _is_weight(self, name: str) -> bool:
-        """Whether it comes with the model; it may be quantised in the graph."""
+        """Whether the tensor is a weight; the graph may quantise it."""
         node = self._made_by.get(name)
         quantised = node is not None and node.op_type == "QuantizeLinear"
         return name in self._weights or (quantised and node is not None and node.input[0] in self._weights)
 
     def _written(self, name: str) -> float:
-        """Bytes written over bytes of the tensor: less where all that read it quantise it first."""
+        """Bytes written relative to the tensor's size: fewer if every reader quantises it first."""
         users = self._used_by.get(name, [])
         followed = 0
         while len(users) == 1 and users[0].op_type in ("Relu", "Add", "Clip") and followed < 3:
@@ -216,7 +218,7 @@ class _Counter:
         return self._shapes.element_bytes(users[0].output[0]) / self._shapes.element_bytes(name)
 
     def _find_scores(self) -> set[str]:
-        """Tensors between a matrix product and its softmax, and from there to the next product."""
+        """Attention scores: tensors between a matrix product, its softmax and the next product."""
         found: set[str] = set()
         for node in self._graph.node:
             if node.op_type == "Softmax":
@@ -232,12 +234,12 @@ class _Counter:
 
 
 def shares(line: Roofline, gpu: GpuPeaks, milliseconds: Mapping[str, float]) -> dict[str, float]:
-    """What part of each engine's time the floor is: 1 is as fast as can be.
+    """The floor as a share of each engine's time; 1 is the fastest possible.
 
     Args:
-        line: of the model at the size that was timed.
-        gpu: that it was timed on.
-        milliseconds: of a batch, by engine.
+        line: roofline of the model at the timed size.
+        gpu: the GPU that it was timed on.
+        milliseconds: time of a batch by engine.
     """
     floor = 1e3 * line.floor(gpu)
     return {name: floor / time for name, time in milliseconds.items()}

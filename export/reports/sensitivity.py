@@ -1,15 +1,15 @@
-"""The sensitivity of a model's layers as JSON and as a table for people."""
+"""The sensitivity of a model's layers as JSON and as a table."""
 
 from collections.abc import Collection
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from calibration.search.quality import Judge
 from calibration.search.sensitivity import Sensitivity
 from export.reports.kept_cost import KeptCost
+from granet.app.results import ResultConsole
 
 _WIDTH = 110
 
@@ -17,7 +17,7 @@ _WIDTH = 110
 def sensitivity_json(
     record: Sensitivity, judge: Judge, kept: Collection[str], budget_db: float, cost: KeptCost
 ) -> dict[str, Any]:
-    """Layers in the order in which they are to be kept; drops are means over the pictures."""
+    """Lists the layers in the order of keeping them; drops are means over the pictures."""
     layers = []
     for name in record.order:
         noise = record.noise[name]
@@ -44,9 +44,7 @@ def sensitivity_json(
 
 def print_sensitivity(result: dict[str, Any], title: str) -> None:
     """Prints the table on stdout."""
-    out = Console(highlight=False, soft_wrap=False, markup=False)
-    if not out.is_terminal:
-        out = Console(highlight=False, soft_wrap=False, markup=False, width=_WIDTH)
+    out = ResultConsole(_WIDTH)
     table = Table("layer", "drop", "PSNR to float32 (Y)", "arithmetic", "kept", title=title)
     for column in table.columns[1:]:
         column.justify = "right"

@@ -10,13 +10,14 @@ from granet.app.files import write_atomically
 _ROW_INCHES = 0.19
 
 
-def plot_sensitivity(result: dict[str, Any], path: Path, title: str) -> None:
-    """A bar for each layer, on a logarithmic axis, and beside it the share of the arithmetic.
+def plot_sensitivity(result: dict[str, Any], path: Path, title: str, *, overwrite: bool) -> None:
+    """Plots the drop of each layer on a logarithmic axis, and its share of the arithmetic.
 
     Args:
-        result: of :func:`export.reports.sensitivity.sensitivity_json`.
-        path: a PNG file; replaced if it exists.
-        title: above it.
+        result: result of :func:`export.reports.sensitivity.sensitivity_json`.
+        path: a PNG file.
+        title: title of the plot.
+        overwrite: whether an existing file is replaced.
 
     Raises:
         UserError: if matplotlib is not installed, or the file cannot be written.
@@ -43,4 +44,4 @@ def plot_sensitivity(result: dict[str, Any], path: Path, title: str) -> None:
     figure.suptitle(f"{title}\n{kept}", fontsize=10)
     picture = io.BytesIO()
     figure.savefig(picture, dpi=110, format="png")
-    write_atomically(path, picture.getvalue())
+    write_atomically(path, picture.getvalue(), overwrite=overwrite)

@@ -4,22 +4,23 @@ Networks are strongly typed: precision and Q/DQ are in the ONNX file, the builde
 TF32 is off: a file in float32 gives an engine in float32.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 from export.tensorrt.interruptible import interruptible, new_monitor
-from export.tensorrt.layers import layer_precisions
 from granet.app.console import UsageError
+from granet.app.input_file import CACHE_BYTES, read_bounded
 from granet.app.progress import Progress, no_progress
 from granet.errors import UserError
-from granet.size_rule import Size, SizeRule
 from runtime.artefacts.artefact import Model
 from runtime.artefacts.metadata import Layout
 from runtime.tensorrt.flavour import Flavour
 from runtime.tensorrt.log import Messages, collected, plain
 from runtime.tensorrt.optimisation_profile import Profile, Shape
+from runtime.tensorrt.private_cache import ForeignFileError, read_private
 
 MAX_OPTIMISATION_LEVEL = 5
 """TensorRT itself accepts any number and silently lowers it."""
@@ -30,12 +31,12 @@ class BuildOptions:
     """User-selectable build options.
 
     Attributes:
-        capabilities: compute capabilities, ``8.6``; what TensorRT-RTX builds by default if empty.
-        workspace_gib: most scratch memory of a layer in GiB; all the GPU's if ``None``.
-        optimisation_level: 0 (fast to build) to 5; TensorRT's default if ``None``.
-        dla: DLA core that runs the layers it supports, the GPU the others; ``None`` for no DLA.
-        timing_cache: file to read kernel timings from and to add new ones to.
-        own_timings: that file belongs to this program: a stale one is replaced without an error.
+        capabilities: compute capabilities, such as ``8.6``; empty for the default of TensorRT-RTX.
+        workspace_gib: maximum scratch memory of a layer in GiB; ``None`` for all of the GPU's memory.
+        optimisation_level: 0 (fast to build) to 5; ``None`` for TensorRT's default.
+        dla: DLA core that runs the layers it supports; the GPU runs the others. ``None`` for no DLA.
+        timing_cache: file of kernel timings to read and to extend; ``None`` for none.
+        own_timings: whether that file belongs to this program, which replaces a stale one without an error.
     """
 
     capabilities: tuple[str, ...] = ()
@@ -53,10 +54,10 @@ class BuiltEngine:
     Attributes:
         plan: the serialised engine.
         seconds: wall time of parsing and building.
-        warnings: of parser and builder, each once, in the order they came.
-        timings: the timing cache after the build; ``None`` where there is none.
-        dla_layers: layers that run on the DLA core, of how many in the network; ``None`` without DLA.
-        layers: see :func:`export.tensorrt.layers.layer_precisions`.
+        warnings: distinct warnings of parser and builder, in their order.
+        timings: the timing cache after the build; ``None`` without one.
+        dla_layers: number of layers on the DLA core and in all; ``None`` without DLA.
+        layers: see :func:`layer_precisions`.
     """
 
     plan: bytes
@@ -67,28 +68,6 @@ class BuiltEngine:
     layers: dict[str, str] | None
 
 
-def profile_of(sizes: list[Size], batch: int, rule: SizeRule) -> Profile:
-    """The optimisation profile of frames of ``sizes``.
-
-    One size gives a static engine, whose batch is ``batch``. Several give the smallest and largest
-    height and width among them, at best speed for the middle one by area (of an even number the
-    larger of the two), and batches of 1 to ``batch``.
-
-    Args:
-        sizes: (height, width) in pixels, at least one; rounded up by the padding rule.
-        batch: most frames at once.
-        rule: the padding rule.
-
-    Raises:
-        UserError: if a size is too small for the network.
-    """
-    padded = sorted({rule.padded_size(*size) for size in sizes}, key=lambda size: (size[0] * size[1], size))
-    heights, widths = zip(*padded, strict=True)
-    best = padded[len(padded) // 2]
-    least = batch if len(padded) == 1 else 1
-    return Profile((least, min(heights), min(widths)), (batch, *best), (batch, max(heights), max(widths)))
-
-
 def build_engine(
     flavour: Flavour,
     model: Model,
@@ -96,18 +75,18 @@ def build_engine(
     options: BuildOptions,
     progress: Progress = no_progress,
 ) -> BuiltEngine:
-    """Parses and builds.
+    """Parses an ONNX model and builds an engine.
 
     Args:
-        flavour: the TensorRT that does it.
+        flavour: the TensorRT to build with.
         model: an ONNX model with one input.
-        profile: shapes that the engine is for.
-        options: that :func:`check_options` allowed.
-        progress: called from another thread; a build ends where it raises, with what it raised.
+        profile: shapes that the engine supports.
+        options: options checked by :func:`check_options`.
+        progress: called from another thread; an exception in it ends the build and is raised here.
 
     Raises:
-        KeyboardInterrupt: after Ctrl-C, as soon as TensorRT lets go.
-        UserError: with TensorRT's own reason, and the name of the node where it gives one.
+        KeyboardInterrupt: after Ctrl-C, as soon as TensorRT stops.
+        UserError: if TensorRT fails; the message has its reason and, if it names one, the node.
     """
     monitor = new_monitor(flavour, progress)
     return interruptible(lambda: _build(flavour, model, profile, options, monitor), monitor)
@@ -239,16 +218,59 @@ def _tensor_shape(shape: Shape, layout: Layout) -> tuple[int, int, int, int]:
 
 
 def _load_timings(flavour: Flavour, config: Any, options: BuildOptions) -> Any:
-    """The config's timing cache; ``None`` where none is asked for."""
+    """The config's timing cache; ``None`` if none is requested."""
     path = options.timing_cache
     if path is None:
         return None
-    try:
-        stored = path.read_bytes() if path.exists() else b""
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+    stored = _stored_timings(path, own=options.own_timings)
     for content in (stored, b"") if options.own_timings else (stored,):
         timings = config.create_timing_cache(content)
         if timings is not None and config.set_timing_cache(timings, False):
             return timings
     raise UserError(f"{path}: not a timing cache of {flavour} and this GPU: remove it or name another")
+
+
+def _stored_timings(path: Path, *, own: bool) -> bytes:
+    """The content of a timing cache; empty if there is none, or if another user may have written our own."""
+    if not path.exists():
+        return b""
+    try:
+        return read_private(path, CACHE_BYTES) if own else read_bounded(path, CACHE_BYTES)
+    except ForeignFileError:
+        return b""
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def layer_precisions(flavour: Flavour, plan: bytes) -> dict[str, str] | None:
+    """Name of each layer -> type of its output, such as ``Half`` or ``Int8``.
+
+    Returns:
+        ``None`` if the engine cannot be loaded here (TensorRT-RTX builds without a GPU and loads with
+        one only) or the inspector gives no types.
+    """
+    with collected(flavour) as (logger, _):
+        engine = flavour.module.Runtime(logger).deserialize_cuda_engine(plan)
+        if engine is None:
+            return None
+        inspector = engine.create_engine_inspector()
+        text = inspector.get_engine_information(flavour.module.LayerInformationFormat.JSON)
+    return parse_layers(text)
+
+
+def parse_layers(text: str) -> dict[str, str] | None:
+    """Reads the inspector's JSON, whose layers are objects only in an engine of detailed verbosity."""
+    try:
+        layers = json.loads(text)["Layers"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    found = {str(layer.get("Name", "")): _precision(layer) for layer in layers if isinstance(layer, dict)}
+    return {name: kind for name, kind in found.items() if name and kind} or None
+
+
+def _precision(layer: dict[str, Any]) -> str:
+    """``Format/Datatype`` of the outputs, which older versions write as ``Row major linear FP16 format``."""
+    kinds = [
+        str(output.get("Format/Datatype", output.get("Format", ""))) for output in layer.get("Outputs", [])
+    ]
+    return ", ".join(dict.fromkeys(kind for kind in kinds if kind))

@@ -9,32 +9,39 @@ from dataclasses import asdict
 from pathlib import Path
 
 from export.tensorrt.build import BuildOptions
+from granet.app.input_file import MODEL_BYTES, TEXT_BYTES
 from granet.errors import UserError
 from runtime.tensorrt.cuda.base import Gpu
 from runtime.tensorrt.flavour import Flavour
 from runtime.tensorrt.optimisation_profile import Profile
-from runtime.tensorrt.private_cache import beyond, cache_directory, foreign, write_private
+from runtime.tensorrt.private_cache import (
+    ForeignFileError,
+    beyond,
+    cache_directory,
+    read_private,
+    write_private,
+)
 from runtime.tensorrt.record import EngineRecord, record_path
-from runtime.tensorrt.trust import TrustedPlan, read_trusted, this_platform
+from runtime.tensorrt.trust import TrustedPlan, matching, this_platform
 
 BUILD = 1
-"""To be raised when the same inputs would give another engine: a change of the builder's flags."""
+"""Version of the build: raise it when the same inputs give another engine, as after a change of flags."""
 
 KEPT = 8
-"""Engines that the cache keeps; the one that was used longest ago goes first."""
+"""Maximum number of engines in the cache; the least recently used one is removed first."""
 
 
 def cache_key(
     flavour: Flavour, onnx_sha256: str, profile: Profile, options: BuildOptions, gpu: Gpu | None
 ) -> str:
-    """A name for the engine that this build gives, hexadecimal.
+    """The hexadecimal key of the engine that this build makes.
 
     Args:
-        flavour: which TensorRT, and its version.
-        onnx_sha256: of the model: weights, precision, Q/DQ, colour order and static sizes are in it.
-        profile: shapes that the engine is for.
-        options: of the builder. Where timings are kept is left out: it changes how long a build takes.
-        gpu: that TensorRT times kernels on, with its driver; ``None`` for TensorRT-RTX, which asks none.
+        flavour: TensorRT's flavour and version.
+        onnx_sha256: SHA-256 of the model, which covers weights, precision, Q/DQ, colour order and sizes.
+        profile: shapes that the engine supports.
+        options: options of the builder. The timing cache does not count: it changes only the time of a build.
+        gpu: the GPU, with its driver, on which TensorRT times kernels; ``None`` for TensorRT-RTX.
     """
     chosen = asdict(options)
     del chosen["timing_cache"], chosen["own_timings"]
@@ -52,7 +59,7 @@ def cache_key(
 
 
 def timing_cache_path(flavour: Flavour, gpu: Gpu) -> Path:
-    """Where kernel timings of this TensorRT on this GPU are kept unless the user names a file."""
+    """Default timing cache of this TensorRT on this GPU."""
     kind = "".join(letter if letter.isalnum() else "-" for letter in gpu.name)
     return cache_directory() / f"timings-{flavour.version}-{kind}-{gpu.capability}.cache"
 
@@ -60,31 +67,32 @@ def timing_cache_path(flavour: Flavour, gpu: Gpu) -> Path:
 class EngineCache:
     """A directory of engines and their records.
 
-    Several processes may use it at once: each writes whole files, and a plan and a record of two builds do
-    not match, so that the engine is built again.
+    Several processes may use it at once, because files are written atomically. If the plan and the record
+    come from two builds, they do not match, and the engine is built again.
     """
 
     def __init__(self, directory: Path, say: Callable[[str], None]) -> None:
-        """``directory`` is made when something is kept; ``say`` prints why an engine is not used."""
+        """Creates ``directory`` with the first engine; ``say`` prints why an engine is not used."""
         self._directory, self._say = directory, say
 
     def find(self, key: str) -> TrustedPlan | None:
-        """The engine that was kept under ``key``; ``None`` if none was, or it is not what its record says."""
+        """The engine stored under ``key``; ``None`` if there is none, or it does not match its record."""
         path = self._path(key)
         try:
-            why = foreign(path) or foreign(record_path(path))
-            if why is not None:
-                self._say(f"note: {path} is not used: {why}, and an engine is executable code")
-                return None
-            found = read_trusted(path)
-            with suppress(OSError):  # a cache that can only be read
+            record = read_private(record_path(path), TEXT_BYTES)
+            plan = read_private(path, MODEL_BYTES)
+            found = matching(path, plan, EngineRecord.from_json(record, str(record_path(path))))
+            with suppress(OSError):  # the cache is read-only
                 os.utime(path)
-        except (UserError, OSError):  # none, or one that was cut short by a full disk: it is built again
+        except ForeignFileError as error:
+            self._say(f"note: {path} is not used: {error}, and an engine is executable code")
+            return None
+        except (UserError, OSError):  # missing, or truncated by a full disk: it is built again
             return None
         return found
 
     def keep(self, key: str, plan: bytes, record: EngineRecord) -> None:
-        """Stores an engine under ``key`` and drops what was used longest ago.
+        """Stores an engine under ``key`` and removes the least recently used ones.
 
         Raises:
             UserError: if the directory cannot be written.

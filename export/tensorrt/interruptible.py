@@ -6,24 +6,25 @@ from typing import Any, TypeVar
 
 from granet.app.progress import Progress
 from runtime.tensorrt.flavour import Flavour
+from runtime.tensorrt.log import no_collection
 
 T = TypeVar("T")
 
 
 def interruptible(work: Callable[[], T], monitor: Any) -> T:
-    """What ``work``, which parses and builds, returns.
+    """Runs ``work`` in a thread of its own and returns its result.
 
-    It has a thread of its own because Python sees Ctrl-C in its main thread only, and only while that runs
-    Python: this one waits, and asks the build to stop. Within TensorRT, which calls back for every line of
-    its log, a KeyboardInterrupt would be lost.
+    Python handles Ctrl-C only in the main thread, and only while that thread runs Python code. So this
+    thread waits and asks the build to stop. Within TensorRT, which calls back for every line of its log, a
+    KeyboardInterrupt would be lost.
 
     Args:
-        work: parses and builds.
-        monitor: of :func:`new_monitor`, which the build was given.
+        work: the build.
+        monitor: the monitor of the build, made by :func:`new_monitor`.
 
     Raises:
-        KeyboardInterrupt: after Ctrl-C, as soon as TensorRT lets go.
-        BaseException: what ``work`` or the monitor raised.
+        KeyboardInterrupt: after Ctrl-C, as soon as TensorRT stops.
+        BaseException: any exception of ``work`` or the monitor.
     """
     results: list[T] = []
     faults: list[BaseException] = []
@@ -31,7 +32,8 @@ def interruptible(work: Callable[[], T], monitor: Any) -> T:
 
     def run() -> None:
         try:
-            results.append(work())
+            with no_collection():
+                results.append(work())
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
             faults.append(error)
         finally:
@@ -44,7 +46,7 @@ def interruptible(work: Callable[[], T], monitor: Any) -> T:
             pass
     except KeyboardInterrupt:
         monitor.stopped = True
-        if thread.ident is None:  # interrupted within start(): it may still come to life
+        if thread.ident is None:  # interrupted within start(): the thread may still begin
             ended.wait(0.5)
         if thread.ident is not None:
             thread.join()
@@ -60,7 +62,7 @@ def new_monitor(flavour: Flavour, progress: Progress) -> Any:
     trt = flavour.module
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc, name-defined]
-        """Phases nest: a step of one is a whole run of those within."""
+        """Phases nest: one step of a phase is a complete run of its inner phases."""
 
         def __init__(self) -> None:
             super().__init__()

@@ -1,8 +1,8 @@
-"""Finds what TensorRT would refuse in an ONNX model before a build of minutes, and says what to do.
+"""Checks an ONNX model for everything that TensorRT is known to refuse, before a build of minutes.
 
-The list of operators is that of the ONNX-TensorRT parser (its ``docs/operators.md``), of 10.3 and of
-TensorRT-RTX alike; the tests hold it against a real parser. A model that passes may still be refused, by
-the builder and with its own words.
+The list of operators is that of the ONNX-TensorRT parser (its ``docs/operators.md``), the same for 10.3 and
+for TensorRT-RTX; the tests compare it with a real parser. The builder may still refuse a model that passes,
+with a message of its own.
 """
 
 import re
@@ -17,7 +17,7 @@ from granet.errors import UserError
 
 OLDEST_OPSET = 9
 QUANTISED_OPSET = 19
-"""From here on Q/DQ may have float16 scales and float8 values."""
+"""First opset in which Q/DQ may have float16 scales and float8 values."""
 
 _OPERATORS = """
     Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh Attention AveragePool BatchNormalization
@@ -34,7 +34,7 @@ _OPERATORS = """
     Tanh ThresholdedRelu Tile TopK Transpose Trilu Unsqueeze Upsample Where Xor
 """
 SUPPORTED = frozenset(_OPERATORS.split())
-"""Names of the operators that the parser takes."""
+"""Names of the operators that the parser supports."""
 
 _OWN_DOMAINS = ("", "ai.onnx")
 _INTEGER = (TensorProto.INT8,)
@@ -47,12 +47,12 @@ _QUANTISE_AGAIN = "quantise it with granet-export quantize --target tensorrt"
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that TensorRT would refuse.
+    """A problem for which TensorRT would refuse the model.
 
     Attributes:
-        node: name of the node, or of its first output where it has none; empty for the whole file.
-        what: what is wrong.
-        remedy: what to do.
+        node: name of the node, or of its first output if it has no name; empty for the whole file.
+        what: the problem.
+        remedy: the advice to the user.
     """
 
     node: str
@@ -66,11 +66,11 @@ class Finding:
 
 
 def check_model(model: onnx.ModelProto, newest_opset: int = 24) -> list[Finding]:
-    """Everything that TensorRT is known to refuse in ``model``; nothing if it may be built.
+    """The problems for which TensorRT is known to refuse ``model``; an empty list if it can be built.
 
     Args:
-        model: with its weights inside.
-        newest_opset: the last opset that the TensorRT in question parses.
+        model: an ONNX model with embedded weights.
+        newest_opset: newest opset that this TensorRT parses.
     """
     view, contradiction = _View.of(model)
     findings = list(_check_opset(view, newest_opset))
@@ -82,7 +82,7 @@ def check_model(model: onnx.ModelProto, newest_opset: int = 24) -> list[Finding]
 
 
 def refuse(model: onnx.ModelProto, source: str, newest_opset: int = 24) -> None:
-    """Raises what :func:`check_model` finds.
+    """Raises the first problem that :func:`check_model` finds.
 
     Raises:
         UserError: names the first node, what is wrong and what to do, and how many more there are.
@@ -95,7 +95,7 @@ def refuse(model: onnx.ModelProto, source: str, newest_opset: int = 24) -> None:
 
 @dataclass(frozen=True)
 class _View:
-    """A model as the checks need it: its nodes, subgraphs' too, and what is known of its values."""
+    """The nodes of a model and of its subgraphs, with the known types, shapes and constants."""
 
     opset: int
     nodes: list[onnx.NodeProto]
@@ -105,7 +105,7 @@ class _View:
 
     @classmethod
     def of(cls, model: onnx.ModelProto) -> tuple["_View", Finding | None]:
-        """And what is wrong with the shapes, if they contradict each other."""
+        """The view of ``model``, and a finding if its shapes contradict each other."""
         nodes, constants = [], {}
         for graph in _graphs(model.graph):
             nodes += graph.node
@@ -116,7 +116,7 @@ class _View:
                     constants[node.output[0]] = attribute.t
         try:
             inferred, contradiction = shape_inference.infer_shapes(model).graph, None
-        except shape_inference.InferenceError as error:  # operators of other domains are reported as such
+        except shape_inference.InferenceError as error:  # reported for operators of other domains too
             inferred, contradiction = model.graph, _contradiction(str(error), nodes)
         types, shapes = _values(inferred)
         types.update({name: tensor.data_type for name, tensor in constants.items()})
@@ -142,7 +142,7 @@ def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
 
 
 def _values(graph: onnx.GraphProto) -> tuple[dict[str, int], dict[str, list[int | None]]]:
-    """Element types and shapes of the values, as far as they are known."""
+    """Known element types and shapes of the values."""
     types: dict[str, int] = {}
     shapes: dict[str, list[int | None]] = {}
     for value in (*graph.input, *graph.value_info, *graph.output):
@@ -170,7 +170,9 @@ def _check_node(node: onnx.NodeProto, view: _View) -> Iterator[Finding]:
     elif node.op_type not in SUPPORTED:
         yield Finding(name, f"TensorRT does not support the operator {node.op_type}", _AGAIN)
     elif node.op_type == "MaxPool" and len(node.output) > 1 and node.output[1]:
-        yield Finding(name, "TensorRT's MaxPool gives no Indices", f"{_AGAIN}, which unpools without them")
+        yield Finding(
+            name, "TensorRT's MaxPool has no output Indices", f"{_AGAIN}, which unpools without them"
+        )
     elif node.op_type == "Attention":
         yield from _check_attention(node, name, view)
     elif node.op_type in ("QuantizeLinear", "DequantizeLinear"):
@@ -218,7 +220,7 @@ def _check_quantised(node: onnx.NodeProto, name: str, view: _View) -> Iterator[F
 
 
 def _quantised_kind(node: onnx.NodeProto, view: _View) -> int | None:
-    """The element type that a Q makes or a DQ takes; ``None`` for Q's default, which is uint8."""
+    """The output type of a Q or the input type of a DQ; ``None`` for Q's default, which is uint8."""
     if node.op_type == "DequantizeLinear" and node.input[0] in view.types:
         return view.types[node.input[0]]
     if len(node.input) > 2 and node.input[2]:
@@ -228,7 +230,7 @@ def _quantised_kind(node: onnx.NodeProto, view: _View) -> int | None:
 
 
 def _has_zero_point(node: onnx.NodeProto, view: _View) -> bool:
-    """Whether it has one that is not known to be 0."""
+    """Whether the node has a zero-point that is not known to be 0."""
     if len(node.input) < 3 or not node.input[2]:
         return False
     constant = view.constants.get(node.input[2])

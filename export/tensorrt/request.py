@@ -1,12 +1,12 @@
-"""The request to the builder for one ONNX file, and the shapes it builds for."""
+"""The request for an engine: where it goes, how it is built, and for which shapes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from export.tensorrt.build import BuildOptions, profile_of
+from export.tensorrt.build import BuildOptions
 from granet.errors import UserError
-from granet.size_rule import Size
+from granet.size_rule import Size, SizeRule
 from runtime.artefacts.metadata import ModelMetadata
 from runtime.tensorrt.cuda.base import Gpu
 from runtime.tensorrt.flavour import Flavour
@@ -15,16 +15,17 @@ from runtime.tensorrt.optimisation_profile import Profile
 
 @dataclass(frozen=True)
 class EngineRequest:
-    """An engine that is asked for.
+    """A requested engine.
 
     Attributes:
-        output: the engine to write; its record goes beside it.
+        output: the engine to write; its record is written beside it.
         flavour: the TensorRT that builds it.
-        gpu: that it is built on; ``None`` for TensorRT-RTX where there is none.
-        profile: shapes that it is for.
-        options: of the builder.
-        arguments: of ``granet-export trt``: they build the same engine again.
-        use_cache: an engine that was built before may be taken, and this one is kept.
+        gpu: the GPU to build on; ``None`` for TensorRT-RTX on a machine without one.
+        profile: shapes that the engine supports.
+        options: options of the builder.
+        arguments: arguments of ``granet-export trt`` that build the same engine again.
+        use_cache: whether to take the engine from the cache if it is there, and else to store it.
+        overwrite: whether an existing engine is replaced.
     """
 
     output: Path
@@ -34,10 +35,11 @@ class EngineRequest:
     options: BuildOptions = field(default_factory=BuildOptions)
     arguments: tuple[str, ...] = ()
     use_cache: bool = True
+    overwrite: bool = False
 
 
 def arguments_of(sizes: Sequence[Size], batch: int | None, options: BuildOptions) -> tuple[str, ...]:
-    """The words of ``granet-export trt`` that ask for these."""
+    """The arguments of ``granet-export trt`` that make this request."""
     words: list[str] = []
     for height, width in sizes:
         words += ["--size", f"{width}x{height}"]
@@ -61,19 +63,19 @@ def choose_profile(
     """The shapes to build for.
 
     Args:
-        source: names the model in errors.
-        metadata: what it says of itself.
-        sizes: (height, width) in pixels of the frames; the model's own if empty.
-        batch: most frames at once; ``None`` for the model's own, or 1.
+        source: path of the model, for errors.
+        metadata: metadata of the model.
+        sizes: (height, width) of the frames in pixels; empty for the model's own.
+        batch: maximum number of frames at once; ``None`` for the model's own, or 1.
 
     Raises:
-        UserError: if sizes or batch are not the model's, or a dynamic model is given none.
+        UserError: if sizes or batch do not fit the model, or a dynamic model gets no size.
     """
     rule = metadata.size_rule
     if metadata.height is None or metadata.width is None:
         if not sizes:
             raise UserError(
-                f"{source}: takes frames of any size, but an engine needs given ones: choose one with "
+                f"{source}: takes frames of any size, but an engine needs given sizes: choose one with "
                 "--size 640x480, or the smallest and the largest"
             )
         return profile_of(list(sizes), batch or 1, rule)
@@ -90,3 +92,25 @@ def choose_profile(
             f"not on {batch}: leave --batch out, or export it with granet-export onnx --dynamic"
         )
     return Profile.fixed(frames, *own)
+
+
+def profile_of(sizes: list[Size], batch: int, rule: SizeRule) -> Profile:
+    """The optimisation profile of frames of ``sizes``.
+
+    One size gives a static engine with a batch of ``batch``. Several sizes give a range from the smallest
+    to the largest height and width, and batches of 1 to ``batch``; the engine is optimised for the median
+    size by area (the larger of the two middle ones).
+
+    Args:
+        sizes: (height, width) in pixels, at least one; rounded up by the padding rule.
+        batch: maximum number of frames at once.
+        rule: the padding rule.
+
+    Raises:
+        UserError: if a size is too small for the network.
+    """
+    padded = sorted({rule.padded_size(*size) for size in sizes}, key=lambda size: (size[0] * size[1], size))
+    heights, widths = zip(*padded, strict=True)
+    best = padded[len(padded) // 2]
+    least = batch if len(padded) == 1 else 1
+    return Profile((least, min(heights), min(widths)), (batch, *best), (batch, max(heights), max(widths)))

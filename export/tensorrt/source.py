@@ -1,4 +1,4 @@
-"""Which ONNX model an engine is built from: the last one made, and whether its precision will do."""
+"""Selects the ONNX model of an engine: the last one made, and a check of its precision."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -11,14 +11,11 @@ from runtime.artefacts.metadata import Precision
 QUANTISED = ("int8", "fp8")
 
 
-def last_made(directory: Path, wanted: Precision | None) -> Path:
-    """The ONNX file in ``directory`` that was made last, as its manifest says, and is or becomes ``wanted``.
+def last_made(directory: Path, wanted: Precision | None) -> Path | None:
+    """The ONNX file in ``directory`` that was made last and gives an engine in ``wanted``; ``None`` if none.
 
-    Files without a manifest of ours are passed over: a model that comes along by chance must not be
-    taken for the one that is meant. So is the int8 model of before when fp8 is asked for.
-
-    Raises:
-        UserError: if there is none.
+    The time is that of its manifest. Files without a manifest of ours do not count, and neither does the
+    int8 model of an earlier run if fp8 is requested.
     """
     made: list[tuple[str, int, Path]] = []
     for path in directory.glob("*.onnx"):
@@ -26,20 +23,14 @@ def last_made(directory: Path, wanted: Precision | None) -> Path:
             manifest = read_manifest(manifest_path(path))
             if _gives(manifest.metadata.precision, wanted):
                 made.append((manifest.created, path.stat().st_mtime_ns, path))
-    if not made:
-        of, option = ("", "") if wanted is None else (f" and gives an engine in {wanted}", f" --{wanted}")
-        raise UserError(
-            f"there is no ONNX file here that granet-export made{of}: name one (granet-export trt best.onnx"
-            f"{option}), or the checkpoint (granet-export trt --ckpt best.pt{option})"
-        )
-    return max(made)[2]
+    return max(made)[2] if made else None
 
 
 def require_precision(model: Model, wanted: Precision | None) -> None:
-    """Refuses a model whose precision is not the one that is asked for, and cannot become it.
+    """Requires that a model has the precision ``wanted``, or can be quantised to it.
 
     Raises:
-        UserError: the message says how to get it.
+        UserError: if not; the message says how to get that precision.
     """
     path, metadata = model.path, model.metadata
     if _gives(metadata.precision, wanted):
@@ -52,10 +43,10 @@ def require_precision(model: Model, wanted: Precision | None) -> None:
         else f"{wanted} is made from a model in fp32: granet-export trt MODEL.onnx{option}"
     )
     raise UserError(
-        f"{path}: is {metadata.precision}, and the precision of an engine is that of its file: {way}"
+        f"{path}: has precision {metadata.precision}, and an engine has the precision of its model: {way}"
     )
 
 
 def _gives(found: str, wanted: Precision | None) -> bool:
-    """Whether an engine in ``wanted`` is built from a model in ``found``, which may be quantised for it."""
+    """Whether a model in ``found`` gives an engine in ``wanted``, after quantisation if needed."""
     return wanted is None or found == wanted or (wanted in QUANTISED and found == "fp32")

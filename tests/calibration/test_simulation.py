@@ -31,7 +31,7 @@ def picture(height: int = 32, width: int = 48) -> np.ndarray:
 
 
 def frames_of(model: onnx.ModelProto, rgb: np.ndarray, colour: str) -> np.ndarray:
-    """What the graph itself returns for an RGB picture, as RGB."""
+    """The result of the graph itself for an RGB picture, as RGB."""
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     frame = rgb[None, ..., ::-1] if colour == "bgr" else rgb[None]
     (result,) = session.run(["derained"], {"rainy": np.ascontiguousarray(frame)})

@@ -22,7 +22,7 @@ TABLE = CalibrationTable(
 )
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
+def test_a_written_table_is_read_back(tmp_path: Path) -> None:
     write_table(tmp_path / "t.json", TABLE)
     assert read_table(tmp_path / "t.json") == TABLE
     assert [path.name for path in tmp_path.iterdir()] == ["t.json"]
@@ -113,7 +113,7 @@ def test_the_corruptions_start_from_a_table_that_is_read(tmp_path: Path) -> None
     assert read_table(tmp_path / "t.json").ranges == {"a": (-1.0, 2.0)}
 
 
-def test_what_cannot_be_written_leaves_the_old_table(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_old_table(tmp_path: Path) -> None:
     path = tmp_path / "t.json"
     write_table(path, TABLE)
     before = path.read_bytes()

@@ -1,6 +1,7 @@
 """``granet-export`` as a user types it: what it makes, what it prints, how it ends."""
 
 import json
+import re
 from pathlib import Path
 
 import cv2
@@ -116,9 +117,12 @@ def test_parity_notices_other_weights(
     model.coarse.mask.weight.data *= 1.05
     other = tmp_path / "other.pt"
     save_checkpoint(other, model)
-    status, _, err = ended(capsys, "parity", str(engines_onnx), "--ckpt", str(other), "--size", "64x48")
+    status, out, err = ended(capsys, "parity", str(engines_onnx), "--ckpt", str(other), "--size", "64x48")
     assert status == 3
-    assert "note: " in err
+    note, error = err.splitlines()[-2:]
+    assert note.startswith("note: ") and note.endswith(str(other))
+    assert re.fullmatch(r"error: parity missed: mean .* required, and \d+ more", error) and len(error) < 80
+    assert f"parity {error.partition('parity ')[2]}" in out
 
 
 @pytest.mark.parametrize(
@@ -167,7 +171,7 @@ def test_a_users_mistake_is_one_line_and_a_status(
 
 def test_the_command_alone_prints_its_help(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = ended(capsys)
-    assert (status, err) == (2, "")
+    assert (status, err) == (0, "")
     assert out.startswith("Usage: ") and "roofline" in out
 
 
@@ -175,16 +179,20 @@ def test_the_command_alone_prints_its_help(capsys: pytest.CaptureFixture[str]) -
     ("arguments", "says"),
     [
         (["trt", "best.pt"], "best.pt is a checkpoint: write --ckpt best.pt"),
-        (["onnx", "best.pt"], "unexpected argument best.pt: did you mean --ckpt best.pt?"),
+        (
+            ["onnx", "--ckpt", "a.pt", "best.pt"],
+            "unexpected argument best.pt: did you mean --output best.pt?",
+        ),
+        (["onnx", "--ckpt", "a.pt", "--ckpt", "best.pt"], "--ckpt is given 2 times: give it once"),
     ],
 )
-def test_a_checkpoint_without_its_option_is_wrong_usage(
+def test_a_second_or_misplaced_checkpoint_is_wrong_usage(
     arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ended(capsys, *arguments) == (2, "", f"error: {says}\n")
 
 
-def test_an_edge_box_is_told_what_to_install(
+def test_an_edge_box_learns_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("granet.app.extras.find_spec", lambda name: None if name == "onnx" else object())

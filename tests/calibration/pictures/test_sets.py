@@ -67,7 +67,7 @@ def test_few_clean_pictures_have_a_limited_number_of_versions(tmp_path: Path) ->
     assert SynthesisedPictures(directory, 256, seed=0).total == 8
 
 
-@pytest.mark.parametrize("content", [b"", b"not a picture", b"\xff\xd8\xff\xe0 cut short"])
+@pytest.mark.parametrize("content", [b"", b"not a picture", b"\xff\xd8\xff\xe0 truncated"])
 def test_a_picture_of_the_wrong_kind_is_one_line_with_its_name(content: bytes, tmp_path: Path) -> None:
     write_pictures(tmp_path / "rain", rainy=2)
     (tmp_path / "rain" / "p1.png").write_bytes(content)

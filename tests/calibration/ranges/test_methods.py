@@ -11,7 +11,7 @@ from calibration.ranges.histogram import Histogram
 from calibration.ranges.methods import Seen, clipping_range, entropy_threshold, mse_threshold, percentile_ends
 
 METHODS = ("entropy", "percentile", "minmax", "mse")
-"""As ``granet-export calibrate --method`` takes them."""
+"""Values of ``granet-export calibrate --method``."""
 
 # Quantiles at even steps: the exact distribution, without sampling noise.
 _EVEN = (np.arange(200_000) + 0.5) / 200_000

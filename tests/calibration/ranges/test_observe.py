@@ -95,7 +95,7 @@ def test_a_small_picture_is_padded_to_a_static_model_as_an_engine_does(tmp_path:
 
 def quantised(path: Path) -> Path:
     model = small_model()
-    model.graph.node.insert(0, helper.make_node("QuantizeLinear", ["unit", "step"], ["q"]))
+    model.graph.node.append(helper.make_node("QuantizeLinear", ["unit", "step"], ["q"]))
     model.graph.initializer.append(numpy_helper.from_array(np.float32(0.1), "step"))
     return save(model, path)
 

@@ -1,3 +1,5 @@
+import math
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ from calibration.qdq.quantiser import Quantiser
 from calibration.search.quality import Judge
 from calibration.search.sensitivity import (
     Sensitivity,
+    fewest_kept,
     measure_sensitivity,
     read_sensitivity,
     sensitivity_key,
@@ -16,7 +19,7 @@ from calibration.simulation import Simulation
 from granet.errors import UserError
 from tests.calibration import sample
 
-LAYERS = ["coarse.mask", "fine.blocks.1.layers.1"]
+LAYERS = ["fine.blocks.1.layers.1", "coarse.mask"]
 
 
 def test_it_continues_where_it_was_interrupted_and_ranks_by_noise_a_multiplication(tmp_path: Path) -> None:
@@ -39,9 +42,12 @@ def test_it_continues_where_it_was_interrupted_and_ranks_by_noise_a_multiplicati
     record = measure_sensitivity(quantiser, sample.metadata(), judge, known, LAYERS, saved.append)
     assert len(saved) == 1  # the other one was not measured again
     assert record.noise[LAYERS[0]] == known.noise[LAYERS[0]]
-    # The mask head produces the mask that is subtracted; a dense layer is only one of twenty.
-    assert sum(record.noise[LAYERS[0]]) > 5 * sum(record.noise[LAYERS[1]]) > 0
-    assert record.order == LAYERS
+    noise = {name: sum(record.noise[name]) for name in LAYERS}
+    loud, quiet = sorted(LAYERS, key=lambda name: -noise[name])
+    assert noise[loud] > noise[quiet] > 0
+    much = math.ceil(2 * noise[loud] / noise[quiet])
+    assert Sensitivity(key, {loud: 1, quiet: 1}, record.noise).order == [loud, quiet]
+    assert Sensitivity(key, {loud: much, quiet: 1}, record.noise).order == [quiet, loud]
     assert record.share(LAYERS[:1]) == 0.2
 
 
@@ -80,3 +86,25 @@ def test_a_file_that_cannot_be_used_is_refused(tmp_path: Path, text: str, messag
     with pytest.raises(UserError) as caught:
         read_sensitivity(path, {"model_sha256": "a"})
     assert str(caught.value).startswith(str(path)) and message in str(caught.value)
+
+
+NOISE = {"a": 8.0, "b": 4.0, "c": 2.0, "d": 1.0, "e": 0.5}
+
+
+@pytest.mark.parametrize("limit", [0.0, 0.6, 1.5, 3.5, 7.5, 20.0])
+def test_no_smaller_set_would_do(limit: float) -> None:
+    """Against all possible sets, for noise that adds up."""
+
+    def within(kept: frozenset[str]) -> bool:
+        return sum(power for name, power in NOISE.items() if name not in kept) <= limit
+
+    found = fewest_kept(list(NOISE), frozenset(), within)
+    assert found is not None and within(found)
+    smaller = (frozenset(some) for some in combinations(NOISE, max(len(found) - 1, 0)))
+    assert not found or not any(map(within, smaller))
+
+
+def test_always_kept_layers_stay_and_an_impossible_budget_gives_none() -> None:
+    found = fewest_kept(list(NOISE), frozenset({"e"}), lambda kept: {"a", "b"} <= kept)
+    assert found == {"a", "b", "e"}
+    assert fewest_kept(list(NOISE), frozenset(), lambda kept: False) is None

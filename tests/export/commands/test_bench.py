@@ -25,7 +25,7 @@ def test_the_table_says_what_was_measured_and_where(model: str, capfd: pytest.Ca
     backends = ("--backend", "onnxruntime", "--backend", "openvino")
     status, out, err = ended(capfd, model, *backends, "--frames", "2", "--warm-up", "1")
     assert status == 0 and "\x1b" not in err  # no bar where there is no terminal
-    assert "64x48, 2 frames each in turns, after 1 to warm up" in out
+    assert "64x48, 2 frames each, in turns, after 1 warm-up frames" in out
     for words in ("1  onnxruntime m.onnx", "2  openvino m.onnx", "1.00x", "MiB", "Python 3.", "cores"):
         assert words in out
     assert "onnxruntime 1." in out and "on cpu: m.onnx, fp32, 64x48, bgr" in out

@@ -1,4 +1,4 @@
-"""What a user without a GPU is told by each command that is given an engine: one line, and nothing else.
+"""Without a GPU, each command that gets an engine ends with one line and nothing else.
 
 The engine is a real one of TensorRT-RTX, which builds without a GPU, of a network of one layer.
 """
@@ -114,13 +114,13 @@ def test_granet_export_bench(engine: Path, capfd: pytest.CaptureFixture[str]) ->
 def test_granet_export_parity(
     engine: Path, engines_checkpoint: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The network is held against the checkpoint first, from the record."""
+    """The network in the record is compared with the checkpoint first."""
     arguments = ["parity", str(engine), "--ckpt", str(engines_checkpoint)]
     assert run_app(app, arguments) == 3
-    assert "is of another network than" in one_line(capfd)
+    assert "has another network than" in one_line(capfd)
 
 
-def test_a_changed_engine_is_told_before_a_missing_gpu(
+def test_a_changed_engine_is_reported_before_a_missing_gpu(
     engine: Path, plan: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
     engine.write_bytes(plan[:-1])
@@ -128,7 +128,7 @@ def test_a_changed_engine_is_told_before_a_missing_gpu(
     assert "truncated or changed" in one_line(capfd)
 
 
-def test_an_engine_of_another_version_is_told_before_a_missing_gpu(
+def test_an_engine_of_another_version_is_reported_before_a_missing_gpu(
     engine: Path, plan: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
     write_record(engine, record("tensorrt-rtx", plan=plan, version="1.3.0.35", compute_capabilities=()))
@@ -154,7 +154,7 @@ def test_every_reason_of_rtx_has_words_of_its_own() -> None:
 
 
 def test_the_real_runtime_refuses_in_its_own_words(engine: Path) -> None:
-    """With a CUDA that pretends: what is left is TensorRT's own answer, in one line, and nothing leaks."""
+    """With a fake CUDA, the run ends with TensorRT's own error in one line, and nothing leaks."""
     from runtime.engines.device import Device
     from runtime.tensorrt.engine import TensorRtEngine
     from tests.runtime.tensorrt.fake_cuda import FakeCuda

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+import torch
 
 from calibration.table import CalibrationImage, CalibrationTable, write_table
 from export.cli import app
@@ -87,7 +88,7 @@ def test_an_onnx_model_that_was_changed(
     engines_onnx: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     copy = tmp_path / "copy.onnx"
-    copy.write_bytes(engines_onnx.read_bytes() + b"\x3a\x00")  # an empty graph, merged into the first
+    copy.write_bytes(engines_onnx.read_bytes() + b"\x72\x00")  # an empty property
     shutil.copy(manifest_path(engines_onnx), manifest_path(copy))
     assert "DOES NOT MATCH" in json.loads(inspected(capsys, copy, "--json")[1])["manifest"]
     manifest_path(copy).unlink()
@@ -107,7 +108,7 @@ def test_an_engine(engine: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert facts["build again"].startswith("granet-export trt small.onnx --size 640x480 -o best.engine")
 
 
-def test_an_engine_that_is_not_what_its_record_says(engine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_engine_that_differs_from_its_record(engine: Path, capsys: pytest.CaptureFixture[str]) -> None:
     engine.write_bytes(b"other native code")
     status, out, _ = inspected(capsys, engine)
     assert status == 0
@@ -146,15 +147,15 @@ def test_people_get_a_line_for_each_fact(engines_onnx: Path, capsys: pytest.Capt
     ("name", "content", "says"),
     [
         ("none.onnx", None, "no such file"),
-        ("text.txt", "words", "not a file of ours"),
+        ("text.txt", "words", "unknown kind of file"),
         ("words.onnx", "words", "not an ONNX file"),
         ("words.pt", "words", "words.pt"),
         ("words.json", "words", "words.json"),
-        ("gone.engine.json", "{}", "the manifest of gone.engine, which is not here"),
+        ("gone.engine.json", "{}", "is the manifest of gone.engine, which is missing"),
         (".", None, "a directory"),
     ],
 )
-def test_what_is_none_of_ours_is_one_line(
+def test_a_file_that_cannot_be_inspected_is_one_line(
     name: str, content: str | None, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if content is not None:
@@ -163,3 +164,45 @@ def test_what_is_none_of_ours_is_one_line(
     assert (status, out) == (1, "")
     assert err.startswith("error: ") and err.count("\n") == 1
     assert says in err
+
+
+def test_the_tensors_of_a_checkpoint_by_name_and_shape(
+    engines_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = read_checkpoint(engines_checkpoint).state
+    facts = json.loads(inspected(capsys, engines_checkpoint, "--json")[1])
+    assert len(facts["tensors"]) == len(state)
+    assert "coarse.head.weight 8x3x3x3" in facts["tensors"] and "left out" not in facts
+    assert f"{len(state)}: coarse.head.weight 8x3x3x3, " in inspected(capsys, engines_checkpoint)[1]
+
+
+def test_a_checkpoint_of_another_network_shows_the_names_to_map(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save({"module.stem.weight": torch.zeros(8, 3, 3, 3)}, tmp_path / "other.ckpt")
+    status, out, _ = inspected(capsys, tmp_path / "other.ckpt", "--json")
+    facts = json.loads(out)
+    assert status == 0 and facts["kind"] == "checkpoint of another network"
+    assert facts["tensors"] == ["stem.weight 8x3x3x3"] and "GraNet has coarse.head.weight" in facts["why"]
+    assert "coarse.head.weight 64x3x3x3" in facts["of GraNet paper"]
+
+
+def test_a_mapped_checkpoint_and_what_was_left_out(
+    engines_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = read_checkpoint(engines_checkpoint).state
+    foreign = {name.replace("coarse.mask", "rain"): value for name, value in state.items()}
+    torch.save(foreign | {"loss.vgg.weight": torch.zeros(3, 3)}, tmp_path / "other.pt")
+    status, out, _ = inspected(capsys, tmp_path / "other.pt", "--map", "rain=coarse.mask", "--json")
+    facts = json.loads(out)
+    assert status == 0 and facts["kind"] == "checkpoint of GraNet"
+    assert facts["left out"] == ["loss.vgg.weight"] and len(facts["tensors"]) == len(state)
+
+
+def test_a_map_that_inspect_cannot_use(
+    engines_checkpoint: Path, engines_onnx: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, _, err = inspected(capsys, engines_checkpoint, "--map", "a=b")
+    assert status == 2 and "--map a=b matches none of its names" in err
+    status, _, err = inspected(capsys, engines_onnx, "--map", "a=b")
+    assert status == 2 and "only weights of a checkpoint have names to map" in err

@@ -26,7 +26,7 @@ def test_it_writes_figures_and_a_plot_and_continues(
     assert cv2.imread(str(tmp_path / "s.png")).shape[1] > 800
     # Of the multiplications those kept take twice the time: (1 + kept) / (1 + not worth it).
     assert 1.0 <= result["slower"]["times"] < 1 + result["arithmetic_kept"]
-    # What is there is not measured again, and the same figures come out.
+    # Known layers are not measured again, and the figures are the same.
     changed = json.loads(record.read_text())
     first = next(iter(changed["noise"]))
     changed["noise"][first] = [12345.0]

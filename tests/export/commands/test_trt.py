@@ -49,7 +49,7 @@ def test_from_a_checkpoint_it_does_the_whole_chain(from_checkpoint: Path) -> Non
     assert record.profiles == (Profile.fixed(1, 32, 48),)  # 45 wide, padded
     meta = record.metadata
     assert (meta.precision, meta.colour, meta.height, meta.width) == ("fp32", "bgr", 32, 48)
-    assert (meta.multiple, meta.extent) == (8, 512)
+    assert (meta.multiple, meta.extent) == (16, 512)
     assert record.compute_capabilities == ()
     assert record.build_seconds > 0
     assert record.warnings == ()
@@ -63,7 +63,7 @@ def test_without_a_gpu_it_never_claims_parity(
 ) -> None:
     record = read_record(from_checkpoint / "lite.engine")
     assert record.parity is None
-    assert record.parity_reason == "not measured: there was no GPU where it was built"
+    assert record.parity_reason == "not measured: the build machine had no GPU"
     assert (record.gpu, record.cuda, record.driver, record.layers) == (None, None, None, None)
     _, _, err = ended(capsys, model, "--size", "48x32")
     assert "unverified" in err
@@ -81,7 +81,7 @@ def test_the_onnx_of_before_is_used_again_and_another_is_not_overwritten(
     assert (here / "lite.onnx").stat().st_mtime_ns == before
     status, _, err = ended(capsys, "--ckpt", TRAINED, "--size", "64x32", "-o", "c.engine")
     assert status == 1
-    assert "lite.onnx exists and is not what this engine is made from" in err
+    assert "lite.onnx exists and was made from something else" in err
     assert not (here / "c.engine").exists()
 
 
@@ -120,7 +120,7 @@ def test_an_engine_is_built_once(
     assert len(list((own_cache / "granet-deploy/engines").glob("*.engine"))) == 2
 
 
-def test_the_model_made_last_is_taken(
+def test_without_a_model_the_one_made_last_is_named_and_not_taken(
     model: Path, from_checkpoint: Path, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("lite.onnx", "lite.onnx.json"):
@@ -130,26 +130,32 @@ def test_the_model_made_last_is_taken(
     (here / "stray.onnx").write_bytes(b"put here after all others, by someone else")
     status, _, err = ended(capsys)
     assert status == 2 and "write granet-export trt later.onnx" in err
-    status, _, err = ended(capsys, "--fp32")
-    assert status == 0
-    assert "using later.onnx, the last one made here" in err
-    assert read_record(here / "later.engine").onnx == "later.onnx"
+    before = names(here)
+    for options, line in (
+        (["--fp32"], "granet-export trt later.onnx --fp32"),
+        (["--size", "32x32", "--overwrite"], "granet-export trt later.onnx"),
+        (["-o", "own.engine"], "granet-export trt later.onnx"),
+    ):
+        status, _, err = ended(capsys, *options)
+        assert status == 2
+        assert err == f"error: no model is named; for the last one made here write {line}\n"
+    assert names(here) == before
 
 
 def test_a_model_of_another_precision_is_passed_over(
     from_checkpoint: Path, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As the int8 model, made last, when an engine in float32 is asked for."""
+    """For example, the newest model is int8, and the user asks for float32."""
     for name in ("lite.onnx", "lite.onnx.json"):
         shutil.copy(from_checkpoint / name, here)
     shutil.copy(from_checkpoint / "lite.onnx", here / "later.onnx")
     later = json.loads((here / "lite.onnx.json").read_text()) | {"created": "2099-01-01T00:00:00+00:00"}
     later["metadata"]["precision"] = "fp16"
     (here / "later.onnx.json").write_text(json.dumps(later))
-    assert "using lite.onnx, the last one made here" in ended(capsys, "--fp32")[2]
+    assert ended(capsys, "--fp32")[2].endswith("write granet-export trt lite.onnx --fp32\n")
     (here / "lite.onnx.json").unlink()
     status, _, err = ended(capsys, "--int8")
-    assert status == 1 and "gives an engine in int8" in err
+    assert status == 2 and "gives an engine in int8" in err
 
 
 class OnGpu:

@@ -1,5 +1,6 @@
 """The plan of an engine: inputs are read once, refusals come first, each step hands on what it made."""
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx has no wheel for this platform")
@@ -21,6 +23,7 @@ from runtime.artefacts.manifest import manifest_path, sha256_of
 from runtime.artefacts.onnx_file import read_metadata
 from runtime.tensorrt.record import read_record
 from tests.export.trt_ended import TRAINED, ended, names
+from tests.media import write_picture
 
 Steps = Callable[[TrtOptions], list[str]]
 
@@ -32,7 +35,7 @@ def here(trt_folder: Path) -> Path:
 
 @pytest.fixture
 def checkpoint(here: Path) -> Path:
-    """Of the weights that come along."""
+    """Exported from the packaged weights."""
     save_checkpoint("best.pt", load_checkpoint(TRAINED))
     return Path("best.pt")
 
@@ -104,7 +107,10 @@ def test_each_input_is_read_once(checkpoint: Path, here: Path, capsys: pytest.Ca
     watching = True
 
     def watch(event: str, details: tuple[Any, ...]) -> None:
-        if watching and event == "open" and details[1] in ("r", "rb"):
+        if not watching or event != "open":
+            return
+        opens_descriptor = details[1] is None and not details[2] & (os.O_WRONLY | os.O_RDWR)
+        if details[1] in ("r", "rb") or opens_descriptor:
             path = Path(str(details[0]))
             if path.resolve().parent == here:
                 opened[path.name] += 1
@@ -128,6 +134,11 @@ def test_each_input_is_read_once(checkpoint: Path, here: Path, capsys: pytest.Ca
         (["--ckpt", "best.pt", "--size", "48x32", "--int8", "--calibration", "none.json"], "none.json"),
         (["--ckpt", "best.pt", "--size", "48x32", "--int8", "--images", "empty"], "empty"),
         (["--ckpt", "best.pt", "--size", "48x32", "--dla", "0"], "--dla"),
+        (
+            ["--ckpt", "best.pt", "--size", "48x32", "--int8", "--images", "dry"],
+            "128 pictures look dry",
+        ),
+        (["--ckpt", "best.pt", "--size", "48x32", "--int8", "--video", "none.mkv"], "none.mkv"),
         (["small.onnx", "--size", "48x32", "--int8", "--calibration", "other.json"], "other.json"),
         (["small.onnx", "--size", "48x32", "--int8", "--images", "empty"], "empty"),
         (["small.onnx", "--size", "48x32", "--int8", "-o", "taken.engine"], "taken.engine: exists"),
@@ -143,6 +154,8 @@ def test_all_refusals_come_before_the_first_step(
 ) -> None:
     (here / "taken.engine").write_text("precious")
     (here / "empty").mkdir()
+    for number in range(128):  # enough, but all are dry
+        write_picture(here / "dry" / f"{number}.png", np.full((32, 48, 3), 90, np.uint8))
     (here / "other.json").write_text("{}")
     before = names(here)
     status, _, err = ended(capsys, *arguments)
@@ -180,7 +193,7 @@ def test_a_quantised_model_of_this_checkpoint_needs_no_export(
     wanted = TrtOptions(ckpt=checkpoint, size=["48x32", "64x48"], int8=True)
     assert steps(wanted) == []
     another(checkpoint)
-    with pytest.raises(UserError, match="is not what this engine is made from"):
+    with pytest.raises(UserError, match="was made from something else"):
         steps(wanted)
 
 

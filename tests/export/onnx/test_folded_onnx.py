@@ -105,7 +105,7 @@ def test_tensors_and_their_stages(name: str, dynamic: bool) -> None:
 def test_opsets(opset: int) -> None:
     model = build_model(network(), ExportOptions(size=(64, 80), opset=opset))
     assert model.opset_import[0].version == opset
-    frames = rain(1, 64, 96)  # 80 pixels stand in two grids, so they are padded to 96
+    frames = rain(1, 64, 96)  # 80 pixels need two grids, so they are padded to 96
     (found,) = session(model).run(None, {"rainy": frames})
     assert psnr(found, levels(in_pytorch(network(), frames)[0])) >= 60
 
@@ -131,6 +131,18 @@ def test_an_exported_file_runs_on_every_backend_and_is_padded_to_its_rule(
     for backend in ("onnxruntime", "openvino", "torch"):
         with open_engine(checkpoint if backend == "torch" else path, "cpu", backend) as engine:
             assert psnr(engine.run(frames), levels(in_pytorch(network(), frames)[0])) >= 60
+
+
+def test_regions_smaller_than_the_stride_of_their_keys(tmp_path: Path) -> None:
+    """A thumbnail or a strip: OpenVINO takes no kernel that is larger than what it pools, PyTorch does."""
+    save_checkpoint(tmp_path / "lite.pt", network("lite"), origin="random")
+    with opened_checkpoint(tmp_path / "lite.pt") as opened:
+        export_onnx(opened, tmp_path / "lite.onnx", ExportOptions(size=None), ParityBudget(0, 0, 1, 0))
+    for backend in ("onnxruntime", "openvino"):
+        with open_engine(tmp_path / "lite.onnx", "cpu", backend) as engine:
+            for size in ((16, 16), (40, 150)):
+                frames = rain(1, *size)
+                assert psnr(engine.run(frames), levels(in_pytorch(network("lite"), frames)[0])) >= 60
 
 
 @cache

@@ -96,7 +96,7 @@ def test_colour_order_matters(network: GraNet) -> None:
 
 @pytest.mark.parametrize("fold", [1, 2])
 def test_half_precision_keeps_the_picture_in_float32(fold: int) -> None:
-    """With silent stages the picture must come out untouched: in float16 it would lose levels' bits."""
+    """If the stages return zero, the picture must be unchanged; float16 would lose bits of it."""
     network = GraNet(replace(SMALL, fold=fold)).eval()
     for conv in (network.coarse.mask, network.fine.reconstruct):  # type: ignore[union-attr]
         torch.nn.init.zeros_(conv.weight)

@@ -1,4 +1,4 @@
-"""What kept layers cost: by arithmetic for TensorRT, by the clock of the CPU for a CPU."""
+"""The cost of kept layers: arithmetic for TensorRT, measured time for a CPU."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -15,7 +15,7 @@ from tests.calibration import sample
 
 
 def subject(target: Target) -> Subject:
-    """Of the sample model; nothing is judged here."""
+    """The subject of the sample model; quality is not measured here."""
     model = sample.model()
     quantiser = Quantiser(model, sample.ranges(), target)
     counts = multiplications(model, quantiser.layers, np.zeros((*sample.SIZE, 3), np.uint8))

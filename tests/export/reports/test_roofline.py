@@ -1,6 +1,7 @@
 """The arithmetic is PyTorch's own count; bytes and floors are counted by hand on small graphs."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from runtime.tensorrt.record import write_record
 from tests.runtime.handmade import METADATA, inverting_file
 from tests.runtime.tensorrt.engine_files import record
 
-GPU = GpuPeaks("test", {"fp32": 1e12, "fp16": 2e12, "int8": 4e12}, 1e9)
+GPU = GpuPeaks("test", {"fp32": 1e12, "fp16": 2e12, "int8": 4e12}, 1e9, "a test")
 
 
 @pytest.mark.parametrize(("size", "n"), [((48, 64), 1), ((40, 56), 2), ((64, 528), 1)])
@@ -71,7 +72,7 @@ def test_of_the_packaged_network_all_is_what_pytorch_reads_and_writes(size: tupl
     with torch.no_grad(), Moved() as moved:
         network(rainy)
     line = roofline(FLOAT32, read_metadata(FLOAT32), size)
-    frames = 2 * 3 * size[0] * size[1]
+    frames = 2 * 3 * line.size[0] * line.size[1]  # padded by the size rule
     assert line.bytes == moved.bytes + frames
     assert line.flop == counter.get_total_flops()
 
@@ -79,9 +80,9 @@ def test_of_the_packaged_network_all_is_what_pytorch_reads_and_writes(size: tupl
 @pytest.mark.parametrize("preset", ["lite", "base"])
 @pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
 def test_of_folded_networks_too(preset: str, dynamic: bool, tmp_path: Path) -> None:
-    """Folding and unfolding move pixels and multiply nothing; 544 pixels stand in two grids."""
+    """Folding and unfolding move pixels and multiply nothing; 544 pixels need two grids."""
     size, path = (48, 544), tmp_path / "m.onnx"
-    network = GraNet(GraNetConfig.preset(preset)).eval()
+    network = GraNet(replace(GraNetConfig.preset(preset), dense_layers=2, fine_blocks=2)).eval()
     path.write_bytes(
         build_model(
             network, ExportOptions(size=None if dynamic else size, layout="tensor")
@@ -199,15 +200,59 @@ def test_shapes_that_a_graph_computes_are_found(engines_onnx: Path) -> None:
     assert found.shape(model.graph.output[0].name) == (2, 64, 528, 3)
 
 
+ORIN_DENSE_INT8 = {
+    "orin-nano-4gb": 10, "orin-nano": 20, "orin-nano-4gb-super": 17, "orin-nano-super": 33.5,
+    "orin-nx-8gb": 25, "orin-nx": 30, "agx-orin-32gb": 54, "agx-orin": 85,
+}  # fmt: skip
+"""TOPS of the GPU alone, half of the sparse ones, as NVIDIA states them for each module."""
+
+ADA_AI_TOPS = {
+    "rtx4060": 242, "rtx4060-ti": 353, "rtx4070": 466, "rtx4070-super": 568, "rtx4070-ti": 641,
+    "rtx4070-ti-super": 706, "rtx4080": 780, "rtx4080-super": 836, "rtx4090": 1321,
+}  # fmt: skip
+"""NVIDIA's "AI TOPS" of RTX 40: eight bits with sparsity, twice the dense rate."""
+
+BLACKWELL_AI_TOPS = {
+    "rtx5050": 421, "rtx5060": 614, "rtx5060-ti": 759, "rtx5070": 988, "rtx5070-ti": 1406, "rtx5080": 1801,
+    "rtx5090": 3352,
+}  # fmt: skip
+"""NVIDIA's "AI TOPS" of RTX 50: float4 with sparsity, four times the dense rate of eight bits."""
+
+
 class TestGpus:
+    @pytest.mark.parametrize(
+        ("stated", "times"), [(ORIN_DENSE_INT8, 1), (ADA_AI_TOPS, 2), (BLACKWELL_AI_TOPS, 4)]
+    )
+    def test_they_come_to_the_tops_that_nvidia_states(self, stated: dict[str, float], times: int) -> None:
+        for name, tops in stated.items():
+            assert times * find_gpu(name).flops("int8") / 1e12 == pytest.approx(tops, rel=0.03), name
+
+    def test_thor_comes_to_its_float4(self) -> None:
+        # With sparsity, four times the dense rate of float8.
+        for name, tera in (("thor", 2070), ("thor-t4000", 1200)):
+            assert 4 * find_gpu(name).flops("fp8") / 1e12 == pytest.approx(tera, rel=0.01)
+            assert find_gpu(name).bandwidth == 273e9
+
+    def test_every_series_that_the_documentation_names_is_there(self) -> None:
+        for series in ("Orin Nano", "Orin NX", "AGX Orin", "Thor", "RTX 40", "RTX 50"):
+            assert any(series in gpu.name for gpu in GPUS.values()), series
+
+    @pytest.mark.parametrize("name", ["RTX 4070 Ti", "rtx4070ti", "rtx4070-ti", "RTX_4070-TI"])
+    def test_a_name_is_found_as_people_write_it(self, name: str) -> None:
+        assert find_gpu(name).name == "GeForce RTX 4070 Ti"
+
     def test_peaks_grow_as_precision_falls(self) -> None:
         for gpu in GPUS.values():
             assert gpu.flops("fp32") < gpu.flops("fp16") < gpu.flops("int8")
-            assert gpu.flops("fp8") >= gpu.flops("fp16") and 1e11 < gpu.bandwidth < 1e13
+            assert gpu.flops("fp8") >= gpu.flops("fp16") and 1e10 < gpu.bandwidth < 1e13
+
+    def test_each_names_the_document_of_nvidia_and_whether_it_was_compared_with_it(self) -> None:
+        for name, gpu in GPUS.items():
+            assert gpu.source.startswith("NVIDIA ") and "compared with" in gpu.source, name
 
     def test_unknown_ones_are_listed(self) -> None:
-        with pytest.raises(UserError, match=r"h100.*agx-orin.*--gflops"):
-            find_gpu("voodoo2")
+        with pytest.raises(UserError, match=r"'orin-nona'; the nearest .*orin-nano.*--gflops"):
+            find_gpu("orin-nona")
 
     def test_a_device_of_ones_own(self) -> None:
         gpu = own_gpu(100, 20)
@@ -253,6 +298,7 @@ class TestCommand:
         write_record(engine, record(onnx="best.onnx", onnx_sha256=sha256_of(path)))
         arguments = ["roofline", str(engine), "--size", "64x48", "--gpu", "t4"]
         assert run_app(app, arguments) == 0
+        assert f"T4: figures of {GPUS['t4'].source}" in " ".join(capsys.readouterr().out.split())
         path.write_bytes(path.read_bytes() + b"\0")
         assert run_app(app, arguments) == 1
         path.unlink()
@@ -287,7 +333,7 @@ class TestCommand:
     def test_a_static_model_has_one_size(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         path = inverting_file(tmp_path / "m.onnx", height=48, width=64)
         assert run_app(app, ["roofline", str(path), "--size", "640x480"]) == 1
-        assert "is for 64x48 alone" in capsys.readouterr().err
+        assert "takes only 64x48: omit --size" in capsys.readouterr().err
 
     def test_a_damaged_benchmark(
         self, engines_onnx: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

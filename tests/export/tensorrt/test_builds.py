@@ -11,8 +11,9 @@ import torch
 from onnx import TensorProto, helper
 
 from export.onnx.export import ExportOptions, build_model
-from export.tensorrt.build import BuildOptions, BuiltEngine, build_engine, check_options, profile_of
+from export.tensorrt.build import BuildOptions, BuiltEngine, build_engine, check_options, parse_layers
 from export.tensorrt.preflight import SUPPORTED, check_model
+from export.tensorrt.request import profile_of
 from granet import GraNet, GraNetConfig
 from granet.app.console import UsageError
 from granet.errors import UserError
@@ -82,10 +83,10 @@ def test_each_precision_builds(
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
-@pytest.mark.parametrize("preset", ["lite", "base"])
+@pytest.mark.parametrize(("preset", "dynamic"), [("lite", False), ("lite", True), ("base", False)])
 def test_the_presets_on_folded_frames_build(rtx: Flavour, preset: str, dynamic: bool, precision: Any) -> None:
-    network = GraNet(GraNetConfig.preset(preset)).eval()
+    """With all kinds of layers and in full width, and two instead of four of each."""
+    network = GraNet(replace(GraNetConfig.preset(preset), dense_layers=2, fine_blocks=2)).eval()
     model = build_model(network, ExportOptions(size=None if dynamic else (32, 48), precision=precision))
     assert check_model(model) == []
     assert build(rtx, model, RANGE if dynamic else FIXED).warnings == ()
@@ -104,7 +105,8 @@ def test_the_ends_of_the_opset_range_build(rtx: Flavour, opset: int) -> None:
 
 
 def test_the_papers_network_builds_with_its_attention_cut_in_chunks(rtx: Flavour) -> None:
-    model = build_model(GraNet(GraNetConfig.paper()).eval(), ExportOptions(size=(320, 480), precision="fp16"))
+    network = GraNet(replace(GraNetConfig.paper(), dense_layers=2, fine_blocks=2)).eval()
+    model = build_model(network, ExportOptions(size=(320, 480), precision="fp16"))
     assert sum(node.op_type == "Softmax" for node in model.graph.node) > 3
     assert build(rtx, model, Profile.fixed(1, 320, 480)).plan
 
@@ -133,7 +135,7 @@ def test_turing_has_no_single_precision_and_the_user_hears_which_node(
         build(rtx, models["fp32", False], FIXED, BuildOptions(capabilities=("7.5",)))
 
 
-def test_too_little_workspace_is_told_in_tensorrts_words(
+def test_too_little_workspace_is_reported_in_tensorrts_words(
     rtx: Flavour, models: dict[tuple[str, bool], onnx.ModelProto]
 ) -> None:
     with pytest.raises(UserError, match=r"small\.onnx: TensorRT-RTX .* cannot build it: .*workspace"):
@@ -149,7 +151,7 @@ def test_too_little_workspace_is_told_in_tensorrts_words(
         (BuildOptions(timing_cache=Path("timings.cache")), "--timing-cache with --flavour tensorrt-rtx"),
     ],
 )
-def test_what_this_flavour_cannot_do_is_refused(rtx: Flavour, options: BuildOptions, says: str) -> None:
+def test_an_option_that_the_flavour_lacks_is_refused(rtx: Flavour, options: BuildOptions, says: str) -> None:
     with pytest.raises(UserError, match=says):
         check_options(rtx, options)
 
@@ -267,7 +269,7 @@ def test_a_dla_build_counts_the_layers_that_stay(
     models: dict[tuple[str, bool], onnx.ModelProto], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """RTX's bindings take the calls for DLA and put no layer there."""
-    monkeypatch.setattr("export.tensorrt.build._check_dla", lambda builder, core: None)
+    monkeypatch.setattr(trt.Builder, "num_DLA_cores", 1)
     as_tensorrt = Flavour("tensorrt", "10.16.1.11", trt)
     built = build(as_tensorrt, models["fp16", False], FIXED, BuildOptions(dla=0))
     assert built.dla_layers is not None
@@ -311,4 +313,21 @@ def test_the_check_would_notice_pytorchs_own_translation() -> None:
         program = torch.onnx.export(PoolUnpool(), (torch.zeros(1, 2, 8, 8),), dynamo=True, verbose=False)
     assert program is not None
     found = {finding.what for finding in check_model(program.model_proto)}
-    assert found == {"TensorRT's MaxPool gives no Indices"}
+    assert found == {"TensorRT's MaxPool has no output Indices"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            '{"Layers": [{"Name": "conv1", "Outputs": [{"Name": "a", "Format/Datatype": "Half"}]}, '
+            '{"Name": "cast", "Outputs": [{"Format/Datatype": "Float"}, {"Format/Datatype": "Int8"}]}]}',
+            {"conv1": "Half", "cast": "Float, Int8"},
+        ),
+        ('{"Layers": ["conv1", "cast"]}', None),  # names only
+        ("", None),
+        ("[]", None),
+    ],
+)
+def test_the_inspectors_layers_are_parsed(text: str, expected: dict[str, str] | None) -> None:
+    assert parse_layers(text) == expected

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from export.tensorrt.build import BuildOptions
-from export.tensorrt.cache import KEPT, EngineCache, cache_key, timing_cache_path
+from export.tensorrt.cache import EngineCache, cache_key, timing_cache_path
 from granet.errors import UserError
 from runtime.artefacts.manifest import sha256_of
 from runtime.artefacts.metadata import ModelMetadata
@@ -58,7 +58,7 @@ def test_the_platform_changes_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cache_key(**BASE) != before
 
 
-def test_what_makes_no_other_engine_changes_nothing() -> None:
+def test_a_key_ignores_what_does_not_change_the_engine() -> None:
     key = cache_key(**BASE)
     assert cache_key(**BASE) == key
     assert cache_key(**BASE | {"options": BuildOptions(timing_cache=Path("timings.cache"))}) == key
@@ -106,7 +106,7 @@ def record_of(plan: Path) -> EngineRecord:
     )
 
 
-def test_what_was_kept_is_found_again(tmp_path: Path, plan: Path) -> None:
+def test_a_stored_engine_is_found_again(tmp_path: Path, plan: Path) -> None:
     cache, record = EngineCache(tmp_path / "engines", nothing_said), record_of(plan)
     assert cache.find("k") is None
     cache.keep("k", b"a plan", record)
@@ -131,14 +131,14 @@ def test_a_damaged_engine_is_built_again(tmp_path: Path, plan: Path, harm: str) 
 
 def test_the_engine_that_was_used_longest_ago_goes(tmp_path: Path, plan: Path) -> None:
     cache = EngineCache(tmp_path / "engines", nothing_said)
-    for number in range(KEPT):
+    for number in range(8):
         cache.keep(str(number), b"a plan", record_of(plan))
         os.utime(tmp_path / f"engines/{number}.engine", (number, number))
     assert cache.find("0") is not None  # used: now 1 is the oldest
     cache.keep("new", b"a plan", record_of(plan))
     assert cache.find("1") is None
     assert cache.find("0") is not None and cache.find("new") is not None
-    assert len(list((tmp_path / "engines").iterdir())) == 2 * KEPT
+    assert len(list((tmp_path / "engines").iterdir())) == 2 * 8  # each with its record
 
 
 @pytest.mark.parametrize("name", ["k.engine", "k.engine.json", "."])
@@ -155,7 +155,7 @@ def test_an_engine_that_another_user_may_have_put_there_is_not_taken(
 
 
 def test_builds_at_the_same_time_leave_one_that_is_whole(tmp_path: Path, plan: Path) -> None:
-    """Of several processes: here threads, each with another plan under the same key."""
+    """Several threads stand for processes; each stores another plan under the same key."""
     cache = EngineCache(tmp_path / "engines", nothing_said)
     plans = [bytes([number]) * 50_000 for number in range(4)]
 

@@ -16,7 +16,7 @@ NAMES = {path.stem: json.loads(path.read_text())["names"] for path in (ROOT / "t
 FLAVOUR = "runtime/tensorrt/flavour.py"
 KERNELS = "runtime/tensorrt/rtx_kernels.py"  # what RTX compiles and keeps; the others do not
 
-# What variables hold in the files that use TensorRT: (file, last part of the variable) or the part alone.
+# Types of the variables in the files that use TensorRT: (file, last part of the variable) or the part alone.
 CLASSES = {
     "builder": "Builder",
     "network": "INetworkDefinition",
@@ -37,7 +37,7 @@ CLASSES = {
 ELSEWHERE = {("export/tensorrt/build.py", "shapes"), ("export/tensorrt/build.py", "first")}
 """Variables whose names mean this in these files only."""
 
-# What one of them has and the others have not: allowed in the one file that knows the flavours apart.
+# Names that only one of them has: allowed in the one file that tells the flavours apart.
 RTX_ONLY = {
     ("ComputeCapability", ""),
     ("CudaGraphStrategy", ""),
@@ -57,7 +57,7 @@ RTX_ONLY = {
 
 
 def parts(node: ast.expr) -> list[str]:
-    """``a.b.c`` -> ["a", "b", "c"]; what is no plain chain of names is left out from the left."""
+    """``a.b.c`` -> ["a", "b", "c"]; parts on the left that are not names are left out."""
     if isinstance(node, ast.Attribute):
         return [*parts(node.value), node.attr]
     return [node.id] if isinstance(node, ast.Name) else []

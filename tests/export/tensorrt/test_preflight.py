@@ -1,4 +1,4 @@
-"""What TensorRT would refuse is found in the file, named, and told with what to do."""
+"""Everything that TensorRT would refuse is found in the file, with the node and a remedy."""
 
 import numpy as np
 import onnx
@@ -88,7 +88,7 @@ REFUSED = {
     "indices of maxima": (
         model_of(helper.make_node("MaxPool", ["x"], ["y", "i"], "pool", kernel_shape=[2, 2])),
         "pool",
-        "no Indices",
+        "no output Indices",
         "unpools without them",
     ),
     "attention in float32": (attention(TensorProto.FLOAT, 32), "attend", "float32", "MatMul-Softmax-MatMul"),
@@ -171,7 +171,7 @@ def test_a_constant_without_a_value_is_left_to_the_parser() -> None:
     ],
     ids=["fp32", "opset 18", "int8", "int8 in opset 18", "int8 in fp16", "fp8", "fused attention"],
 )
-def test_what_tensorrt_takes_passes(model: onnx.ModelProto) -> None:
+def test_a_supported_model_passes(model: onnx.ModelProto) -> None:
     assert check_model(model) == []
 
 

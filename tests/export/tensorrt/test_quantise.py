@@ -1,24 +1,27 @@
 """``granet-export trt --int8`` from fp32: what is calibrated, what is used again, what is refused."""
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
 import pytest
 
 pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx has no wheel for this platform")
 
+from calibration.pictures.sets import DrawnPictures
 from calibration.table import read_table
 from export.cli import app
 from export.tensorrt.preflight import check_model
-from export.tensorrt.quantise import DrawnPictures
 from granet.app.console import run_app
 from runtime.artefacts.manifest import manifest_path, sha256_of
 from runtime.artefacts.onnx_file import read_metadata
 from runtime.tensorrt.record import read_record
-from runtime.views.rain_strength import DRY_PICTURE_BELOW, rain_strength
+from runtime.views.rain_strength import rain_strength
+from tests.export.trt_ended import TRAINED
 
 FEW = 8
 
@@ -35,7 +38,6 @@ def made(engines_onnx: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(
             "calibration.pictures.selection.LEAST", FEW
         )  # many pictures take long, and add nothing here
-        patch.setattr("export.tensorrt.quantise.DRAWN", FEW)
         assert run_app(app, ["trt", "small.onnx", "--int8", "--size", "32x32"]) == 0
     return folder
 
@@ -68,14 +70,14 @@ def test_the_chain_leaves_each_step_and_its_hash(made: Path) -> None:
     assert any(node.op_type == "QuantizeLinear" for node in model.graph.node)
 
 
-def test_what_is_there_is_used_again(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_existing_files_are_reused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, err = ended(capsys, "small.onnx", "--int8", "--size", "32x32", "-o", "b.engine")
     assert status == 0
     assert "using small.int8.onnx, which was made from small.onnx" in err
     assert "calibrating" not in err
 
 
-def test_without_images_it_says_what_it_calibrates_on(
+def test_a_note_says_that_calibration_uses_synthetic_rain(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def stop(*_: object, **__: object) -> None:
@@ -86,8 +88,28 @@ def test_without_images_it_says_what_it_calibrates_on(
         (here / name).unlink()
     status, err = ended(capsys, "small.onnx", "--int8", "--size", "32x32", "-o", "b.engine")
     assert status == 130
-    assert "note: no --images: drawings are not what a camera sees" in err
+    assert "note: calibrating on synthetic rain; pictures of your own (--images)" in err
     assert not (here / "small.calibration.json").exists()
+
+
+def test_few_pictures_are_refused_before_any_work_with_options_that_the_command_has(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("small.int8.onnx", "small.int8.onnx.json", "small.calibration.json"):
+        (here / name).unlink()
+    (here / "rain").mkdir()
+    for number in range(3):
+        cv2.imwrite(str(here / "rain" / f"{number}.png"), np.zeros((32, 32, 3), np.uint8))
+    before = sorted(here.iterdir())
+    for source in ("small.onnx", f"--ckpt={TRAINED}"):
+        arguments = ("--int8", "--images", "rain", "--size", "32x32", "-o", "b.engine")
+        status, err = ended(capsys, source, *arguments)
+        assert status == 1 and err.count("\n") == 1
+        assert err.startswith("error: images rain: 3 pictures, but at least 128 are needed: ")
+        sentence = err.replace("granet-export calibrate --force", "")
+        options = {"--images", "--video", "--data", "--synthesise", "--calibration"}
+        assert set(re.findall("--[a-z]+", sentence)) == options
+        assert sorted(here.iterdir()) == before
 
 
 def test_another_models_file_is_not_taken(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -99,7 +121,7 @@ def test_another_models_file_is_not_taken(here: Path, capsys: pytest.CaptureFixt
     arguments = ("small.onnx", "--int8", "--size", "32x32", "-o", "b.engine")
     status, err = ended(capsys, *arguments)
     assert status == 1
-    assert "small.int8.onnx exists and is not what this engine is made from" in err
+    assert "small.int8.onnx exists and was made from something else" in err
     (here / "small.int8.onnx").unlink()
     status, err = ended(capsys, *arguments)
     assert status == 1
@@ -126,7 +148,7 @@ def test_a_budget_that_is_missed_leaves_no_engine(
     assert not (here / "b.engine").exists() and not (here / "small.int8.onnx").exists()
 
 
-def test_drawings_are_rain_and_the_same_every_time() -> None:
+def test_synthetic_pictures_are_rain_and_the_same_every_time() -> None:
     pictures = DrawnPictures((64, 96), count=6)
     first = [pixels for _, _, pixels in pictures.read()]
     again = {number: pixels for number, _, pixels in pictures.read({1, 4})}
@@ -134,7 +156,7 @@ def test_drawings_are_rain_and_the_same_every_time() -> None:
     np.testing.assert_array_equal(again[4], first[4])
     assert len({pixels.tobytes() for pixels in first}) == 6
     assert all(pixels.shape == (64, 96, 3) and pixels.dtype == np.uint8 for pixels in first)
-    assert min(rain_strength(pixels) for pixels in first) > DRY_PICTURE_BELOW
+    assert min(rain_strength(pixels) for pixels in first) > 0.07
 
 
 def test_the_metadata_of_the_source_is_kept(made: Path) -> None:

@@ -7,14 +7,26 @@ names below are loaded when they are used.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from granet.app.no_telemetry import report_nothing
+
 if TYPE_CHECKING:
+    from runtime.derainer import Derainer
     from runtime.engines.base import Engine
     from runtime.media.frame import Frame
     from runtime.open import open_engine
+    from runtime.result import Result
 
-__all__ = ["Engine", "Frame", "open_engine"]
+report_nothing()
 
-_HOMES = {"Engine": "runtime.engines.base", "Frame": "runtime.media.frame", "open_engine": "runtime.open"}
+__all__ = ["Derainer", "Engine", "Frame", "Result", "open_engine"]
+
+_HOMES = {
+    "Derainer": "runtime.derainer",
+    "Engine": "runtime.engines.base",
+    "Frame": "runtime.media.frame",
+    "Result": "runtime.result",
+    "open_engine": "runtime.open",
+}
 
 
 def __getattr__(name: str) -> Any:

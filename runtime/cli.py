@@ -1,20 +1,21 @@
 """``granet-run``: removes rain from pictures, videos, cameras and streams."""
 
 import os
-import sys
-from contextlib import suppress
 
 import typer
 
 from granet.app.command import add_command
-from granet.app.console import run_app, say
+from granet.app.console import say
+from granet.app.program import run_status
+from granet.app.results import print_line
+from granet.app.signals import die_of_signal
 from runtime.run.once import run_once
 from runtime.run.options import RunOptions
 from runtime.run.rules import check_run_options
 from runtime.run.streams import run_streams
 from runtime.sources.camera.v4l2 import list_cameras
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 def run(options: RunOptions) -> None:
@@ -22,8 +23,9 @@ def run(options: RunOptions) -> None:
 
     A video keeps its frame rate, timestamps, sound, colours and orientation; pictures keep their names. No
     frame of a file is lost. A live source is read at its own pace: late frames are dropped and counted, and
-    a broken connection is reopened. Ctrl-C finishes the output. An option that the run would not use is an
-    error. Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+    a broken connection is reopened. Ctrl-C finishes a recording; the finished part of a file
+    stays as NAME.part.EXT. An option that the run would not use is an error. Exit status: 0 done, 1 failed,
+    2 wrong usage; a run that is interrupted dies of the signal (130 or 143 in a shell).
     """
     check_run_options(options)
     if options.list_cameras:
@@ -37,8 +39,9 @@ def run(options: RunOptions) -> None:
 def _print_cameras() -> None:
     cameras = list_cameras()
     for camera in cameras:
-        sys.stdout.write(f"{camera.device}  {camera.name or camera.problem}\n")
-        sys.stdout.writelines(f"    {mode}\n" for mode in camera.modes)
+        print_line(f"{camera.device}  {camera.name or camera.problem}")
+        for mode in camera.modes:
+            print_line(f"    {mode}")
     if not cameras:
         say("this machine has no camera that you may open")
 
@@ -48,10 +51,8 @@ add_command(app, RunOptions, run)
 
 def main() -> None:
     """Entry point of ``granet-run``."""
-    status = run_app(app)
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError, AttributeError):
-            stream.flush()
+    status = run_status(app)
+    die_of_signal(status)
     # Not sys.exit: the outputs are finished. Unloading the libraries takes seconds on a busy machine, and
     # may crash under a thread that still reads from one of them.
     os._exit(status)

@@ -1,20 +1,27 @@
-"""``python -m runtime.demo_clip FILE``: writes a demo clip, synthetic rain on a drawn street.
+"""``python -m runtime.demo_clip DST``: writes a demo clip or picture, synthetic rain on a drawn street.
 
 Street and rain are computed (:mod:`granet.synthetic.street`, :mod:`granet.synthetic.rain`); the same
 options give the same frames on every machine.
 """
 
+from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
 
-from granet.app.console import DebugOption, Notes, run_app, say
+from granet.app.command import Options, Overwrite, add_command
+from granet.app.console import Notes, say
+from granet.app.program import run_program
 from granet.app.progress import terminal_progress
+from granet.data.image_files import is_picture
 from granet.synthetic.rain import add_rain, render_rain, sample_rain
 from granet.synthetic.street import street
 from runtime.media.frame import Frame
+from runtime.sinks.base import Sink
+from runtime.sinks.pictures.single import PictureSink
 from runtime.sinks.video.sink import VideoSink
 from runtime.sources.base import StreamInfo
 
@@ -26,20 +33,27 @@ HEIGHT, WIDTH = 320, 480
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
-@app.command()
-def make(
-    destination: Annotated[str, typer.Argument(help="Video file to write.")],
-    seconds: Annotated[float, typer.Option(min=0.1, max=600, help="Length of the clip in seconds.")] = 3.0,
-    heaviness: Annotated[float, typer.Option(min=0, max=1, help="Rain: 0 drizzle, 1 cloudburst.")] = 0.3,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed for street and rain.")] = 3,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
-    debug: DebugOption = False,
-) -> None:
-    """Write a video of rain on a street: 480x320, 25 frames per second."""
-    info = StreamInfo("demo clip", "video", rate=Fraction(RATE), time_base=Fraction(1, RATE))
-    sink = VideoSink(destination, info, Notes(), overwrite=overwrite)
-    rain = sample_rain(np.random.default_rng(seed), heaviness)
-    count = max(1, round(seconds * RATE))
+@dataclass(frozen=True, kw_only=True)
+class ClipOptions(Options):
+    """The options of the command."""
+
+    destination: Annotated[str, typer.Argument(metavar="DST", help="Video file or picture to write.")]
+    seconds: Annotated[float, typer.Option(min=0.1, max=600, help="Length of the video in seconds.")] = 3.0
+    heaviness: Annotated[float, typer.Option(min=0, max=1, help="Rain: 0 drizzle, 1 cloudburst.")] = 0.3
+    seed: Annotated[int, typer.Option(min=0, help="Random seed for street and rain.")] = 3
+    overwrite: Overwrite = False
+
+
+def make(options: ClipOptions) -> None:
+    """Write a video or a picture of rain on a street: 480x320, 25 frames per second."""
+    destination, seed = options.destination, options.seed
+    is_one = is_picture(Path(destination))
+    options.refuse(
+        "--seconds", conflict=f"with {destination}" if is_one else None, why="a picture has no length"
+    )
+    sink = _open(destination, is_one=is_one, overwrite=options.overwrite)
+    rain = sample_rain(np.random.default_rng(seed), options.heaviness)
+    count = 1 if is_one else max(1, round(options.seconds * RATE))
     sink.start("rgb")
     finished = False
     try:
@@ -55,8 +69,18 @@ def make(
     finally:
         if not finished:
             sink.abort()
-    say(f"{destination}: {count} frames of 480x320")
+    say(f"{destination}: {count} frame{'s' if count > 1 else ''} of {WIDTH}x{HEIGHT}")
+
+
+def _open(destination: str, *, is_one: bool, overwrite: bool) -> Sink:
+    info = StreamInfo("demo clip", "video", rate=Fraction(RATE), time_base=Fraction(1, RATE))
+    if is_one:
+        return PictureSink(Path(destination), info, Notes(), overwrite=overwrite)
+    return VideoSink(destination, info, Notes(), overwrite=overwrite)
+
+
+add_command(app, ClipOptions, make)
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_app(app))
+    run_program(app)

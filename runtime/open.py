@@ -1,16 +1,24 @@
-"""Opens a model file with the requested backend and device."""
+"""Opens a model file, or a model on a server, with the requested backend and device."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from granet.app.console import detail, say
 from granet.app.extras import pip_install, require
+from granet.app.home import ensure_home
+from granet.app.input_file import require_regular
+from granet.app.out_of_memory import out_of_memory
 from granet.errors import UserError
+from granet.weights.file_names import ENDINGS as CHECKPOINTS
+from granet.weights.file_names import is_checkpoint
+from granet.weights.renames import Rename
 from runtime.engines.base import Engine
 from runtime.engines.device import Device
+from runtime.engines.remote.address import ServerAddress
 from runtime.media.frame import Colour
 
-CHECKPOINTS = (".pt", ".pth", ".safetensors")
 ENGINES = (".engine",)
 BACKENDS = ("torch", "onnxruntime", "onnxruntime-tensorrt", "openvino", "tensorrt")
 
@@ -24,13 +32,26 @@ _PACKAGES = {
 
 
 def open_engine(
-    path: str | Path, device: str = "auto", backend: str = "auto", *, colour: Colour = "bgr"
+    path: str | Path,
+    device: str = "auto",
+    backend: str = "auto",
+    *,
+    colour: Colour = "bgr",
+    renames: Sequence[Rename] = (),
 ) -> Engine:
-    """Loads a checkpoint or an exported model.
+    """Loads a checkpoint or an exported model, or connects to a model on a server.
+
+    >>> import numpy, runtime
+    >>> from runtime.models.packaged import FLOAT32
+    >>> with runtime.open_engine(FLOAT32, device="cpu") as engine:
+    ...     engine.run(numpy.full((1, 64, 96, 3), 128, numpy.uint8)).shape
+    (1, 64, 96, 3)
 
     Args:
-        path: ``.pt``, ``.pth`` or ``.safetensors`` (runs in PyTorch), ``.onnx``, or ``.engine`` (runs in
-            TensorRT, if the record beside it matches the engine and this machine).
+        path: ``grpc://HOST:PORT/MODEL`` or ``grpcs://...`` (a server that speaks KServe v2, such as Triton;
+            it chooses device and backend, so both must be ``auto``), a checkpoint (runs in PyTorch;
+            :data:`CHECKPOINTS` lists the endings), ``.onnx``, or ``.engine`` (runs in TensorRT, if the record
+            beside it matches the engine and this machine).
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` (NVIDIA), ``gpu`` or ``npu`` (Intel, with
             openvino). ``auto`` selects CUDA if the backend can use it and else the CPU; the engine's
             description names the choice. Every other name selects that device or fails.
@@ -39,11 +60,15 @@ def open_engine(
             onnxruntime. ``onnxruntime-tensorrt`` is ONNX Runtime's TensorRT provider, which builds its
             engine on every load; ``tensorrt`` runs engines that ``granet-export trt`` built.
         colour: channel order of the frames, only for checkpoints. An exported model has its own.
+        renames: names of the weights, only for checkpoints of another program.
 
     Raises:
         UserError: if the file does not exist or is not a model, or if backend or device are unknown or
             not available; the message says what is missing and how to get it.
     """
+    address = ServerAddress.parse(path)
+    if address is not None:
+        return _remote_engine(address, device, backend)
     path = Path(path)
     wanted = Device.parse(device)
     if backend not in ("auto", *BACKENDS):
@@ -51,18 +76,36 @@ def open_engine(
     _check_file(path)
     chosen = _choose_backend(path, wanted, backend)
     require(f"{path}: running it in {chosen}", *_PACKAGES.get(chosen, ()))
+    ensure_home()
     try:
-        engine = _engine_class(chosen)
+        engine = _engine_class(chosen, renames)
     except ImportError as error:
+        if (lacking := out_of_memory(error)) is not None:
+            raise UserError(f"{chosen} cannot be loaded: {lacking}") from error
         command = pip_install(*_PACKAGES.get(chosen, (chosen,)))
         raise UserError(f"{chosen} is installed but cannot be imported ({error}): {command}") from error
-    return engine(path, wanted, colour)
+    began = time.monotonic()
+    opened = engine(path, wanted, colour)
+    detail(f"{path}: opened in {time.monotonic() - began:.1f} s ({opened.info.description})")
+    return opened
+
+
+def _remote_engine(address: ServerAddress, device: str, backend: str) -> Engine:
+    for option, value in (("device", device), ("backend", backend)):
+        if value != "auto":
+            raise UserError(
+                f"{address}: the server chooses the {option}: leave {option} {value!r} out, or give auto"
+            )
+    require(f"{address}: running a model on a server", "tritonclient", "grpcio")
+    from runtime.engines.remote.engine import RemoteEngine
+
+    return RemoteEngine(address, say)
 
 
 def _check_file(path: Path) -> None:
-    if path.is_dir():
-        raise UserError(f"{path}: a directory, not a model file")
-    if not path.exists():
+    if path.exists():
+        require_regular(path)
+    else:
         raise UserError(f"{path}: no such model file")
     if path.suffix.lower() in (".plan", ".trt"):
         raise UserError(
@@ -75,7 +118,7 @@ def _check_file(path: Path) -> None:
 
 
 def _choose_backend(path: Path, device: Device, backend: str) -> str:
-    if path.suffix.lower() in CHECKPOINTS:
+    if is_checkpoint(path):
         if backend not in ("auto", "torch"):
             command = "granet-export trt" if backend == "tensorrt" else "granet-export onnx"
             raise UserError(f"{path}: a checkpoint runs only in torch: for {backend} export it: {command}")
@@ -101,12 +144,12 @@ def _choose_backend(path: Path, device: Device, backend: str) -> str:
     return "onnxruntime"
 
 
-def _engine_class(backend: str) -> Callable[[Path, Device, Colour], Engine]:
+def _engine_class(backend: str, renames: Sequence[Rename]) -> Callable[[Path, Device, Colour], Engine]:
     """Imports only the requested backend; the others need not be installed."""
     if backend == "torch":
         from runtime.engines.torch import TorchEngine
 
-        return TorchEngine
+        return lambda path, device, colour: TorchEngine(path, device, colour, renames)
     if backend == "openvino":
         from runtime.engines.openvino import OpenVinoEngine
 

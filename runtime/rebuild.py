@@ -14,6 +14,7 @@ from pathlib import Path
 
 from granet.app.console import Interrupted
 from granet.app.extras import pip_install
+from granet.app.progress import without_log_progress
 from granet.app.signals import on_interrupt
 from granet.errors import UserError
 from runtime.engines.base import Engine
@@ -106,7 +107,7 @@ def _builder(engine: Path) -> list[str]:
     program = str(own) if own.exists() else shutil.which("granet-export")
     missing = "onnx" if find_spec("onnx") is None else None if program else "granet-export"
     if program is None or missing is not None:
-        way = pip_install("onnx") if missing == "onnx" else "install granet-deploy"
+        way = pip_install("onnx") if missing == "onnx" else "pip install . in a checkout of this project"
         raise UserError(
             f"{engine}: cannot be rebuilt here, because {missing} is not installed: {way}, or build it on a "
             "machine of the same kind that has it"
@@ -133,8 +134,9 @@ def _run(command: Sequence[str], engine: Path) -> None:
         builders.append(process)
         if interruption.happened:  # while the process was starting
             stop()
-        status = process.wait()
+        with without_log_progress():  # the builder prints its own
+            status = process.wait()
     if interruption.happened:
-        raise Interrupted
+        raise Interrupted(interruption.number)
     if status != 0:
         raise UserError(f"{engine}: the rebuild failed: see the line above")

@@ -1,7 +1,7 @@
-"""A file that a step of a build takes or makes: its bytes, what they say of themselves, and their hash.
+"""A file that a step of a build reads or writes: its bytes, their metadata, and their hash.
 
-A file is read once. What is parsed, and what is given to the next step, are the bytes that the hash is of: a
-file that somebody replaces while it is at work cannot be recorded under the wrong hash.
+A file is read once. The hash, the parser and the next step all get the same bytes, so a file that somebody
+replaces meanwhile cannot be recorded under the wrong hash.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from granet.app.schema import read_bytes
+from granet.app.input_file import MODEL_BYTES, read_bounded
 from runtime.artefacts.manifest import verify
 from runtime.artefacts.metadata import ModelMetadata
 from runtime.artefacts.onnx_file import metadata_in
@@ -23,9 +23,9 @@ class Artefact(Generic[M_co]):
     """A checkpoint, an ONNX model, a calibration table or an engine.
 
     Attributes:
-        path: where it is, or will be.
-        content: all of it.
-        metadata: what it says of itself, parsed from ``content``.
+        path: path of the file, which need not exist yet.
+        content: all bytes of the file.
+        metadata: metadata parsed from ``content``.
     """
 
     path: Path
@@ -34,7 +34,7 @@ class Artefact(Generic[M_co]):
 
     @cached_property
     def sha256(self) -> str:
-        """Of ``content``, hexadecimal."""
+        """SHA-256 of ``content``, hexadecimal."""
         return hashlib.sha256(self.content).hexdigest()
 
 
@@ -43,12 +43,12 @@ Model = Artefact[ModelMetadata]
 
 
 def read_model(path: Path) -> Model:
-    """An ONNX file of ours, held against the manifest beside it if there is one.
+    """Reads an ONNX file of ours and compares it with the manifest beside it, if there is one.
 
     Raises:
         UserError: if it cannot be read, is not ours, or was changed after its manifest was written.
     """
-    content = read_bytes(path)
+    content = read_bounded(path, MODEL_BYTES)
     model = Artefact(path, content, metadata_in(content, path))
     verify(path, model.sha256)
     return model

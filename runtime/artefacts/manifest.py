@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from granet.app.files import write_atomically
+from granet.app.input_file import MODEL_BYTES, read_bounded
 from granet.app.schema import JsonFile, Sha256, to_json
 from granet.errors import UserError
 from runtime.artefacts.metadata import ModelMetadata
 
 FORMAT = 1
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -51,16 +51,9 @@ def sha256_of(path: Path) -> str:
     """SHA-256 of a file, hexadecimal.
 
     Raises:
-        UserError: if it cannot be read.
+        UserError: if it cannot be read, or is larger than :data:`granet.app.input_file.MODEL_BYTES`.
     """
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
-    return digest.hexdigest()
+    return hashlib.sha256(read_bounded(path, MODEL_BYTES)).hexdigest()
 
 
 def write_manifest(
@@ -87,6 +80,20 @@ def write_manifest(
     return path
 
 
+def with_name(report: Mapping[str, Any], part: Path, output: Path) -> dict[str, Any]:
+    """A parity report that names the file, not the temporary name under which it was measured.
+
+    Args:
+        report: the parity report as JSON values.
+        part: the temporary path of the artefact.
+        output: its final path.
+    """
+    return {
+        key: value.replace(part.name, output.name) if isinstance(value, str) else value
+        for key, value in report.items()
+    }
+
+
 def read_manifest(path: Path) -> Manifest:
     """Reads a manifest of :func:`write_manifest`.
 
@@ -101,7 +108,7 @@ def verify(artefact: Path, sha256: str | None = None) -> Manifest | None:
 
     Args:
         artefact: the file.
-        sha256: of its content, where that was read already; else the file is read.
+        sha256: SHA-256 of its content if that was read already; else the file is read.
 
     Returns:
         The manifest; ``None`` if there is none. (An ONNX file is data and loads without one. For an

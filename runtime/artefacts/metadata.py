@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from granet.app.outside_text import shown_values
 from granet.app.schema import JsonFile, PositiveInt
 from granet.size_rule import SizeRule
 from runtime.media.frame import Colour
@@ -79,7 +80,7 @@ class ModelMetadata:
 
     def to_json(self) -> str:
         """Compact JSON with sorted keys: equal metadata give equal bytes."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return json.dumps(shown_values(asdict(self)), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @classmethod
     def from_json(cls, text: bytes | str, source: str) -> "ModelMetadata":

@@ -18,12 +18,14 @@ from granet.app.console import Say
 from granet.app.progress import Progress, no_progress
 from granet.errors import UserError
 from granet.size_rule import Size
+from granet.weights.file_names import is_checkpoint
 from runtime.checks.isolated_run import IsolatedRun, run_isolated
 from runtime.checks.machine import Machine, this_machine
 from runtime.checks.parity_cases import synthetic_rain
 from runtime.engines.base import Engine
+from runtime.engines.remote.address import ServerAddress
 from runtime.media.frame import Pixels
-from runtime.open import BACKENDS, CHECKPOINTS, ENGINES, open_engine
+from runtime.open import BACKENDS, ENGINES, open_engine
 from runtime.telemetry.summary import Percentiles, Times
 
 BENCH_SIZE: Size = (320, 480)
@@ -33,7 +35,10 @@ _PICTURES = 4
 _SETTLE = 0.02
 """Seconds to wait after a frame until the engine's threads stop spinning; their CPU time counts."""
 
-_WHAT_RUNS_WHERE = "checkpoints run in torch, engines in tensorrt, ONNX files in the other backends"
+_WHAT_RUNS_WHERE = (
+    "checkpoints run in torch, engines in tensorrt, ONNX files in the other backends, and a server chooses "
+    "its own"
+)
 
 _TIMING_SHARE = 0.8
 """Share of the progress for timing; the rest is for measuring memory."""
@@ -67,6 +72,7 @@ class BenchResult:
             does not report it (Windows).
         baseline_bytes: the part of it that Python, numpy, OpenCV and a frame use before the backend is
             loaded; ``None`` likewise.
+        gpu_bytes: memory on the GPU, see :class:`runtime.checks.isolated_run.IsolatedRun`.
     """
 
     model: str
@@ -81,6 +87,7 @@ class BenchResult:
     cpu_ratio: float
     peak_bytes: int | None
     baseline_bytes: int | None
+    gpu_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -132,9 +139,15 @@ def pair(
     return [BenchSubject(model, backend, device) for model, backend in possible]
 
 
+def _is_remote(subject: BenchSubject) -> bool:
+    return ServerAddress.parse(subject.model) is not None
+
+
 def _can_run(model: Path, backend: str) -> bool:
-    suffix = model.suffix.lower()
-    own = "torch" if suffix in CHECKPOINTS else "tensorrt" if suffix in ENGINES else None
+    if ServerAddress.parse(model) is not None:
+        return backend == "auto"
+    is_engine = model.suffix.lower() in ENGINES
+    own = "torch" if is_checkpoint(model) else "tensorrt" if is_engine else None
     return backend in ("auto", own) or (own is None and backend not in ("torch", "tensorrt"))
 
 
@@ -148,7 +161,7 @@ def measure_bench(
     """Measures engines on frames of synthetic rain.
 
     Args:
-        subjects: at least one.
+        subjects: the models, at least one.
         size: (height, width) in pixels (default: the size of the static models, else
             :data:`BENCH_SIZE`).
         frames: timed frames per engine; at least 1.
@@ -169,7 +182,9 @@ def measure_bench(
     results = []
     for index, (one, timing, plan) in enumerate(zip(subjects, timings, plans, strict=True)):
         info = timing.engine.info
-        isolated = run_isolated(one.model, size, device=info.device, backend=info.backend)
+        # A server chooses its device and backend, and neither can be asked for.
+        device, backend = (one.device, one.backend) if _is_remote(one) else (info.device, info.backend)
+        isolated = run_isolated(one.model, size, device=device, backend=backend)
         results.append(timing.result(timings[0], plan, isolated))
         share = _TIMING_SHARE + (1 - _TIMING_SHARE) * (index + 1) / len(subjects)
         progress(share, 1.0, f"memory of {info.model}")
@@ -210,6 +225,7 @@ class _Timing:
             cpu_ratio=round(sum(self.cpu_seconds) / sum(first.cpu_seconds), 4),
             peak_bytes=isolated.peak_bytes,
             baseline_bytes=isolated.baseline_bytes,
+            gpu_bytes=isolated.gpu_bytes,
         )
 
 

@@ -16,7 +16,10 @@ import numpy as np
 import typer
 
 from granet.app.console import DebugOption, run_app
+from granet.app.outside_text import decoded
 from granet.errors import UserError
+from runtime.checks.device_state import gpu_memory_used
+from runtime.engines.device import Device
 from runtime.open import open_engine
 
 TIMEOUT = 600.0
@@ -35,12 +38,15 @@ class IsolatedRun:
             opened.
         seconds: wall time of each frame; the first one includes one-time work of the backend.
         cpu_seconds: CPU time of each frame, over all threads.
+        gpu_bytes: growth of the memory in use on the GPU that the engine runs on, after its frames; that of
+            other programs counts. ``None`` without a GPU, or if its driver does not report it (Jetson).
     """
 
     peak_bytes: int | None
     baseline_bytes: int | None
     seconds: tuple[float, ...]
     cpu_seconds: tuple[float, ...]
+    gpu_bytes: int | None = None
 
 
 def run_isolated(
@@ -70,7 +76,7 @@ def run_isolated(
     arguments = [str(model), str(height), str(width), device, backend, str(frames)]
     command = [sys.executable, "-m", "runtime.checks.isolated_run", "--", *arguments]
     try:
-        process = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
+        process = subprocess.run(command, capture_output=True, timeout=timeout)
     except subprocess.TimeoutExpired as error:
         raise UserError(
             f"{model}: timed out after {timeout:g} s at {width}x{height}: choose a smaller --size"
@@ -81,7 +87,7 @@ def run_isolated(
             "ran out: choose a smaller --size"
         )
     if process.returncode:
-        lines = process.stderr.strip().splitlines() or [f"{model}: failed without a message"]
+        lines = decoded(process.stderr).strip().splitlines() or [f"{model}: failed without a message"]
         raise UserError(lines[-1].removeprefix("error: "))
     values = json.loads(process.stdout.splitlines()[-1])
     values |= {name: tuple(values[name]) for name in ("seconds", "cpu_seconds")}
@@ -93,7 +99,7 @@ def peak_bytes() -> int | None:
     status = Path("/proc/self/status")
     if status.exists():
         # Not ru_maxrss: on Linux a new process inherits the value of its parent.
-        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        (line,) = (line for line in decoded(status.read_bytes()).splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024
     try:
         import resource
@@ -112,6 +118,8 @@ def measure(
 ) -> None:
     """Measures a model in this process and prints an :class:`IsolatedRun` as JSON."""
     frame = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
+    gpu = Device.parse(device)
+    gpu_before = _gpu_bytes(gpu)
     baseline = peak_bytes()
     seconds, cpu_seconds = [], []
     with open_engine(model, device, backend) as engine:
@@ -120,8 +128,14 @@ def measure(
             engine.run(frame)
             seconds.append(time.perf_counter() - start)
             cpu_seconds.append(time.process_time() - cpu_start)
-    run = IsolatedRun(peak_bytes(), baseline, tuple(seconds), tuple(cpu_seconds))
+        gpu_after = _gpu_bytes(gpu)
+    gpu_bytes = None if gpu_before is None or gpu_after is None else max(0, gpu_after - gpu_before)
+    run = IsolatedRun(peak_bytes(), baseline, tuple(seconds), tuple(cpu_seconds), gpu_bytes)
     sys.stdout.write(json.dumps(asdict(run)) + "\n")
+
+
+def _gpu_bytes(device: Device) -> int | None:
+    return gpu_memory_used(device.index) if device.kind == "cuda" else None
 
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@
 import os
 import platform
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
+
+from granet.app.outside_text import decoded
+from granet.app.run_details import installed
 
 
 @dataclass(frozen=True)
@@ -35,20 +37,16 @@ class Machine:
 
 
 def this_machine(*packages: str) -> Machine:
-    """This machine, with the versions of Python, numpy and the installed ones of ``packages``."""
+    """Describes this machine, with the versions of Python, numpy and the installed ones of ``packages``."""
     versions = {"Python": platform.python_version(), "numpy": np.__version__}
-    for package in packages:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
+    versions |= installed(packages)
     return Machine(_cpu(), _cores(), _memory_gib(), f"{platform.system()} {platform.machine()}", versions)
 
 
 def _cpu() -> str:
     info = Path("/proc/cpuinfo")
     if info.exists():
-        for line in info.read_text().splitlines():
+        for line in decoded(info.read_bytes()).splitlines():
             if line.split(":")[0].strip() in ("model name", "Model"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()

@@ -5,8 +5,7 @@ pick the other one, which moves a value by a pixel. So the budget limits the PSN
 values. The largest difference is only reported.
 """
 
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -14,12 +13,10 @@ import numpy as np
 
 from granet.app.progress import Progress, no_progress
 from granet.errors import UserError
+from granet.evaluation.metrics import psnr
 from runtime.checks.parity_cases import ParityCase
 from runtime.engines.base import Engine
 from runtime.media.frame import Pixels
-
-IDENTICAL_DB = 100.0
-"""Upper limit of the PSNR in dB, also for equal frames. One value of a 1080p frame off by one is 116 dB."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,9 @@ BUDGETS = {
 }
 """Precision of a model -> budget that separates a correct engine from a wrong one, whatever the weights."""
 
-TRAINED = BUDGETS | {"fp32": ParityBudget(mean_db=90.0, min_db=60.0, share=1e-4, hard_db=50.0)}
+# On Rain100L, PyTorch in float32 is 83 to 89 dB from PyTorch in float64 with the packaged ``lite``, so no
+# runtime can be asked for more.
+TRAINED = BUDGETS | {"fp32": ParityBudget(mean_db=80.0, min_db=60.0, share=1e-4, hard_db=50.0)}
 """Parity expected of a trained network. A lower one gets a note and does not fail."""
 
 
@@ -74,7 +73,7 @@ class CaseParity:
     Attributes:
         name: name of the case.
         hard: whether it is a hard case.
-        psnr_db: PSNR of the engine's frames against PyTorch's in dB, at most :data:`IDENTICAL_DB`.
+        psnr_db: PSNR of the engine's frames against PyTorch's in dB, at most 100.
         off_by_more_than_1: number of values that differ by more than one level.
         values: number of all values.
         largest: largest difference, in levels.
@@ -157,6 +156,12 @@ class ParityReport:
         }
 
 
+def in_short(misses: Sequence[str]) -> str:
+    """The first violation of a budget and the number of the others, for a message of one line."""
+    more = f", and {len(misses) - 1} more" if len(misses) > 1 else ""
+    return f"{misses[0]}{more}"
+
+
 def measure_parity(
     reference: Engine,
     engine: Engine,
@@ -190,7 +195,7 @@ def measure_parity(
 
 def _compare(case: ParityCase, expected: Pixels, found: Pixels) -> CaseParity:
     difference = np.abs(expected.astype(np.int16) - found.astype(np.int16))
-    mse = float(np.mean(difference.astype(np.float64) ** 2))
-    psnr = IDENTICAL_DB if mse == 0 else min(IDENTICAL_DB, 10 * math.log10(255**2 / mse))
     off = int(np.count_nonzero(difference > 1))
-    return CaseParity(case.name, case.hard, psnr, off, difference.size, int(difference.max()))
+    return CaseParity(
+        case.name, case.hard, psnr(found, expected), off, difference.size, int(difference.max())
+    )

@@ -64,6 +64,19 @@ def sizes_for(fit: FrameFit, asked: Sequence[Size]) -> list[Size]:
     return [own]
 
 
+def built_in_cases(fit: FrameFit, asked: Sequence[Size] = (), count: int = 8) -> Iterator[ParityCase]:
+    """Yields :func:`synthetic_rain` (``count`` pictures) at each of :func:`sizes_for`, then the hard cases.
+
+    Raises:
+        UserError: see :func:`sizes_for`.
+    """
+    sizes = sizes_for(fit, asked)
+    for size in sizes:
+        yield from synthetic_rain(size, count=count)
+    for size in sizes:
+        yield from hard_cases(size)
+
+
 def hard_cases(size: Size, seed: int = 0) -> Iterator[ParityCase]:
     """Yields ties, constant, black, white, saturated, noise, and a batch of two; uint8 at ``size``."""
     height, width = size
@@ -109,7 +122,7 @@ def pictures(directory: Path, colour: Colour, sizes: Sequence[Size], say: Say) -
     Raises:
         UserError: if there are no pictures, or one cannot be read.
     """
-    for frame in PictureSource(str(directory), say).frames(colour):
+    for frame in PictureSource(str(directory), say, strict=True).frames(colour):
         for size in sizes or [frame.pixels.shape[:2]]:
             height, width = size
             yield ParityCase(f"{frame.name} {width}x{height}", _fitted_to(frame.pixels, height, width)[None])

@@ -1,8 +1,8 @@
 """The contract of all engines: uint8 frames in, rain-free uint8 frames out.
 
 :class:`Engine` is the contract and holds no machinery. An engine that computes derives from
-:class:`runtime.engines.graph.GraphEngine`; an engine that passes its frames to another engine
-derives from :class:`runtime.engines.forwarding.ForwardingEngine`.
+:class:`GraphEngine`; an engine that passes its frames to another engine derives from
+:class:`ForwardingEngine`.
 """
 
 from abc import abstractmethod
@@ -10,8 +10,15 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, NamedTuple, Protocol, Self, overload, runtime_checkable
 
+import numpy as np
+
+from granet.errors import UserError
 from runtime.engines.fitting import FittingPlan, FrameFit
 from runtime.media.frame import Colour, Pixels
+
+
+class EngineAwayError(UserError):
+    """The engine computes elsewhere and cannot be reached, or is too busy; the same call may work later."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,12 @@ class Derained(NamedTuple):
 class Engine(Protocol):
     """A loaded model. Use it as a context manager, or call :meth:`close`.
 
+    >>> import runtime
+    >>> from runtime.models.packaged import FLOAT32
+    >>> with runtime.open_engine(FLOAT32, device="cpu") as engine:
+    ...     isinstance(engine, runtime.Engine), engine.info.precision
+    (True, 'fp32')
+
     Attributes:
         info: facts about the engine.
         concurrency: number of threads that may call it at once. With 1, any thread may call it, one at a
@@ -88,8 +101,8 @@ class Engine(Protocol):
             With ``want_mask`` the pair ``(frames, mask)``; see :class:`Derained` for the mask.
 
         Raises:
-            UserError: if shape or dtype differ from these, or the mask is requested and
-                ``info.has_mask`` is false.
+            UserError: if shape or dtype differ from these, the mask is requested and ``info.has_mask`` is
+                false, or the engine is closed.
         """
         result = self.derain(frames, want_mask)
         return result.frames if result.mask is None else (result.frames, result.mask)
@@ -130,3 +143,70 @@ class Engine(Protocol):
     ) -> None:
         """Closes the engine."""
         self.close()
+
+
+class GraphEngine(Engine):
+    """An engine with a graph, local or on a server, that computes on the sizes in ``info.fit``.
+
+    Subclasses set :attr:`info`, implement :meth:`_infer` and, if they hold resources, extend :meth:`close`.
+    """
+
+    concurrency = 1
+    _closed = False
+
+    def derain(self, frames: Pixels, want_mask: bool) -> Derained:
+        """See :meth:`Engine.derain`."""
+        if self._closed:
+            raise UserError(f"{self.info.model}: the engine is closed: open it again with open_engine")
+        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or 0 in frames.shape:
+            raise UserError(f"frames must be uint8 N x H x W x 3, not {frames.dtype} {frames.shape}")
+        if want_mask and not self.info.has_mask:
+            raise UserError(f"{self.info.model}: has no rain mask: export it with --stages")
+        plan = self.plan(frames.shape[1], frames.shape[2])
+        return Derained(*plan.run(frames, lambda batch: self._infer(batch, want_mask)))
+
+    def plan(self, height: int, width: int) -> FittingPlan:
+        """See :meth:`Engine.plan`."""
+        return self.info.fit.plan(height, width)
+
+    @abstractmethod
+    def _infer(self, batch: Pixels, want_mask: bool) -> tuple[Pixels, ...]:
+        """Runs the graph once.
+
+        Args:
+            batch: uint8 n x h x w x 3 of a size that ``info.fit`` allows, C-contiguous. Must not be
+                modified.
+            want_mask: true only if ``info.has_mask`` is true.
+
+        Returns:
+            The rain-free frames and, if requested, the mask: new arrays of the shape of ``batch``.
+        """
+
+    def close(self) -> None:
+        """See :meth:`Engine.close`."""
+        self._closed = True
+
+
+class ForwardingEngine(Engine):
+    """Forwards the whole contract, so that a subclass cannot forget a part that it does not change.
+
+    Args:
+        engine: the engine to forward to.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.info = engine.info
+        self.concurrency = engine.concurrency
+        self._engine = engine
+
+    def derain(self, frames: Pixels, want_mask: bool) -> Derained:
+        """See :meth:`Engine.derain`."""
+        return self._engine.derain(frames, want_mask)
+
+    def plan(self, height: int, width: int) -> FittingPlan:
+        """See :meth:`Engine.plan`."""
+        return self._engine.plan(height, width)
+
+    def close(self) -> None:
+        """Closes the wrapped engine."""
+        self._engine.close()

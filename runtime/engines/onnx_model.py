@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from granet.errors import UserError
-from runtime.artefacts.manifest import verify
+from runtime.artefacts.artefact import read_model
 from runtime.artefacts.metadata import ModelMetadata
-from runtime.artefacts.onnx_file import read_metadata
 from runtime.engines.base import EngineInfo
 from runtime.engines.fitting import FrameFit
 from runtime.media.frame import Colour, Pixels
@@ -28,10 +27,13 @@ class OnnxModel:
     Attributes:
         path: the file.
         metadata: its metadata.
+        content: its bytes, exactly those that were checked; a backend loads them, not the file. Empty for
+            an engine of TensorRT.
     """
 
     path: Path
     metadata: ModelMetadata
+    content: bytes = field(default=b"", repr=False)
 
     @classmethod
     def open(cls, path: Path) -> "OnnxModel":
@@ -41,9 +43,8 @@ class OnnxModel:
             UserError: if it cannot be read, was not made by granet-export, or was changed after its
                 manifest was written.
         """
-        metadata = read_metadata(path)
-        verify(path)
-        return cls(path, metadata)
+        model = read_model(path)
+        return cls(path, model.metadata, model.content)
 
     @property
     def colour(self) -> Colour:

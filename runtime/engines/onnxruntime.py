@@ -16,8 +16,8 @@ from onnxruntime.capi import onnxruntime_pybind11_state as states
 
 from granet.app.extras import pip_install
 from granet.errors import UserError
+from runtime.engines.base import GraphEngine
 from runtime.engines.device import Device
-from runtime.engines.graph import GraphEngine
 from runtime.engines.onnx_model import OnnxModel
 from runtime.media.frame import Pixels
 
@@ -76,6 +76,7 @@ class OnnxRuntimeEngine(GraphEngine):
 
     def close(self) -> None:
         """Frees the session."""
+        super().close()
         self._session = None
 
 
@@ -177,7 +178,7 @@ def _session(model: OnnxModel, providers: list[Any]) -> Any:
         options.add_session_config_entry("session.disable_quant_qdq", "1")
     try:
         # No fallback: a provider that fails at run time must not be replaced by the CPU.
-        return ort.InferenceSession(str(model.path), options, providers=providers, enable_fallback=0)
+        return ort.InferenceSession(model.content, options, providers=providers, enable_fallback=0)
     except ORT_ERRORS as error:
         raise model.failure("loading it in ONNX Runtime", error) from error
 

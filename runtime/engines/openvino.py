@@ -1,5 +1,6 @@
 """OpenVINO on the CPU, or on an Intel GPU or NPU."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,8 @@ import openvino as ov
 from openvino import frontend
 
 from granet.errors import UserError
+from runtime.engines.base import GraphEngine
 from runtime.engines.device import Device
-from runtime.engines.graph import GraphEngine
 from runtime.engines.onnx_model import OnnxModel
 from runtime.media.frame import Pixels
 
@@ -89,6 +90,7 @@ class OpenVinoEngine(GraphEngine):
 
     def close(self) -> None:
         """Frees the compiled graphs."""
+        super().close()
         self._requests, self._graph = {}, None
 
 
@@ -96,7 +98,7 @@ def _read(model: OnnxModel) -> Any:
     try:
         # Not Core.read_model: it tries all other front ends on a file that the ONNX one rejects.
         reader = frontend.FrontEndManager().load_by_framework("onnx")
-        return reader.convert(reader.load(str(model.path)))
+        return reader.convert(reader.load(io.BytesIO(model.content)))
     except _OV_ERRORS as error:
         raise model.failure("loading it in OpenVINO", error) from error
 

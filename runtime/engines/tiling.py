@@ -30,7 +30,7 @@ class Part:
     weights: tuple[float, ...] = ()
 
     def within(self, cut: "Cut | None" = None, channels: int = 1) -> slice:
-        """As a slice of the frame, or of a tile cut from it, with ``channels`` values per pixel."""
+        """The slice of the frame, or of a tile cut from it, with ``channels`` values per pixel."""
         origin = 0 if cut is None else cut.start
         return slice(channels * (self.start - origin), channels * (self.stop - origin))
 

@@ -3,6 +3,7 @@
 This is the only module of the runtime that imports torch.
 """
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -12,24 +13,24 @@ from torch import Tensor
 
 from granet import load_checkpoint
 from granet.errors import UserError
-from runtime.engines.base import EngineInfo
+from granet.weights.renames import Rename
+from runtime.engines.base import EngineInfo, GraphEngine
 from runtime.engines.device import Device
 from runtime.engines.fitting import FrameFit
-from runtime.engines.graph import GraphEngine
 from runtime.media.frame import Colour, Pixels
 
 
 class TorchEngine(GraphEngine):
     """Runs a checkpoint in PyTorch, in eager mode and float32."""
 
-    def __init__(self, path: Path, device: Device, colour: Colour) -> None:
-        """Loads ``path`` on ``device``: ``auto``, ``cpu`` or ``cuda``.
+    def __init__(self, path: Path, device: Device, colour: Colour, renames: Sequence[Rename] = ()) -> None:
+        """Loads ``path`` on ``device``: ``auto``, ``cpu`` or ``cuda``; ``renames`` map its names.
 
         Raises:
             UserError: if the file is not a checkpoint, or CUDA was requested and is not available.
         """
         device = _checked(device)
-        network = load_checkpoint(path)
+        network = load_checkpoint(path, renames)
         self._device = torch.device(str(device))
         # Frames arrive channels-last. In that layout oneDNN is a fifth faster, and where values tie its
         # results are closer to float64 than those of the default layout (CONTRIBUTING.md).

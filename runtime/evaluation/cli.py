@@ -1,17 +1,15 @@
 """``granet-eval``: how much rain models remove, by both metrics, and the paper's tables and figures."""
 
-import sys
-
 import typer
 
 from granet.app.command import add_command
-from granet.app.console import run_app
+from granet.app.program import run_program
 from runtime.evaluation.fixed_camera import evaluate_fixed_camera
 from runtime.evaluation.options import EvalOptions
 from runtime.evaluation.rules import check_eval_options
 from runtime.evaluation.run import evaluate_models
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 def evaluate(options: EvalOptions) -> None:
@@ -34,7 +32,7 @@ add_command(app, EvalOptions, evaluate)
 
 def main() -> None:
     """Entry point of ``granet-eval``."""
-    sys.exit(run_app(app))
+    run_program(app)
 
 
 if __name__ == "__main__":

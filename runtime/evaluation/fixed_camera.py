@@ -36,7 +36,7 @@ def evaluate_fixed_camera(clip: str, options: EvalOptions) -> None:
         if options.limit is None:
             say(f"{clip}: only the first {most} frames are measured (--limit N sets another number)")
     measure_fixed_camera(before, before)  # refuses a clip that is too short or a camera that moves
-    with open_models(options.paths(), options.device, options.backend) as models:
+    with open_models(options.paths(), options.device, options.backend, options.parsed_renames()) as models:
         say_models(models)
         results = {model.name: _measure(clip, before, model) for model in models}
         if options.as_json:
@@ -69,6 +69,7 @@ def _frames(clip: str, most: int) -> Iterator[Pixels]:
                 raise UserError(f"{clip}: its frames differ in size: a fixed camera gives frames of one size")
             shape = frame.pixels.shape
             yield frame.pixels
+        source.require_whole()
 
 
 def _to_json(clip: str, models: list[EvaluatedModel], results: dict[str, FixedCamera]) -> dict[str, Any]:

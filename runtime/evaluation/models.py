@@ -1,9 +1,10 @@
 """The models that an evaluation compares: opened, named, and all taking RGB."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import numpy as np
 from granet.config import GraNetConfig
 from granet.errors import UserError
 from granet.evaluation.scoring import Stages
+from granet.weights.file_names import is_checkpoint
+from granet.weights.renames import Rename
 from runtime.artefacts.onnx_file import read_metadata
 from runtime.engines.base import Engine
 from runtime.media.frame import Pixels
-from runtime.open import CHECKPOINTS, open_engine
+from runtime.open import open_engine
 
 
 @dataclass(frozen=True)
@@ -24,13 +27,15 @@ class EvaluatedModel:
 
     Attributes:
         name: its file name; the whole path if another one has the same.
-        path: as the user gave it.
-        engine: opened.
+        path: the path that the user gave.
+        engine: its engine.
+        renames: names of the weights of a checkpoint of another program.
     """
 
     name: str
     path: Path
     engine: Engine
+    renames: Sequence[Rename] = ()
 
     def derain(self, rainy: Pixels) -> Pixels:
         """uint8 N x H x W x 3, RGB -> the rain-free pictures, of the same shape."""
@@ -54,7 +59,7 @@ class EvaluatedModel:
             return GraNetConfig.from_dict(read_metadata(self.path).config)
         from granet.checkpoint import read_checkpoint  # imports torch
 
-        return read_checkpoint(self.path).config
+        return read_checkpoint(self.path, self.renames).config
 
     def open_stages(self) -> Callable[[Pixels], Stages]:
         """Mask, coarse and fine result of a checkpoint, on the device of its engine.
@@ -64,7 +69,7 @@ class EvaluatedModel:
         """
         from granet.evaluation.stages import open_stages  # imports torch
 
-        return open_stages(self.path, self.engine.info.device)
+        return open_stages(self.path, self.engine.info.device, self.renames)
 
     def to_json(self) -> dict[str, Any]:
         """Name, file and backend."""
@@ -73,19 +78,17 @@ class EvaluatedModel:
         return {"name": self.name, "file": str(self.path), **facts, "description": info.description}
 
 
-def is_checkpoint(path: Path) -> bool:
-    """Whether the ending of ``path`` is a checkpoint's."""
-    return path.suffix.lower() in CHECKPOINTS
-
-
 @contextmanager
-def open_models(paths: Sequence[Path], device: str, backend: str) -> Iterator[list[EvaluatedModel]]:
+def open_models(
+    paths: Sequence[Path], device: str, backend: str, renames: Mapping[Path, Sequence[Rename]] | None = None
+) -> Iterator[list[EvaluatedModel]]:
     """Opens models and closes them at the end.
 
     Args:
         paths: checkpoints and exported models, in the order in which they are shown.
-        device: as of :func:`runtime.open.open_engine`, for all.
-        backend: of the exported models; checkpoints run in torch.
+        device: device of all models, as for :func:`runtime.open.open_engine`.
+        backend: backend of the exported models; checkpoints run in torch.
+        renames: names of the weights, by checkpoint.
 
     Yields:
         The models; names are distinct.
@@ -102,7 +105,9 @@ def open_models(paths: Sequence[Path], device: str, backend: str) -> Iterator[li
     with ExitStack() as stack:
         models = []
         for path in paths:
-            engine = open_engine(path, device, "auto" if is_checkpoint(path) else backend, colour="rgb")
+            mapped = (renames or {}).get(path, ())
+            open_it = partial(open_engine, renames=mapped) if mapped else open_engine
+            engine = open_it(path, device, "auto" if is_checkpoint(path) else backend, colour="rgb")
             name = path.name if files[path.name] == 1 else str(path)
-            models.append(EvaluatedModel(name, path, stack.enter_context(engine)))
+            models.append(EvaluatedModel(name, path, stack.enter_context(engine), mapped))
         yield models

@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from granet.app.command import Options
-from runtime.evaluation.models import is_checkpoint
-from runtime.model_option import model_path
+from granet.app.options import Map
+from granet.weights.file_names import is_checkpoint
+from granet.weights.renames import Rename, parse_renames
+from runtime.model_option import DeviceOption, model_path
 
 MOST_FRAMES = 120
 """Frames of ``--fixed-camera`` that are measured by default; their luma is in memory, before and after."""
@@ -20,6 +22,7 @@ class EvalOptions(Options):
 
     Attributes:
         models: each ``--model``: the name of a packaged model, or a path.
+        renames: each ``--map``.
         picked: each ``--pick``.
         as_json: ``--json``.
     """
@@ -33,9 +36,10 @@ class EvalOptions(Options):
         typer.Option(
             "--model",
             metavar="MODEL",
-            help="Run this model: lite or base (packaged), or a path to an ONNX model. Repeat for more.",
+            help="Run this model: lite (packaged), or a path to an ONNX model. Repeat for more.",
         ),
     ] = field(default_factory=list)
+    renames: Map = None
     data: Annotated[
         list[str],
         typer.Option(
@@ -105,9 +109,7 @@ class EvalOptions(Options):
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON with every picture on stdout, and no tables.")
     ] = False
-    device: Annotated[str, typer.Option(metavar="D", help="Run on auto, cpu, cuda, cuda:N, gpu or npu.")] = (
-        "auto"
-    )
+    device: DeviceOption = "auto"
     backend: Annotated[
         str, typer.Option(metavar="B", help="Run exported models in auto, onnxruntime or openvino.")
     ] = "auto"
@@ -121,10 +123,24 @@ class EvalOptions(Options):
         """
         return [*self.ckpt, *(model_path(model, self.device, self.backend) for model in self.models)]
 
+    def parsed_renames(self) -> dict[Path, tuple[Rename, ...]]:
+        """Names of the weights, by checkpoint.
+
+        Raises:
+            UsageError: if one is malformed.
+        """
+        renames = parse_renames(self.renames)
+        return dict.fromkeys(self.checkpoints, renames) if renames else {}
+
+    @property
+    def checkpoints(self) -> list[Path]:
+        """The models that are checkpoints, in the order in which they are shown."""
+        return [*self.ckpt, *(path for path in map(Path, self.models) if is_checkpoint(path))]
+
     @property
     def has_checkpoint(self) -> bool:
         """Whether one of the models runs in PyTorch, and so shows its stages."""
-        return any(map(is_checkpoint, [*self.ckpt, *map(Path, self.models)]))
+        return bool(self.checkpoints)
 
     @property
     def measures_every_model(self) -> bool:

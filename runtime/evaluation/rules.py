@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from granet.app.command import EVERYWHERE
 from granet.app.console import UsageError
-from runtime.evaluation.models import is_checkpoint
+from granet.weights.file_names import is_checkpoint
 from runtime.evaluation.options import EvalOptions
 from runtime.model_option import backend_conflict, is_packaged_name
 
@@ -16,6 +17,7 @@ def check_eval_options(options: EvalOptions) -> None:
     """
     for model in options.models:
         is_packaged_name(model)  # refuses a bare name that no packaged model has
+    _check_map(options)
     _check_fixed_camera(options)
     _check_ground_truth(options)
     _check_stages(options)
@@ -41,9 +43,31 @@ def _check_complete(options: EvalOptions) -> None:
         raise UsageError("two figures have the same name: give each a file of its own")
 
 
+def _check_map(options: EvalOptions) -> None:
+    models = [model for model in options.models if is_checkpoint(Path(model))]
+    found = [*(f"--ckpt {path}" for path in options.ckpt), *(f"--model {model}" for model in models)]
+    several = f"with {found[0]} and {found[1]}" if len(found) > 1 else None
+    options.refuse(
+        "--map",
+        conflict=several if found else "without --ckpt",
+        why="it names the weights of one checkpoint; python -m granet.training.convert --map converts others",
+    )
+    options.parsed_renames()
+
+
 def _check_fixed_camera(options: EvalOptions) -> None:
     options.refuse_all_but(
-        *("--fixed-camera", "--ckpt", "--model", "--limit", "--json", "--device", "--backend", "--debug"),
+        *(
+            "--fixed-camera",
+            "--ckpt",
+            "--map",
+            "--model",
+            "--limit",
+            "--json",
+            "--device",
+            "--backend",
+            *EVERYWHERE,
+        ),
         conflict=None if options.fixed_camera is None else "with --fixed-camera",
         why="a clip of real rain has no ground truth; measure it in a run of its own",
     )

@@ -1,6 +1,5 @@
 """Measures models on data sets and dry pictures; prints and draws the results of ``granet-eval``."""
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from granet.app.console import say
+from granet.app.schema import to_json
 from granet.data.datasets import Dataset, open_dataset
 from granet.errors import UserError
 from granet.paper.plots import check_figure, draw_boxes, draw_stages
@@ -47,7 +47,7 @@ def evaluate_models(options: EvalOptions) -> None:
     for figure in options.figures:
         check_figure(figure, overwrite=options.overwrite)
     inputs = _open_inputs(options)
-    with open_models(options.paths(), options.device, options.backend) as models:
+    with open_models(options.paths(), options.device, options.backend, options.parsed_renames()) as models:
         settings = _settings(models, options)
         say_models(models)
         report = _measure(models, inputs, options)
@@ -55,10 +55,14 @@ def evaluate_models(options: EvalOptions) -> None:
             print_json(report.to_json())
         else:
             _print(report, settings, options)
-        _draw_stages(models, options.figure6, inputs.photographs, "figure 6: photographs of real rain")
-        _draw_stages(models, options.figure7, inputs.pairs, "figure 7")
+        for path, pictures, title in (
+            (options.figure6, inputs.photographs, "figure 6: photographs of real rain"),
+            (options.figure7, inputs.pairs, "figure 7"),
+        ):
+            if path is not None:
+                _draw_stages(models, path, pictures, title, overwrite=options.overwrite)
     if options.figure8 is not None:
-        draw_boxes(options.figure8, report.data)
+        draw_boxes(options.figure8, report.data, overwrite=options.overwrite)
         say(f"wrote {options.figure8}")
 
 
@@ -70,7 +74,7 @@ def say_models(models: Sequence[EvaluatedModel]) -> None:
 
 def print_json(report: dict[str, Any]) -> None:
     """Prints a report on stdout."""
-    sys.stdout.write(json.dumps(report, indent=2, allow_nan=False) + "\n")
+    sys.stdout.write(to_json(report, indent=2) + "\n")
 
 
 def _open_inputs(options: EvalOptions) -> _Inputs:
@@ -117,10 +121,15 @@ def _print(report: EvaluationReport, settings: dict[str, str], options: EvalOpti
 
 
 def _draw_stages(
-    models: Sequence[EvaluatedModel], path: Path | None, pictures: Sequence[ShownPicture], title: str
+    models: Sequence[EvaluatedModel],
+    path: Path,
+    pictures: Sequence[ShownPicture],
+    title: str,
+    *,
+    overwrite: bool,
 ) -> None:
-    if path is None:
-        return
     model = checkpoints(models, title)[0]
-    draw_stages(path, stages_of(pictures, model.open_stages(), title), f"{title}, {model.name}")
+    draw_stages(
+        path, stages_of(pictures, model.open_stages(), title), f"{title}, {model.name}", overwrite=overwrite
+    )
     say(f"wrote {path}")

@@ -20,7 +20,7 @@ class ShownPicture:
     """A picture that a figure is to show.
 
     Attributes:
-        name: of the picture.
+        name: name of the picture.
         read: gives the rainy picture and the ground truth (``None`` if there is none), uint8
             H x W x 3, RGB.
     """

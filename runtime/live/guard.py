@@ -4,10 +4,9 @@ import threading
 
 import numpy as np
 
-from granet.app.console import Say
+from granet.app.console import Say, Urgent
 from granet.errors import UserError
-from runtime.engines.base import Derained, Engine
-from runtime.engines.forwarding import ForwardingEngine
+from runtime.engines.base import Derained, Engine, EngineAwayError, ForwardingEngine
 from runtime.media.frame import Pixels
 from runtime.telemetry.health import Health
 
@@ -44,7 +43,7 @@ class EngineGuard(ForwardingEngine):
     user gets one line when a series of failures begins and one when it ends.
 
     Before the first success a :class:`UserError` is passed on: then the engine does not fit the stream, and
-    the user can fix that.
+    the user can fix that. A server that is away (:class:`EngineAwayError`) is a failure like any later one.
 
     Args:
         engine: the loaded engine.
@@ -69,7 +68,7 @@ class EngineGuard(ForwardingEngine):
         try:
             result = super().derain(frames, want_mask)
         except UserError as error:
-            if not self._has_worked:
+            if not (self._has_worked or isinstance(error, EngineAwayError)):
                 raise
             raise self._fault(_reason(error), frames) from error
         except Exception as error:
@@ -88,7 +87,8 @@ class EngineGuard(ForwardingEngine):
         for _ in frames:
             self._health.count("engine_fault")
         if first:
-            self._say(f"the engine failed ({why}); frames bypass it, with rain, until it recovers")
+            what = f"the engine failed ({why}); frames bypass it, with rain, until it recovers"
+            self._say(Urgent(what))
         return EngineFaultError(why)
 
     def _recover(self) -> None:

@@ -9,7 +9,7 @@ from runtime.views.rain_overlay import paint_rain, removed_rain, without_offset
 
 
 class MaskView:
-    """Paints the rain in orange over a dark grey input.
+    """Paints the rain in light blue over a dark grey input.
 
     If the engine returns the coarse stage's rain mask, the view shows the part of the mask above its median
     over the frame, see :func:`runtime.views.rain_overlay.without_offset`. Otherwise it shows what the whole

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from granet.app.console import Say, UsageError
 from runtime.sinks.base import Sink
-from runtime.sinks.open import open_sink
+from runtime.sinks.open import open_sink, place_of
 from runtime.sinks.page.sink import PageSink
 from runtime.sinks.several import SeveralSinks
+from runtime.sinks.video.encoding import DEFAULT, Encoding
 from runtime.sinks.video.sink import STDOUT
 from runtime.sources.base import Source
 from runtime.sources.url import expanded
@@ -23,13 +23,14 @@ class Outputs:
     """The requested outputs.
 
     Attributes:
-        destinations: as :func:`runtime.sinks.open.open_sink` takes them; with none and no page, a window.
+        destinations: arguments of :func:`runtime.sinks.open.open_sink`; empty for a window or a page.
         serve: (host, port) of a page.
         metrics: (host, port) for Prometheus.
         view: how frames are shown and written.
         window: whether there may be a window.
         overwrite: whether files that exist may be replaced.
-        limit: most frames that are written.
+        limit: maximum number of frames to write; ``None`` for all.
+        encoding: encoding of video files.
     """
 
     destinations: tuple[str, ...] = ()
@@ -39,6 +40,7 @@ class Outputs:
     window: bool = True
     overwrite: bool = False
     limit: int | None = None
+    encoding: Encoding = DEFAULT
 
 
 def open_page(wanted: Outputs, health: Health, say: Say) -> PageSink | None:
@@ -62,16 +64,16 @@ def open_outputs(
 
     Args:
         wanted: the outputs.
-        source: opened.
+        source: the opened source.
         notes: prints a line, once, on what an output loses.
         say: prints a line when an output fails.
         beat: called again and again by the thread that writes, unless it is stuck.
-        page: from :func:`open_page`; aborted with the others if one of them is refused.
+        page: the page from :func:`open_page`; aborted with the others if one of them is refused.
 
     Raises:
         UserError: if one cannot be opened; nothing is written then.
     """
-    if len({_place(text) for text in wanted.destinations}) < len(wanted.destinations):
+    if len({place_of(text) for text in wanted.destinations}) < len(wanted.destinations):
         raise UsageError("--output: two of them name the same destination; leave one out")
     health, sinks = source.health, list[Sink]([] if page is None else [page])
     try:
@@ -82,14 +84,6 @@ def open_outputs(
             sink.abort()
         raise
     return SeveralSinks(sinks, live=source.info.live, health=health, say=say, beat=beat)
-
-
-def _place(text: str) -> Path:
-    """The same path for every name of a file: of two sinks for one file the last would win.
-
-    Addresses and devices are compared as if they were paths, which keeps different ones different.
-    """
-    return Path(text).absolute().resolve()
 
 
 def _open(text: str | None, wanted: Outputs, source: Source, health: Health, notes: Say, say: Say) -> Sink:
@@ -104,6 +98,7 @@ def _open(text: str | None, wanted: Outputs, source: Source, health: Health, not
         limit=wanted.limit,
         health=health,
         slider=wanted.view == "slider",
+        encoding=wanted.encoding,
     )
     sink.wants_before = sink.wants_before or wanted.view == "compare"
     return sink

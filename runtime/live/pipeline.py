@@ -23,6 +23,7 @@ from runtime.live.frame_steps import FrameSteps
 from runtime.live.guard import EngineGuard
 from runtime.live.in_order import in_order
 from runtime.live.mask_view import MaskView
+from runtime.live.patience import PatientEngine
 from runtime.media.frame import Frame
 from runtime.media.frame_queue import FrameQueue
 from runtime.media.newest import Newest
@@ -56,7 +57,7 @@ class _Work:
 
 
 class _Stop(IntEnum):
-    """How far :meth:`Pipeline.stop` has been requested."""
+    """The stages of :meth:`Pipeline.stop`."""
 
     NOTHING = 0
     DRAIN = 1
@@ -73,10 +74,11 @@ class _Failure:
 
 @dataclass
 class _Tally:
-    """Frame counts and latencies of one run."""
+    """Frame counts and latencies of one run, and whether the source has reached its end."""
 
     read: int = 0
     written: int = 0
+    exhausted: bool = False
     latency: Times = field(default_factory=Times)
 
 
@@ -118,8 +120,13 @@ class Pipeline:
         self._total = frames if limit is None else min(limit, frames or limit)
         self._live = source.info.live
         self.health: Health = source.health
+        self.health.total = None if self._live else self._total
+        self._stop = _Stop.NOTHING
+        self._failures: deque[_Failure] = deque()
         self._steps = FrameSteps(
-            EngineGuard(engine, self.health, announce) if self._live else engine,
+            EngineGuard(engine, self.health, announce)
+            if self._live
+            else PatientEngine(engine, announce, lambda: bool(self._stop or self._failures)),
             DrySkipper(self.health, announce) if skip_dry else None,
             MaskView(engine.info, say) if show_mask else None,
             say,
@@ -127,8 +134,6 @@ class Pipeline:
         self._read = self._queue("engine")
         self._done = self._queue("sink")
         self._tally = _Tally()
-        self._stop = _Stop.NOTHING
-        self._failures: deque[_Failure] = deque()
         # Drops before this run are not part of its summary.
         self._dropped_before = self.health.snapshot().dropped["source"]
 
@@ -144,8 +149,9 @@ class Pipeline:
     def run(self) -> Summary:
         """Runs until the source ends, :meth:`stop` is called or the sink wants no more frames.
 
-        The output is finished unless an error ends the run; after an error it is removed. The exception is
-        the failure of a live source: then the recording is finished and the error raised.
+        The output is finished at the end of the source or of the limit. If the run of a file is stopped
+        before, the output stays as a part; after an error it is removed. The exception is the failure of a
+        live source: then the recording is finished and the error raised.
 
         Raises:
             UserError: from source, engine or sink.
@@ -162,7 +168,10 @@ class Pipeline:
             self._writing()
             if self._failures and not self._failures[0].keeps_recording:
                 raise self._failures[0].error
-            self._sink.finish()
+            if self._live or self._is_complete():
+                self._sink.finish()
+            else:
+                self._sink.interrupt()
         except BaseException:
             self._end(threads)
             self._sink.abort()
@@ -181,7 +190,10 @@ class Pipeline:
             with room:
                 frame = next(frames, None)
                 if frame is None:
+                    self._tally.exhausted = True
                     return
+                if not self._is_possible(frame):
+                    continue
                 self.health.frame_in()
                 if not self._live:
                     self.health.enter("live")
@@ -191,6 +203,17 @@ class Pipeline:
             self._tally.read += 1
             if self._stop or (self._tally.read == self._limit and not self._live):
                 return
+
+    def _is_possible(self, frame: Frame) -> bool:
+        """Whether the engine takes frames of this size; the source decides whether a refusal is an error."""
+        if frame.name is None:
+            return True
+        try:
+            self._engine.plan(*frame.pixels.shape[:2])
+        except UserError as error:
+            self._source.leave_out(frame, error)
+            return False
+        return True
 
     def _inferring(self) -> None:
         """The second thread: queue -> engine -> queue.
@@ -270,6 +293,13 @@ class Pipeline:
             if thread.ident is not None:
                 thread.join(max(0.0, deadline - time.monotonic()))
 
+    def _is_complete(self) -> bool:
+        """Whether everything that was wanted of the source is written."""
+        tally = self._tally
+        return tally.written == self._limit or (
+            tally.exhausted and tally.read - self._dropped() == tally.written
+        )
+
     def _say_loss(self) -> None:
         """Reports frames that were read but not written before a stop timed out."""
         tally = self._tally
@@ -293,6 +323,7 @@ class Pipeline:
         return Summary(
             frames_in=tally.read + unseen,
             frames_out=tally.written,
+            complete=self._is_complete() and not self._source.left_out,
             dropped=unseen + self._dropped(),
             seconds=round(seconds, 3),
             fps=round(tally.written / seconds, 2) if seconds > 0 else 0.0,

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from granet.errors import UserError
-from runtime.engines.base import Derained, Engine
-from runtime.engines.forwarding import ForwardingEngine
+from runtime.engines.base import Derained, Engine, ForwardingEngine
 from runtime.media.frame import Pixels
 
 GATHER = 0.1

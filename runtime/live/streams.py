@@ -2,10 +2,11 @@
 
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from typing import cast
 
-from granet.app.console import Say
+from granet.app.console import Say, Urgent
+from granet.app.progress import log_progress, no_progress
 from granet.errors import UserError
 from runtime.live.outputs import Outputs, View, open_outputs, open_page
 from runtime.live.pipeline import Pipeline
@@ -26,8 +27,8 @@ class Streams:
     """Runs every stream of a configuration until all have ended or :meth:`stop` is called.
 
     Args:
-        config: of the streams.
-        engine: opened; all streams share it.
+        config: the configuration.
+        engine: the engine that all streams share.
         open_stream: opens a source.
         say: prints a line on what happens in a stream.
         beat: called again and again by the thread that waits for the streams.
@@ -42,7 +43,7 @@ class Streams:
         beat: Callable[[], None] = lambda: None,
     ) -> None:
         self.healths = [Health(stream.name, say=say) for stream in config.stream]
-        """Of the streams, in their order."""
+        """Health of the streams, in their order."""
         self.failed: dict[str, Exception] = {}
         """Name -> the error that ended the stream early."""
         self._config, self._engine, self._open, self._say = config, engine, open_stream, say
@@ -77,11 +78,11 @@ class Streams:
             health.enter("ended", str(error))
             if not self._stopping.is_set():
                 self.failed[stream.name] = error
-                self._say(f"{stream.name}: {error}")
+                self._say(Urgent(f"{stream.name}: {error}"))
 
     def _run(self, stream: StreamConfig, health: Health) -> None:
         def say(message: str) -> None:
-            self._say(f"{stream.name}: {message}")
+            self._say(type(message)(f"{stream.name}: {message}"))
 
         wanted = Outputs(
             stream.output,
@@ -89,6 +90,7 @@ class Streams:
             view=cast("View", stream.show),
             window=False,
             overwrite=self._config.overwrite,
+            encoding=stream.encoding,
         )
         patience = LiveOptions(give_up_after=stream.give_up_after or None, live=stream.live, announce=say)
         page = open_page(wanted, health, say)
@@ -100,9 +102,13 @@ class Streams:
             unused.callback(source.close)
             if stream.give_up_after and not source.info.live:
                 raise UserError(f"give_up_after is for live sources, and {source.info.name} is a file")
+            if stream.strict and source.info.live:
+                raise UserError(f"strict is for files, and {source.info.name} is live")
             sink = open_outputs(wanted, source, say, say, lambda: None, page)
             unused.pop_all()
-        with source:
+        # A file ends, and a log shows how far it is; a camera runs for months.
+        showing = nullcontext(no_progress) if source.info.live else log_progress(stream.name)
+        with source, showing as progress:
             say(f"{source.info.name} -> {sink.name}")
             pipeline = Pipeline(
                 source,
@@ -113,11 +119,13 @@ class Streams:
                 show_mask=stream.show == "mask",
                 say=say,
                 announce=say,
+                progress=progress,
             )
             self._pipelines.append(pipeline)
             if self._stopping.is_set():
                 pipeline.stop()
             summary = pipeline.run()
             say(str(summary))
+            source.require_whole()
             if sink.failed:
                 raise UserError(f"an output failed during the run: {sink.failed[0]}")

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+from granet.app.environment import whole_number
+
 
 class Watchdog:
     """Sends *ready*, *alive* and *stopping* to the service manager; does nothing without one.
@@ -13,6 +15,9 @@ class Watchdog:
     Args:
         environment: contains ``NOTIFY_SOCKET`` and, if the watchdog is on, ``WATCHDOG_USEC``.
         clock: returns monotonic seconds.
+
+    Raises:
+        UserError: if ``WATCHDOG_USEC`` is not a number.
     """
 
     def __init__(
@@ -21,7 +26,7 @@ class Watchdog:
         self._path = environment.get("NOTIFY_SOCKET", "")
         self._clock = clock
         # Three times per timeout of systemd.
-        self._every = int(environment.get("WATCHDOG_USEC") or 0) / 3e6
+        self._every = whole_number("WATCHDOG_USEC", 0, environment) / 3e6
         self._due = 0.0
 
     def ready(self) -> None:
@@ -44,4 +49,5 @@ class Watchdog:
         # A name that begins with @ is in Linux's abstract namespace.
         address = "\0" + self._path[1:] if self._path.startswith("@") else self._path
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+            channel.setblocking(False)  # systemd may be too busy to read
             channel.sendto(message, address)

@@ -36,4 +36,8 @@ class Backoff:
         A server that accepts every connection and drops it at once therefore still backs off.
         """
         if seconds > self._first:
-            self._next = self._first
+            self.reset()
+
+    def reset(self) -> None:
+        """Begins again with the first wait."""
+        self._next = self._first

@@ -18,6 +18,10 @@ Colour = Literal["bgr", "rgb"]
 class Frame:
     """One picture of a stream.
 
+    >>> import numpy, runtime
+    >>> runtime.Frame(numpy.zeros((48, 64, 3), numpy.uint8), index=0, name="rainy.png").name
+    'rainy.png'
+
     Attributes:
         pixels: uint8 H x W x 3 in the colour order requested from its source.
         index: position in the stream, from 0; dropped frames count.

@@ -13,6 +13,7 @@ from runtime.sources.camera.source import CameraOptions, device_path
 from runtime.sources.live.supervised import LiveOptions
 from runtime.sources.open import may_be_waited_for, open_camera, open_raw, open_source
 from runtime.sources.url import expanded
+from runtime.sources.video.hardware import hardware_decoder
 from runtime.telemetry.health import Health
 
 
@@ -21,7 +22,7 @@ class PendingSource:
     """A source that is not open yet.
 
     Attributes:
-        health: of the stream, before the source is open and after.
+        health: health of the stream, before the source is open and after.
         may_be_away: whether opening it may wait for a camera or a server.
         open: opens it.
     """
@@ -35,7 +36,7 @@ def pending_source(options: RunOptions, patience: LiveOptions, notes: Say) -> Pe
     """The source that the command line names.
 
     Args:
-        options: with a camera or an input.
+        options: options with a camera or an input.
         patience: how a live source is supervised.
         notes: prints a line on what the user would not expect.
 
@@ -46,15 +47,20 @@ def pending_source(options: RunOptions, patience: LiveOptions, notes: Say) -> Pe
         return _pending_camera(options.camera, options.parsed_camera(), patience)
     source = options.source
     assert source is not None  # check_run_options wants one of the two
+    part, hwaccel = options.parsed_part(), hardware_decoder(options.hwaccel, say)
     health = Health("stdin" if source == "-" else source, say=say)
     if options.raw is not None:
         raw = options.raw
-        return PendingSource(health, may_be_away=False, open=lambda: open_raw(raw, health))
+        return PendingSource(
+            health,
+            may_be_away=False,
+            open=lambda: open_raw(raw, health, notes, strict=options.strict, part=part),
+        )
     address = expanded(source, notes)
     return PendingSource(
         health,
         may_be_waited_for(address, patience),
-        lambda: open_source(address, notes, patience, None, health),
+        lambda: open_source(address, notes, patience, None, health, options.strict, part, hwaccel),
     )
 
 
@@ -64,10 +70,10 @@ def open_stream(
     """Opens the source of one stream of ``--config``.
 
     Args:
-        stream: of the file.
+        stream: a stream of the file.
         patience: how a live source is supervised.
         cancelled: if it is set while the first frame is awaited, the wait ends.
-        health: of the stream.
+        health: health of the stream.
         notes: prints a line on what the user would not expect.
 
     Raises:
@@ -75,7 +81,9 @@ def open_stream(
     """
     if stream.camera:
         return open_camera(_camera(stream.camera), CameraOptions(), patience, cancelled, health)
-    return open_source(expanded(stream.input, notes), notes, patience, cancelled, health)
+    address = expanded(stream.input, notes)
+    hwaccel = hardware_decoder(stream.hwaccel, notes)
+    return open_source(address, notes, patience, cancelled, health, stream.strict, stream.part, hwaccel)
 
 
 def _pending_camera(text: str, options: CameraOptions, patience: LiveOptions) -> PendingSource:
@@ -98,5 +106,8 @@ def _camera(text: str) -> int | str:
     # Only a camera that was unplugged is waited for, not a wrong number.
     path = device_path(camera)
     if path is not None and not path.exists():
-        raise UserError(f"there is no camera {text} on this machine: {path} does not exist")
+        raise UserError(
+            f"there is no camera {text} on this machine: {path} does not exist; "
+            "granet-run --list-cameras lists those that do"
+        )
     return camera

@@ -1,8 +1,10 @@
 """Opens the model of a run: the one that the user named, or the packaged one for the device."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from granet.app.console import say
+from granet.weights.renames import Rename
 from runtime.engines.base import Engine
 from runtime.model_option import model_path
 from runtime.models.packaged import default_model
@@ -29,10 +31,14 @@ def choose_model(model: str | None, device: str, backend: str, option: str = "--
     return chosen.path
 
 
-def open_model(path: Path, device: str, backend: str, *, rebuild: bool = False) -> Engine:
+def open_model(
+    path: Path, device: str, backend: str, *, rebuild: bool = False, renames: Sequence[Rename] = ()
+) -> Engine:
     """Opens a model; with ``rebuild``, an engine of another machine is rebuilt first.
 
     Raises:
         UserError: if it cannot run here.
     """
-    return open_or_rebuild(path, device, backend, say) if rebuild else open_engine(path, device, backend)
+    if rebuild:
+        return open_or_rebuild(path, device, backend, say)
+    return open_engine(path, device, backend, renames=renames)

@@ -1,14 +1,15 @@
 """One source through one engine into its outputs: ``granet-run`` without ``--config``."""
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from granet.app.console import Interrupted, Notes, UsageError, say
+from granet.app.console import Interrupted, Notes, UsageError, detail, say
 from granet.app.progress import terminal_progress
+from granet.app.schema import to_json
 from granet.app.signals import on_interrupt
 from granet.errors import UserError
+from granet.weights.renames import parse_renames
 from runtime.engines.base import Engine
 from runtime.live.outputs import open_outputs, open_page
 from runtime.live.pipeline import Pipeline
@@ -35,7 +36,7 @@ def run_once(options: RunOptions) -> None:
         Interrupted: after Ctrl-C or SIGTERM, when the outputs are finished.
     """
     notes, watchdog = Notes(), Watchdog()
-    outputs = options.parsed_outputs()
+    outputs, renames = options.parsed_outputs(), parse_renames(options.renames)
     patience = LiveOptions(
         give_up_after=options.give_up_after, live=options.live, announce=say, waiting=watchdog.alive
     )
@@ -50,7 +51,9 @@ def run_once(options: RunOptions) -> None:
                 say(f"page: {page.name}")
         source, engine = _open_both(
             pending,
-            lambda: open_model(model, options.device, options.backend, rebuild=options.rebuild),
+            lambda: open_model(
+                model, options.device, options.backend, rebuild=options.rebuild, renames=renames
+            ),
             watchdog,
             held,
         )
@@ -94,7 +97,12 @@ def _open_both(
 
 
 def _check_live(options: RunOptions, source: Source) -> None:
-    """Refuses ``--give-up-after`` for an address that turns out to be a file."""
+    """Refuses ``--give-up-after`` for a file, and ``--strict`` for other input."""
+    if options.strict and source.info.live:
+        raise UsageError(
+            f"--strict with --input {source.info.name}: the option is for files: damage of a live source is "
+            "skipped"
+        )
     if options.give_up_after is not None and not source.info.live:
         raise UsageError(
             f"--give-up-after with --input {source.info.name}: this address is a file, not a live source "
@@ -104,6 +112,7 @@ def _check_live(options: RunOptions, source: Source) -> None:
 
 def _run(source: Source, engine: Engine, sink: SeveralSinks, notes: Notes, options: RunOptions) -> None:
     info = source.info
+    detail(_details(info))
     say(f"{_describe(info)} -> {sink.name}, with {engine.info.model} ({engine.info.description})")
     with status_line([source.health]) if info.live else terminal_progress("frames", "fps") as progress:
         pipeline = Pipeline(
@@ -127,7 +136,8 @@ def _run(source: Source, engine: Engine, sink: SeveralSinks, notes: Notes, optio
             summary = pipeline.run()
     _print_summary(summary, interrupted=interruption.happened, as_json=options.as_json)
     if interruption.happened:
-        raise Interrupted
+        raise Interrupted(interruption.number)
+    source.require_whole()
     if sink.failed:
         raise UserError(f"an output failed during the run: {sink.failed[0]}")
 
@@ -135,7 +145,7 @@ def _run(source: Source, engine: Engine, sink: SeveralSinks, notes: Notes, optio
 def _print_summary(summary: Summary, *, interrupted: bool, as_json: bool) -> None:
     say(("interrupted; " if interrupted else "") + str(summary))
     if as_json:
-        sys.stdout.write(json.dumps(summary.to_dict()) + "\n")
+        sys.stdout.write(to_json(summary.to_dict()) + "\n")
 
 
 def _describe(info: StreamInfo) -> str:
@@ -149,3 +159,16 @@ def _describe(info: StreamInfo) -> str:
         unit = "frame" if info.kind == "video" else "picture"
         facts.append(f"{info.frames} {unit}{'' if info.frames == 1 else 's'}")
     return f"{info.name} ({', '.join(facts)})" if facts else info.name
+
+
+def _details(info: StreamInfo) -> str:
+    """One line on how the source is stored: codec, clock, colours, sound."""
+    colour, codecs = info.colour, [stream.codec_context.name for stream in info.sound]
+    facts = [info.codec or info.kind, "live" if info.live else "file"]
+    if info.time_base is not None:
+        facts.append(f"time base {info.time_base}")
+    if info.kind == "video":
+        tags = f"{colour.matrix}/{colour.range}/{colour.primaries}/{colour.transfer}"
+        facts.append(f"{info.chroma}, H.273 matrix/range/primaries/transfer {tags}")
+    facts += [f"sound: {', '.join(codecs)}"] if codecs else []
+    return f"{info.name}: {'; '.join(facts)}"

@@ -2,15 +2,20 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
 from granet.app.command import Json, Options, Overwrite
+from granet.app.options import Map
+from runtime.encoding_option import Bitrate, Codec, Crf, PixFmt, Preset, encoding_of
 from runtime.live.outputs import Outputs, View
-from runtime.sinks.open import NULL, WINDOW
+from runtime.model_option import BackendOption, DeviceOption
+from runtime.sinks.open import NULL, WINDOW, is_written_to_disk
 from runtime.sources.camera.source import CameraOptions, parse_camera_options
-from runtime.telemetry.listen import parse_listen
+from runtime.sources.part.part import Part
+from runtime.sources.video.hardware import Hwaccel
+from runtime.telemetry.listen import Metrics, parse_listen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,14 +24,18 @@ class RunOptions(Options):
 
     Attributes:
         source: ``--input``.
+        renames: each ``--map``.
         outputs: each ``--output``.
         as_json: ``--json``.
     """
+
+    positional: ClassVar[str] = "--input"
 
     source: Annotated[
         str | None,
         typer.Option(
             "--input",
+            "-i",
             metavar="SRC",
             help="Read a picture, a directory of pictures, a pattern in quotes, a video file, a URL (http, "
             "https, rtsp, rtsps), csi://N, gst:PIPELINE, or - for a video on stdin. ${NAME} in a URL is "
@@ -41,32 +50,34 @@ class RunOptions(Options):
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="Run this model: lite or base (packaged), or a path to an ONNX model, an engine or a "
-            "checkpoint (default: base on a GPU if it is packaged, else lite).",
+            help="Run this model: lite (packaged), a path to an ONNX model, an engine or a checkpoint, or "
+            "grpc(s)://HOST:PORT/NAME on a server (default: lite; on a GPU base, once it is packaged).",
         ),
     ] = None
+    renames: Map = None
     outputs: Annotated[
         list[str],
         typer.Option(
             "--output",
+            "-o",
             metavar="DST",
             help="Write a video file (.mp4 .m4v .mov .mkv .webm .avi), a picture, a directory, - for "
-            "Matroska on stdout, an rtsp(s) or rtmp(s) address to push to, virtual-camera[:DEVICE], window, "
-            "or null. Repeat for more (default: a window, unless --serve is given).",
+            "Matroska on stdout, an rtsp(s), rtmp(s) or whip(s) address to push to, virtual-camera[:DEVICE], "
+            "window, or null. Repeat for more (default: a window, unless --serve is given).",
         ),
     ] = field(default_factory=list)
+    codec: Codec = None
+    crf: Crf = None
+    preset: Preset = None
+    bitrate: Bitrate = None
+    pix_fmt: PixFmt = None
     serve: Annotated[
         str | None,
         typer.Option(
             metavar="[HOST]:PORT", help="Serve a web page with the live picture (default host: 127.0.0.1)."
         ),
     ] = None
-    metrics: Annotated[
-        str | None,
-        typer.Option(
-            metavar="[HOST]:PORT", help="Serve Prometheus metrics at /metrics (default host: 127.0.0.1)."
-        ),
-    ] = None
+    metrics: Metrics = None
     show: Annotated[
         View | None,
         typer.Option(
@@ -85,6 +96,37 @@ class RunOptions(Options):
     max_frames: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Stop after N frames (default: all).")
     ] = None
+    hwaccel: Annotated[
+        Hwaccel,
+        typer.Option(
+            "--hwaccel",
+            metavar="DEVICE",
+            help="Decode a video on cuda, vaapi, qsv or videotoolbox, or on auto: the first that works, else "
+            "the CPU (default: none, the CPU).",
+            show_default=False,
+        ),
+    ] = "none"
+    start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="T",
+            help="Begin at this time of a video file, like 90s, 1.5m or 1:30 (default: 0).",
+        ),
+    ] = None
+    duration: Annotated[
+        str | None,
+        typer.Option(metavar="T", help="Read this much of a file, from --start (default: to its end)."),
+    ] = None
+    every: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Read every Nth frame of a file (default: all).")
+    ] = None
+    loop: Annotated[
+        bool,
+        typer.Option(
+            "--loop",
+            help="Repeat a video file: for ever, in real time; in a file, for --duration or --max-frames.",
+        ),
+    ] = False
     config: Annotated[
         Path | None,
         typer.Option(
@@ -107,6 +149,12 @@ class RunOptions(Options):
             min=1, metavar="S", help="Fail after S seconds without a frame of a live source (default: never)."
         ),
     ] = None
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help="Fail at the first damage of a video or a folder (default: report it)."
+        ),
+    ] = False
     camera_format: Annotated[
         str | None,
         typer.Option(metavar="FOURCC", help="Pixel format for --camera: MJPG, YUYV (default: the camera's)."),
@@ -119,16 +167,8 @@ class RunOptions(Options):
         typer.Option(metavar="FPS", help="Frames per second for --camera (default: the camera's)."),
     ] = None
     as_json: Json = False
-    device: Annotated[str, typer.Option(metavar="D", help="Run on auto, cpu, cuda, cuda:N, gpu or npu.")] = (
-        "auto"
-    )
-    backend: Annotated[
-        str,
-        typer.Option(
-            metavar="B",
-            help="Run in auto, onnxruntime, onnxruntime-tensorrt, openvino, tensorrt or torch.",
-        ),
-    ] = "auto"
+    device: DeviceOption = "auto"
+    backend: BackendOption = "auto"
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Rebuild an engine that was built for another machine.")
     ] = False
@@ -154,13 +194,29 @@ class RunOptions(Options):
         """
         return Outputs(
             tuple(self.outputs),
-            serve=None if self.serve is None else parse_listen(self.serve),
-            metrics=None if self.metrics is None else parse_listen(self.metrics),
+            serve=None if self.serve is None else parse_listen(self.serve, "--serve"),
+            metrics=None if self.metrics is None else parse_listen(self.metrics, "--metrics"),
             view=self.view,
             window=not self.no_window,
             overwrite=self.overwrite,
             limit=self.max_frames,
+            encoding=encoding_of(self.codec, self.crf, self.preset, self.bitrate, self.pix_fmt),
         )
+
+    def parsed_part(self) -> Part:
+        """The part of a file that is read.
+
+        Raises:
+            UsageError: if a time is malformed, or the duration is zero.
+        """
+        return Part.parsed(
+            self.start, self.duration, every=self.every or 1, loop=self.loop, paced=not self.writes_files
+        )
+
+    @property
+    def writes_files(self) -> bool:
+        """Whether an output is a file or a directory."""
+        return any(map(is_written_to_disk, self.outputs))
 
     def parsed_camera(self) -> CameraOptions:
         """The capture settings that the camera is asked for.

@@ -1,16 +1,21 @@
 """Checks the options of ``granet-run``: refuses those that the run would not use."""
 
-from pathlib import Path
-
+from granet.app.command import EVERYWHERE
 from granet.app.console import UsageError
-from granet.data.image_files import is_picture
-from runtime.model_option import backend_conflict
-from runtime.open import ENGINES
+from runtime.encoding_option import ENCODING_OPTIONS
+from runtime.model_option import check_model_options
 from runtime.run.options import RunOptions
-from runtime.sinks.open import NULL, WINDOW, is_written_to_disk
+from runtime.sinks.open import NULL, WINDOW, is_encoded, is_written_to_disk
 from runtime.sinks.video.sink import STDOUT
-from runtime.sources.open import can_be_live, is_network
-from runtime.sources.pictures.source import has_wildcard
+from runtime.sources.camera.gstreamer import is_pipeline
+from runtime.sources.kind import (
+    can_be_live,
+    is_network,
+    is_one_picture,
+    is_pictures,
+    may_lose_parts,
+)
+from runtime.sources.part.suitable import unsuitable
 
 STDIN = "-"
 
@@ -23,9 +28,11 @@ def check_run_options(options: RunOptions) -> None:
     """
     _check_alone(options)
     _check_source(options)
+    _check_part(options)
     _check_view(options)
     _check_outputs(options)
-    _check_model(options)
+    _check_encoding(options)
+    check_model_options(options, options.model, options.device, options.backend, options.renames)
     if not options.list_cameras and options.config is None and not options.camera and not options.source:
         raise UsageError("give one of --camera and --input (--help lists the options)")
 
@@ -33,15 +40,15 @@ def check_run_options(options: RunOptions) -> None:
 def _check_alone(options: RunOptions) -> None:
     options.refuse_all_but(
         "--list-cameras",
-        "--debug",
+        *EVERYWHERE,
         conflict="with --list-cameras" if options.list_cameras else None,
         why="listing cameras uses no other option",
     )
     options.refuse_all_but(
         "--config",
-        "--debug",
+        *EVERYWHERE,
         conflict=None if options.config is None else "with --config",
-        why="the file says this for every stream; leave the option out",
+        why="the file has every setting of the run; leave the option out",
     )
 
 
@@ -72,17 +79,43 @@ def _check_source(options: RunOptions) -> None:
     options.refuse(
         "--give-up-after",
         conflict=beside if source is not None and not can_be_live(source) else None,
-        why="a file is never waited for; leave the option out",
+        why="the run does not wait for a file; leave the option out",
+    )
+    options.refuse(
+        "--strict",
+        conflict=None if source is not None and may_lose_parts(source) else beside if some else None,
+        why="the option is for videos and folders: damage of a live source is skipped, and one damaged "
+        "picture is an error",
     )
     options.refuse(
         "--skip-dry",
-        conflict=beside if source is not None and _is_one_picture(source) else None,
+        conflict=beside if source is not None and is_one_picture(source) else None,
         why="rain is detected over several seconds, and this is one picture",
     )
 
 
-def _is_one_picture(source: str) -> bool:
-    return not is_network(source) and is_picture(Path(source)) and not has_wildcard(source)
+def _check_part(options: RunOptions) -> None:
+    camera, source = options.camera, options.source
+    beside = f"with --camera {camera}" if camera is not None else f"with --input {source}"
+    for name, why in unsuitable(source if camera is None else None).items():
+        options.refuse(f"--{name}", conflict=beside if camera or source else None, why=why)
+    undecoded = (
+        camera is not None
+        or options.raw is not None
+        or (source is not None and (is_pictures(source) or is_pipeline(source)))
+    )
+    options.refuse(
+        "--hwaccel",
+        conflict=beside if undecoded else None,
+        why="the option is for video files and addresses",
+    )
+    endless = options.duration is None and options.max_frames is None and options.writes_files
+    options.refuse(
+        "--loop",
+        conflict=_beside_output(options) if endless else None,
+        why="the file would never end: add --duration or --max-frames",
+    )
+    options.parsed_part()
 
 
 def _check_view(options: RunOptions) -> None:
@@ -135,18 +168,13 @@ def _check_outputs(options: RunOptions) -> None:
     )
 
 
-def _check_model(options: RunOptions) -> None:
-    model, backend = options.model, options.backend
-    is_engine = model is not None and Path(model).suffix.lower() in ENGINES
+def _check_encoding(options: RunOptions) -> None:
     options.refuse(
-        "--rebuild",
-        conflict=None if is_engine else "without --model" if model is None else f"with --model {model}",
-        why=f"only an engine ({ENGINES[0]}) can be rebuilt",
+        *ENCODING_OPTIONS,
+        conflict=None if any(map(is_encoded, options.outputs)) else _beside_output(options),
+        why="the run encodes no video",
     )
-    unpackaged = backend_conflict("lite", backend) and f"{backend} without --model"
-    options.refuse(
-        "--backend",
-        conflict=unpackaged if model is None else backend_conflict(model, backend),
-        why="checkpoints run in torch, engines in tensorrt, and ONNX models, as the packaged ones, in the "
-        "others",
-    )
+
+
+def _beside_output(options: RunOptions) -> str:
+    return f"with --output {options.outputs[0]}" if options.outputs else "without --output"

@@ -5,6 +5,7 @@ from pathlib import Path
 from threading import Event
 
 from granet.app.console import Interrupted, Notes, say
+from granet.app.progress import without_log_progress
 from granet.app.signals import on_interrupt
 from granet.errors import UserError
 from runtime.live.shared_engine import SharedEngine
@@ -44,11 +45,11 @@ def run_streams(path: Path) -> None:
         serve_metrics(parse_listen(config.metrics) if config.metrics else None, streams.healths, held)
         say(f"{len(config.stream)} streams, with {engine.engine.info.description}")
         watchdog.ready()
-        with on_interrupt(streams.stop) as interruption:
+        with on_interrupt(streams.stop) as interruption, without_log_progress():
             streams.run()
         watchdog.stopping()
     if interruption.happened:
-        raise Interrupted
+        raise Interrupted(interruption.number)
     if streams.failed:
         raise UserError(
             f"{len(streams.failed)} of {len(config.stream)} streams failed: {', '.join(streams.failed)}"

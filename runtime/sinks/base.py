@@ -10,7 +10,8 @@ class Sink(ABC):
     """Receives the frames of one run, all from one thread: the main thread if ``main_thread`` is set.
 
     The constructor checks the destination and writes nothing. The caller then calls :meth:`start`, any
-    number of :meth:`write` and :meth:`write_sound`, and finally either :meth:`finish` or :meth:`abort`.
+    number of :meth:`write` and :meth:`write_sound`, and finally one of :meth:`finish`, :meth:`interrupt` and
+    :meth:`abort`.
 
     Attributes:
         name: display name of the destination.
@@ -63,6 +64,17 @@ class Sink(ABC):
         Raises:
             UserError: if that fails; :meth:`abort` must follow.
         """
+
+    def interrupt(self) -> None:
+        """Ends the output of a file that was not processed to its end: it must not pass for a complete one.
+
+        The finished part stays as ``NAME.part.EXT``, and a note names it. By default the same as
+        :meth:`finish`, for outputs that are not files, and for files that one frame completes.
+
+        Raises:
+            UserError: if that fails; :meth:`abort` must follow.
+        """
+        self.finish()
 
     def abort(self) -> None:  # noqa: B027 - some sinks have no output to remove
         """Removes the output. May follow a failed :meth:`finish`; raises nothing."""

@@ -19,7 +19,7 @@ class Pace:
         self._start: tuple[float, float] | None = None
 
     def ahead(self, frame: Frame) -> float:
-        """Seconds until ``frame`` is due, relative to the first frame; 0 or less if it is due."""
+        """Seconds until ``frame`` is due, relative to the first frame asked about; 0 or less if it is due."""
         if self._live or frame.pts is None or frame.time_base is None:
             return 0.0
         seconds = float(frame.pts * frame.time_base)

@@ -2,16 +2,14 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import cast
 
-from av.packet import Packet
-
-from granet.app.console import Say
+from granet.app.console import Say, Urgent
 from granet.errors import UserError
 from runtime.media.frame import Colour, Frame
 from runtime.sinks.base import Sink
 from runtime.sinks.worker import SinkWorker
 from runtime.sources.base import SoundPacket
+from runtime.sources.sound_packets import copied
 from runtime.telemetry.health import Health
 from runtime.views.banner import with_fault
 
@@ -104,11 +102,18 @@ class SeveralSinks(Sink):
         Raises:
             UserError: if a sink fails here and the source is a file.
         """
+        self._end_all(lambda sink: sink.finish())
+
+    def interrupt(self) -> None:
+        """Same as :meth:`finish`; see :meth:`Sink.interrupt`. A live source has no end that it could miss."""
+        self._end_all(lambda sink: sink.finish() if self._live else sink.interrupt())
+
+    def _end_all(self, end: Callable[[Sink], None]) -> None:
         deadline = self._clock() + FINISH
         for worker in self._workers:
             worker.finish()
         for sink in sorted(self._here, key=lambda sink: sink.shows):
-            sink.finish()
+            end(sink)
         for worker in self._workers:
             if not worker.join(max(0.0, deadline - self._clock())):
                 self._say(f"{worker.sink.name}: did not finish within {FINISH:g} s and was abandoned")
@@ -159,24 +164,9 @@ class SeveralSinks(Sink):
         self.failed.append(failure)
         if not (self._here or self._workers):
             raise error
-        self._announce_end(str(failure))
+        self._announce_end(Urgent(failure))
 
     def _announce_end(self, what: str) -> None:
         rest = ", ".join(sink.name for sink in [*self._here, *(worker.sink for worker in self._workers)])
         if rest:
-            self._say(f"{what}; still running: {rest}")
-
-
-def copied(packets: list[SoundPacket]) -> list[SoundPacket]:
-    """Copies of the packets that keep the source's streams; muxers overwrite stream and timestamps."""
-    return [_copy(packet) for packet in packets]
-
-
-def _copy(packet: SoundPacket) -> SoundPacket:
-    copy = cast("SoundPacket", Packet(bytes(packet)))
-    copy.stream = packet.stream
-    copy.pts, copy.dts, copy.duration = packet.pts, packet.dts, packet.duration
-    copy.time_base, copy.is_keyframe = packet.time_base, packet.is_keyframe
-    for data in packet.iter_sidedata():
-        copy.set_sidedata(data)
-    return copy
+            self._say(type(what)(f"{what}; still running: {rest}"))

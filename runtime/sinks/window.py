@@ -29,7 +29,6 @@ _STEPS = 1000
 _SLIDER_HEIGHT = 24
 """Height of the slider in the window, in pixels."""
 
-_HINT = "add --output to write the result, or --no-window to only measure"
 # If the screen does not respond, Qt does not raise: it ends the process or hangs. A child process therefore
 # tries first; it imports the libraries in the same order, which matters (see runtime/sinks/__init__.py).
 _PROBE = "import {modules}; cv2.namedWindow('granet-run probe'); cv2.destroyAllWindows()"
@@ -49,9 +48,10 @@ class WindowSink(Sink):
         slider: show the input left and the result right of a slider in one picture, instead of side by
             side; the user can also drag in the picture.
         clock: monotonic clock in seconds.
+        instead: says in errors what works without a screen.
 
     Raises:
-        UserError: if there is no screen.
+        UserError: if there is no screen, or OpenCV cannot open windows.
     """
 
     shows = True
@@ -64,17 +64,19 @@ class WindowSink(Sink):
         *,
         slider: bool = False,
         clock: Callable[[], float] = time.monotonic,
+        instead: str = "add --output to write the result, or --no-window to only measure",
     ) -> None:
         self.name = "a window"
         self.wants_before = slider
         self._info, self._health, self._slider = info, health, slider
+        self._instead = instead
         self._side_by_side, self._cut = SideBySide(), CutPicture()
         self._pace = Pace(live=info.live, clock=clock)
         self._newest: tuple[Pixels, Pixels | None] | None = None
         self._drawn: tuple[str | None, int] = (None, 0)
         """Banner and slider position of the picture on the screen."""
         self._released = False
-        _check_screen()
+        _check_screen(instead)
 
     def start(self, colour: Colour) -> None:
         """Opens the window."""
@@ -84,7 +86,7 @@ class WindowSink(Sink):
         try:
             cv2.namedWindow(_TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
         except cv2.error as error:
-            raise UserError(f"a window cannot be opened with this OpenCV; {_HINT}") from error
+            raise UserError(f"a window cannot be opened with this OpenCV; {self._instead}") from error
         if self._slider:
             cv2.createTrackbar(_SLIDER, _TITLE, _STEPS // 2, _STEPS, lambda place: None)
             cv2.setMouseCallback(_TITLE, self._drag)
@@ -201,11 +203,25 @@ def _prefer_x11_of_the_system() -> None:
             ctypes.CDLL("libX11-xcb.so.1", mode=ctypes.RTLD_GLOBAL)
 
 
-def _check_screen() -> None:
-    if not sys.platform.startswith("linux"):
-        return
-    if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        raise UserError(f"there is no screen to open a window on; {_HINT}")
+def _check_screen(instead: str) -> None:
+    linux = sys.platform.startswith("linux")
+    if linux and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise UserError(f"there is no screen to open a window on; {instead}")
+    if not _opencv_has_windows():
+        raise UserError(
+            "this OpenCV cannot open windows: pip uninstall opencv-python-headless && pip install "
+            f"opencv-python; or {instead}"
+        )
+    if linux:
+        _probe_screen(instead)
+
+
+def _opencv_has_windows() -> bool:
+    """Whether OpenCV was built with a window system; opencv-python-headless was not."""
+    return bool(cv2.currentUIFramework()) if hasattr(cv2, "currentUIFramework") else False
+
+
+def _probe_screen(instead: str) -> None:
     modules = ", ".join(name for name in sys.modules if name in ("av", "cv2"))
     try:
         probe = subprocess.run(
@@ -215,10 +231,6 @@ def _check_screen() -> None:
             timeout=_PROBE_SECONDS,
         )
     except subprocess.TimeoutExpired:
-        raise UserError(f"the screen does not respond; {_HINT}") from None
-    if b"not implemented" in probe.stderr:
-        raise UserError(
-            f"this OpenCV cannot open windows; install opencv-python, not the headless one, or {_HINT}"
-        )
+        raise UserError(f"the screen does not respond; {instead}") from None
     if probe.returncode != 0:
-        raise UserError(f"a window cannot be opened on this screen; {_HINT}")
+        raise UserError(f"a window cannot be opened on this screen; {instead}")

@@ -1,32 +1,34 @@
 """Open the source that a command-line argument names."""
 
 import threading
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
+from av.codec.hwaccel import HWAccel
+
 from granet.app.console import Say
+from granet.app.credentials import mask
+from granet.app.input_file import PICTURE_BYTES, read_bounded
+from granet.data.image_chunks import is_webp
 from granet.data.image_files import is_picture
+from granet.data.image_headers import is_cut_short
 from granet.errors import UserError
 from runtime.sources.base import Source
 from runtime.sources.camera.gstreamer import GStreamerSource, is_pipeline
 from runtime.sources.camera.source import CameraOptions, CameraSource, device_path
+from runtime.sources.first_open import open_in_time
 from runtime.sources.live.supervised import LiveOptions, SupervisedSource
+from runtime.sources.part.part import WHOLE, Part
+from runtime.sources.pictures.heif import can_read_heif, is_heif
+from runtime.sources.pictures.pages import is_animated
 from runtime.sources.pictures.source import PictureSource, has_wildcard
+from runtime.sources.pictures.webp_animation import WebpAnimation
 from runtime.sources.reachability import device_probe, server_probe
 from runtime.sources.url import is_url, parse_url
 from runtime.sources.video.raw import RawSource, parse_raw
 from runtime.sources.video.source import VideoSource
 from runtime.telemetry.health import Health
-
-
-def can_be_live(text: str) -> bool:
-    """Whether ``text`` may turn out to be a live source: an address over the network, or a pipeline."""
-    return is_pipeline(text) or is_network(text)
-
-
-def is_network(text: str) -> bool:
-    """Whether ``text`` is an address over the network: neither a file nor a pipeline."""
-    is_other = is_pipeline(text) or text.lower().startswith("file:") or Path(text).exists()
-    return is_url(text) and not is_other
 
 
 def may_be_waited_for(text: str, live: LiveOptions) -> bool:
@@ -42,64 +44,143 @@ def open_source(
     live: LiveOptions | None = None,
     cancelled: threading.Event | None = None,
     health: Health | None = None,
+    strict: bool = False,
+    part: Part = WHOLE,
+    hwaccel: HWAccel | None = None,
 ) -> Source:
     """Opens a picture, a directory, a pattern, a video file, a URL, a pipeline, or ``-`` for stdin.
 
     A directory means pictures, and so does a path with wildcards unless a file has that name. A file is a
-    picture if it has a picture's suffix, otherwise a video. Live sources are supervised: they reconnect
-    whenever they break. An ``rtsp`` address is live even while the server is offline; an ``http`` address
-    is live if ``live`` says so or if its stream turns out to be live.
+    picture if it has a picture's suffix and one frame, otherwise a video. Live sources are supervised: they
+    reconnect whenever they break. An ``rtsp`` address is live even while the server is offline; an ``http``
+    address is live if ``live`` says so or if its stream turns out to be live.
 
     Args:
-        text: what to open.
+        text: the source to open.
         say: called with a note about each unexpected property of the input.
         live: options for supervising a live source.
         cancelled: when set, ends the wait for the first frame of a live source.
         health: health to report to, also while opening; ``None`` creates one.
+        strict: whether damage of a video file, or of one of several pictures, is an error.
+        part: which part of a file is read.
+        hwaccel: what a video is decoded on; ``None`` for the CPU.
 
     Raises:
-        UserError: if there is nothing to read.
+        UserError: if there is nothing to read, or ``part`` does not suit the source.
     """
     options = live or LiveOptions()
     health = health or Health(text, say=options.announce)
-    source = _opened(text, say, options, cancelled, health)
+    reading = _Reading(say, options, cancelled or threading.Event(), health, strict, part.start, hwaccel)
+    source = part.of(lambda: reading.opened(text))
     if not source.info.live:
         health.live = False
         source.health = health
     return source
 
 
-def _opened(
-    text: str, say: Say, options: LiveOptions, cancelled: threading.Event | None, health: Health
-) -> Source:
-    path = Path(text)
-    if is_pipeline(text):
+@dataclass(frozen=True)
+class _Reading:
+    """How a source is read; the attributes are arguments of :func:`open_source`."""
+
+    say: Say
+    options: LiveOptions
+    cancelled: threading.Event
+    health: Health
+    strict: bool
+    start: Fraction
+    hwaccel: HWAccel | None
+
+    def opened(self, text: str) -> Source:
+        path = Path(text)
+        if is_pipeline(text):
+            return SupervisedSource(
+                text,
+                lambda: GStreamerSource(text),
+                self.options,
+                health=self.health,
+                cancelled=self.cancelled,
+            )
+        if text != "-" and not (is_url(text) and not path.exists()):
+            if path.is_file() and (source := _open_picture(path, self.say)) is not None:
+                return source
+            if path.is_dir() or (path.exists() and is_picture(path)):
+                return PictureSource(text, self.say, strict=self.strict)
+            if not path.exists() and has_wildcard(text):
+                return PictureSource(text, self.say, strict=self.strict)
+        if is_url(text) and not path.exists() and parse_url(text).remote:
+            return self._opened_remote(text)
+        if self.options.live:
+            raise UserError(f"{text}: is a file; only an address can be live")
+        return VideoSource(text, self.say, start=self.start, strict=self.strict, hwaccel=self.hwaccel)
+
+    def _opened_remote(self, text: str) -> Source:
+        options = self.options
+
+        def open_once() -> VideoSource:
+            return VideoSource(
+                text,
+                self.say,
+                options.open_within,
+                silence=options.reopen_after,
+                corrupt=lambda: self.health.count("corrupt_packet"),
+                start=self.start,
+                strict=self.strict,
+                hwaccel=self.hwaccel,
+            )
+
+        first: list[VideoSource] = []
+        if not (options.live or parse_url(text).live):
+            limit = 2 * options.open_within
+            source = open_in_time(
+                open_once,
+                mask(text),
+                limit if options.give_up_after is None else min(limit, options.give_up_after),
+                waiting=options.waiting,
+                cancelled=self.cancelled,
+            )
+            if not source.info.live:
+                return source
+            first.append(source)
         return SupervisedSource(
-            text, lambda: GStreamerSource(text), options, health=health, cancelled=cancelled
+            text,
+            # The first connection reuses the source that is already open, if any.
+            lambda: first.pop() if first else open_once(),
+            options,
+            reachable=server_probe(text),
+            health=self.health,
+            cancelled=self.cancelled,
         )
-    if text != "-" and not (is_url(text) and not path.exists()):
-        if path.is_dir() or (path.exists() and is_picture(path)):
-            return PictureSource(text, say)
-        if not path.exists() and has_wildcard(text):
-            return PictureSource(text, say)
-    if is_url(text) and not path.exists() and parse_url(text).remote:
-        return _open_remote(text, say, options, cancelled, health)
-    if options.live:
-        raise UserError(f"{text}: is a file; only an address can be live")
-    return VideoSource(text, say)
 
 
-def open_raw(text: str, health: Health) -> Source:
+def _open_picture(path: Path, say: Say) -> Source | None:
+    """An animation or a HEIC picture; ``None`` for any other file."""
+    if is_heif(path) and can_read_heif():
+        return PictureSource(str(path), say)
+    if not is_picture(path):
+        return None
+    try:
+        data = read_bounded(path, PICTURE_BYTES)
+    except UserError:
+        return None  # whoever reads it reports it
+    if not is_animated(data) or is_cut_short(data):
+        return None
+    return WebpAnimation(path, data, say) if is_webp(data) else VideoSource(str(path), say)
+
+
+def open_raw(text: str, health: Health, say: Say, *, strict: bool = False, part: Part = WHOLE) -> Source:
     """Opens uncompressed frames on stdin.
 
     Args:
         text: format of the frames, see :func:`runtime.sources.video.raw.parse_raw`.
         health: health to report to.
+        say: called with a note if stdin ends within a frame.
+        strict: whether that is an error.
+        part: which part is read.
 
     Raises:
         UserError: if ``text`` is invalid or stdin ends before one whole frame.
     """
-    source = RawSource(parse_raw(text))
+    source = part.of(lambda: RawSource(parse_raw(text), say=say, strict=strict))
     source.health = health
     health.live = False
     return source
@@ -131,35 +212,6 @@ def open_camera(
         lambda: CameraSource(camera, options),
         live,
         reachable=None if device is None else device_probe(device),
-        health=health,
-        cancelled=cancelled,
-    )
-
-
-def _open_remote(
-    text: str, say: Say, options: LiveOptions, cancelled: threading.Event | None, health: Health
-) -> Source:
-    def open_once() -> VideoSource:
-        return VideoSource(
-            text,
-            say,
-            options.open_within,
-            silence=options.reopen_after,
-            corrupt=lambda: health.count("corrupt_packet"),
-        )
-
-    first: list[VideoSource] = []
-    if not (options.live or parse_url(text).live):
-        source = open_once()
-        if not source.info.live:
-            return source
-        first.append(source)
-    return SupervisedSource(
-        text,
-        # The first connection reuses the source that is already open, if any.
-        lambda: first.pop() if first else open_once(),
-        options,
-        reachable=server_probe(text),
         health=health,
         cancelled=cancelled,
     )

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from granet.app.credentials import mask
+from granet.app.outside_text import shown
 
 State = Literal["connecting", "live", "stalled", "reconnecting", "ended"]
 """*connecting*: no frame yet. *live*: frames arrive. *stalled*: no frame for some seconds, but the
@@ -61,6 +62,7 @@ class HealthSnapshot:
             more entry than bounds, not cumulative.
         latency_sum: sum of all latencies from decoding to writing, in seconds.
         engine_failing: why the latest frame bypassed the engine; empty if it did not.
+        total: frames that the run will write, for a file of known length; an estimate for a video.
     """
 
     name: str
@@ -78,6 +80,7 @@ class HealthSnapshot:
     latency_counts: tuple[int, ...]
     latency_sum: float
     engine_failing: str
+    total: int | None = None
 
 
 class Health:
@@ -93,6 +96,7 @@ class Health:
     Attributes:
         name: as above; may be changed.
         live: as above; may be changed, because it is certain only after the source is open.
+        total: frames that the run will write; ``None`` if unknown or live.
     """
 
     def __init__(
@@ -103,8 +107,9 @@ class Health:
         say: Callable[[str], None] = lambda message: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.name = mask(name)
+        self.name = shown(mask(name))
         self.live = live
+        self.total: int | None = None
         self._say, self._clock = say, clock
         self._lock = threading.Lock()
         self._state: State = "connecting"
@@ -130,19 +135,19 @@ class Health:
         Returns:
             Whether the state changed.
         """
-        now = self._clock()
+        now, detail = self._clock(), _masked(detail)
         with self._lock:
             if self._state == "ended":
                 return False
             if state == self._state:
-                self._detail = mask(detail)
+                self._detail = detail
                 return False
             # A stream that never became live ends with an error that already gives the reason.
-            line = "" if state == "ended" and not self._was_live else self._line(state, mask(detail), now)
+            line = "" if state == "ended" and not self._was_live else self._line(state, detail, now)
             if self._state == "live":
                 self._lost_at = now
             self._was_live = self._was_live or state == "live"
-            self._state, self._detail, self._since = state, mask(detail), now
+            self._state, self._detail, self._since = state, detail, now
             self._transitions[state] += 1
         if line and self.live:
             self._say(line)
@@ -180,7 +185,7 @@ class Health:
     def engine_failing(self, why: str) -> None:
         """Records why the latest frame bypassed the engine; an empty text means that it did not."""
         with self._lock:
-            self._engine_failing = why
+            self._engine_failing = _masked(why)
 
     def snapshot(self) -> HealthSnapshot:
         """Returns a consistent copy of everything."""
@@ -202,6 +207,7 @@ class Health:
                 latency_counts=tuple(self._latencies),
                 latency_sum=self._latency_sum,
                 engine_failing=self._engine_failing,
+                total=self.total,
             )
 
     def banner(self) -> str | None:
@@ -230,3 +236,8 @@ class Health:
         if state == "live" and self._was_live:
             return f"{self.name}: live again after {now - self._lost_at:.1f} s{why}"
         return f"{self.name}: {state}{why}"
+
+
+def _masked(text: str) -> str:
+    """``text`` without credentials; most frames have no text."""
+    return mask(text) if text else ""

@@ -24,6 +24,10 @@ from runtime.telemetry.listen import cannot_listen, family_of, host_of, is_loopb
 
 _METHODS = ("GET", "HEAD")
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
+_HEADER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\x00-\x08\x0a-\x1f\x7f]*\r?")
+"""RFC 9112: no space before the colon, no continued line, no control character. Whoever reads such a line in
+another way sees another end of the request, and takes its body for the next one."""
+
 _CHUNK = 2**12
 _DISCARD_SECONDS = 1.0
 """Seconds for which unread input of a client is discarded, so that the client receives its response."""
@@ -159,10 +163,14 @@ class HttpServer(ThreadingTCPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Starts a thread for a connection, or closes it if the limit does not allow it."""
-        if self.connections.admit(request):
-            super().process_request(request, client_address)
-        else:
+        if not self.connections.admit(request):
             self.close_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # no thread could be started; the base class closes the connection
+            self.connections.release(request)
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Serves a connection."""
@@ -197,6 +205,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.settimeout(self.server.limits.send_seconds)
             if isinstance(head, HTTPStatus):
                 self.send_error(head)
+            elif head and not all(_HEADER.fullmatch(line) for line in head.strip().split(b"\n")[1:]):
+                self.send_error(HTTPStatus.BAD_REQUEST)
             elif head:
                 self.server.connections.touch(self.connection)
                 self.rfile = io.BytesIO(head)
@@ -230,7 +240,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _response(self) -> Response:
         # The body is not read, so a request after it could not be separated from it.
-        if self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers:
+        lengths = set(self.headers.get_all("Content-Length", []))
+        if not lengths <= {"0"} or "Transfer-Encoding" in self.headers:
             self.close_connection = self._has_unread = True
         refused = self._refused()
         if refused is not None:
@@ -282,8 +293,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Sends the errors that the base class finds while it parses a head."""
-        self._has_unread = True
+        """Sends the errors that the base class finds while it parses a head; where it ends is uncertain."""
+        self.close_connection = self._has_unread = True
         self._send(refusal(HTTPStatus(code)))
 
     def handle_expect_100(self) -> bool:

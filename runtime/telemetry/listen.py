@@ -3,25 +3,43 @@
 import re
 import socket
 from ipaddress import ip_address
+from typing import Annotated
+
+import typer
 
 from granet.app.console import UsageError
 from granet.errors import UserError
 
 LOOPBACK = "127.0.0.1"
 
+Metrics = Annotated[
+    str | None,
+    typer.Option(
+        metavar="[HOST]:PORT", help=f"Serve Prometheus metrics at /metrics (default host: {LOOPBACK})."
+    ),
+]
+"""The option ``--metrics``; :func:`parse_listen` reads its value."""
+
 _HOST = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::[0-9]{1,5})?")
 
 
-def parse_listen(text: str) -> tuple[str, int]:
+def parse_listen(text: str, option: str | None = None) -> tuple[str, int]:
     """Parses ``8080``, ``:8080``, ``0.0.0.0:8080`` or ``[::]:8080`` to (host, port); the default is loopback.
+
+    Args:
+        text: the address.
+        option: the option or setting that it was given with, for the error.
 
     Raises:
         UsageError: if the text has another form.
     """
     host, _, port = text.rpartition(":")
+    where = "" if option is None else f"{option} "
     host = host.removeprefix("[").removesuffix("]") or LOOPBACK
-    if not port.isdecimal() or not 0 <= int(port) <= 65535 or "/" in host:
-        raise UsageError(f"{text}: not an address to listen on; write PORT, or HOST:PORT")
+    if not (port.isascii() and port.isdecimal()) or not 0 <= int(port) <= 65535 or "/" in host:
+        raise UsageError(
+            f"{where}{text}: not an address to listen on; write PORT or HOST:PORT, with a port up to 65535"
+        )
     return host, int(port)
 
 

@@ -16,6 +16,16 @@ try:
 except ImportError:
     raise missing_packages("--metrics", "prometheus-client") from None
 
+__all__ = [
+    "Collector",
+    "CounterMetricFamily",
+    "GaugeMetricFamily",
+    "HealthCollector",
+    "Metric",
+    "metrics_server",
+    "serve_collector",
+]
+
 
 class HealthCollector(Collector):
     """All metrics of one or more streams, which the label ``stream`` distinguishes.
@@ -89,8 +99,15 @@ def metrics_server(listen: tuple[str, int], healths: Sequence[Health]) -> Iterat
     Raises:
         UserError: if the address cannot be listened on.
     """
+    with serve_collector(listen, HealthCollector(healths)) as url:
+        yield url
+
+
+@contextmanager
+def serve_collector(listen: tuple[str, int], collector: Collector) -> Iterator[str]:
+    """Serves the metrics of any collector; see :func:`metrics_server`."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(HealthCollector(healths))
+    registry.register(collector)
     server = HttpServer(listen, _answers(registry), "metrics")
     try:
         yield f"{server.url}metrics"

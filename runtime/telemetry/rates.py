@@ -34,6 +34,8 @@ class Figures:
         faults: faults of the engine and of sinks since the start.
         engine_failing: why the latest frame bypassed the engine; empty if it did not.
         age_s: seconds since the last frame was written; ``None`` before the first.
+        live: whether frames arrive at their own pace (a camera or a broadcast, not a file).
+        total: frames that a run of a file will write; ``None`` if unknown. An estimate for a video.
     """
 
     name: str
@@ -48,6 +50,8 @@ class Figures:
     faults: int
     engine_failing: str
     age_s: float | None
+    live: bool
+    total: int | None
 
     def to_dict(self) -> dict[str, object]:
         """The figures as JSON values."""
@@ -91,6 +95,8 @@ class LiveFigures:
             faults=new.events["engine_fault"] + new.events["sink_fault"],
             engine_failing=new.engine_failing,
             age_s=None if new.age is None else round(new.age, 1),
+            live=new.live,
+            total=new.total,
         )
 
 

@@ -55,6 +55,8 @@ class Summary:
     Attributes:
         frames_in: frames read, including dropped ones.
         frames_out: frames written.
+        complete: whether the run reached the end of its source, or the number of frames that was asked for,
+            and no picture was left out.
         dropped: frames of a live source that were replaced by newer ones.
         seconds: time from the first read to the end of the output.
         fps: frames written per second.
@@ -67,6 +69,7 @@ class Summary:
 
     frames_in: int
     frames_out: int
+    complete: bool
     dropped: int
     seconds: float
     fps: float
@@ -84,8 +87,9 @@ class Summary:
         """The summary in one line, for people."""
         dropped = f", {self.dropped} dropped" if self.dropped else ""
         latency, engine = self.latency_ms, self.engine_ms
+        frames = f"{self.frames_out} frame{'' if self.frames_out == 1 else 's'}"
         return (
-            f"{self.frames_out} frames in {self.seconds:.1f} s, {self.fps:.1f} fps{dropped}; "
+            f"{frames} in {self.seconds:.1f} s, {self.fps:.1f} fps{dropped}; "
             f"latency {latency.p50:.0f} ms (p99 {latency.p99:.0f}), "
             f"engine {engine.p50:.1f} ms (p99 {engine.p99:.1f})"
         )

@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from rich.live import Live
 from rich.text import Text
 
-from granet.app.console import stderr
-from granet.app.progress import Progress, no_progress
+from granet.app.console import shown, stderr
+from granet.app.progress import Progress, no_progress, without_log_progress
+from granet.app.verbosity import Verbosity, verbosity
 from runtime.telemetry.health import Health
 from runtime.telemetry.rates import Figures, LiveFigures
 
@@ -34,7 +35,7 @@ def status_text(now: Figures) -> str:
 
 @contextmanager
 def status_line(healths: Sequence[Health]) -> Iterator[Progress]:
-    """Shows one line per stream while the context is open, and removes it at the end.
+    """Shows one line per stream while the context is open, and removes it at the end; none with ``--quiet``.
 
     Args:
         healths: health of each stream.
@@ -42,8 +43,9 @@ def status_line(healths: Sequence[Health]) -> Iterator[Progress]:
     Yields:
         A progress callback for the pipeline. It does nothing: the line updates itself.
     """
-    if not stderr.is_terminal:
-        yield no_progress
+    if not stderr.is_terminal or verbosity() is Verbosity.QUIET:
+        with without_log_progress():
+            yield no_progress
         return
     streams = [LiveFigures(health) for health in healths]
 
@@ -51,9 +53,16 @@ def status_line(healths: Sequence[Health]) -> Iterator[Progress]:
         lines = []
         for figures in (stream.now() for stream in streams):
             name = f"{figures.name}: " if len(streams) > 1 else ""
-            lines.append(name + status_text(figures))
+            lines.append(shown(name + status_text(figures)))
         return Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
 
     # Drawn by a separate thread: a stalled stream delivers no frames, and the user must see that.
-    with Live(get_renderable=render, console=stderr, transient=True, refresh_per_second=1 / _EVERY):
+    # Rich would print on stderr what is written to stdout meanwhile.
+    with Live(
+        get_renderable=render,
+        console=stderr,
+        transient=True,
+        refresh_per_second=1 / _EVERY,
+        redirect_stdout=False,
+    ):
         yield no_progress

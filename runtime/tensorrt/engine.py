@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from granet.errors import UserError
+from runtime.engines.base import GraphEngine
 from runtime.engines.device import Device
 from runtime.engines.fitting import FittingPlan
-from runtime.engines.graph import GraphEngine
 from runtime.engines.onnx_model import OnnxModel
 from runtime.media.frame import Pixels
 from runtime.tensorrt.buffers import SLOTS, Slot
@@ -112,4 +112,5 @@ class TensorRtEngine(GraphEngine):
 
     def close(self) -> None:
         """Waits for the frames in flight and releases the GPU."""
+        super().close()
         self._thread.close()

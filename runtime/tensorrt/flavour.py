@@ -134,7 +134,7 @@ class Flavour:
         if not self.is_rtx:
             return ()
         names = (name for name in dir(self.module.ComputeCapability) if re.fullmatch(r"SM\d+", name))
-        return tuple(sorted((_dotted(name) for name in names), key=_capability_order))
+        return tuple(sorted((parse_capability(name) for name in names), key=_capability_order))
 
     def check_capabilities(self, capabilities: tuple[str, ...]) -> None:
         """Refuses compute capabilities that this flavour cannot target.
@@ -224,10 +224,6 @@ def parse_capability(text: str) -> str:
     if match is None:
         raise UserError(f"{text!r} is not a compute capability: write it like 8.6")
     return f"{int(match[1])}.{match[2]}"
-
-
-def _dotted(name: str) -> str:
-    return parse_capability(name)
 
 
 def _capability_order(name: str) -> tuple[int, int]:

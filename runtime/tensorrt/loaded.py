@@ -13,7 +13,7 @@ from runtime.artefacts.metadata import ModelMetadata
 from runtime.engines.onnx_model import OnnxModel
 from runtime.tensorrt.cuda.base import Gpu
 from runtime.tensorrt.flavour import Flavour
-from runtime.tensorrt.log import Messages, collected
+from runtime.tensorrt.log import Messages, collected, no_collection
 from runtime.tensorrt.record import as_built
 from runtime.tensorrt.rtx_kernels import KeptKernels, kernels_path
 from runtime.tensorrt.trust import TrustedPlan
@@ -54,7 +54,7 @@ class LoadedEngine:
         self._kernels = KeptKernels(kernels_path(flavour.version, gpu, trusted.record.sha256), note)
         self._stack = ExitStack()
         try:
-            with collected(flavour) as (logger, messages):
+            with collected(flavour) as (logger, messages), no_collection():
                 self._load(logger, messages, graphs)
         except BaseException:
             self.close()

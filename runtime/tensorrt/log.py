@@ -1,5 +1,6 @@
-"""Collects the log messages of TensorRT and shortens them to one line for people."""
+"""The logger of TensorRT: collects its messages, and shortens them to one line for people."""
 
+import gc
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from granet.app.console import detail
 from runtime.tensorrt.flavour import Flavour
 
 LONGEST = 300
@@ -66,7 +68,7 @@ def _logger(flavour: Flavour) -> Any:
     trt = flavour.module
 
     class Logger(trt.ILogger):  # type: ignore[misc, name-defined]
-        """Collects warnings and errors."""
+        """Collects warnings and errors; prints the rest with ``--verbose``."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -77,5 +79,24 @@ def _logger(flavour: Flavour) -> Any:
                 self.messages.errors.append(message)
             elif severity == trt.ILogger.WARNING:
                 self.messages.warnings.append(message)
+            elif severity == trt.ILogger.INFO:
+                detail(plain(message))
 
     return Logger()
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Collects garbage now, and not inside the context.
+
+    TensorRT holds a lock while it calls a logger that is written in Python. If a collection begins in the
+    logger and frees an earlier builder, runtime or engine, its destructor waits for that lock for ever.
+    """
+    was_enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -11,9 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from granet.app.input_file import CACHE_BYTES
 from granet.errors import UserError
 from runtime.tensorrt.cuda.base import Gpu
-from runtime.tensorrt.private_cache import beyond, cache_directory, foreign, write_private
+from runtime.tensorrt.private_cache import (
+    ForeignFileError,
+    beyond,
+    cache_directory,
+    read_private,
+    write_private,
+)
 
 KEPT = 16
 """Number of files to keep; the oldest are removed first."""
@@ -50,22 +57,27 @@ class KeptKernels:
         """
         self._cache = cache
         try:
-            content = self._path.read_bytes()
-            why = foreign(self._path)
+            content = read_private(self._path, CACHE_BYTES)
         except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as error:
-            why = error.strerror or str(error)
-        if why is None:
-            digest, kernels = content[:_LENGTH], content[_LENGTH:]
-            if _DIGEST(kernels).digest() != digest:
-                why = "it is damaged"
-            elif not cache.deserialize(kernels):
-                why = "TensorRT-RTX reports another version or GPU"
-            else:
-                self._stored = digest
+            why: str | None = error.strerror or str(error)
+        except (ForeignFileError, UserError) as error:
+            why = str(error)
+        else:
+            why = self._loaded(cache, content)
         if why is not None:
             self._say(f"note: compiling kernels again instead of using those of {self._path}: {why}")
+
+    def _loaded(self, cache: Any, content: bytes) -> str | None:
+        """Loads the kernels; the reason if they are not used."""
+        digest, kernels = content[:_LENGTH], content[_LENGTH:]
+        if _DIGEST(kernels).digest() != digest:
+            return "it is damaged"
+        if not cache.deserialize(kernels):
+            return "TensorRT-RTX reports another version or GPU"
+        self._stored = digest
+        return None
 
     def keep(self) -> None:
         """Stores the compiled kernels if they have changed since they were loaded or stored."""

@@ -11,6 +11,7 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
+from granet.app.input_file import MODEL_BYTES, read_bounded
 from granet.errors import UserError
 from runtime.artefacts.manifest import sha256_of
 from runtime.tensorrt.cuda.base import Gpu
@@ -81,10 +82,15 @@ def read_trusted(path: Path) -> TrustedPlan:
         UserError: if the record is missing or damaged, or one of the files cannot be read.
     """
     record = read_record(path)
-    try:
-        plan = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+    return matching(path, read_bounded(path, MODEL_BYTES), record)
+
+
+def matching(path: Path, plan: bytes, record: EngineRecord) -> TrustedPlan:
+    """Checks an engine that was read against its record.
+
+    Raises:
+        EngineRefusedError: if it does not match.
+    """
     trusted = TrustedPlan(path, plan, record)
     if hashlib.sha256(plan).hexdigest() != record.sha256:
         name = record_path(path).name

@@ -2,14 +2,27 @@
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from runtime.media.frame import Colour, Pixels
 
-_GAIN = 4
-"""Amplification of faint streaks: 32 grey levels of rain give half opacity, 64 or more full opacity."""
+_NOISE, _HEAVY = 4, 64
+"""Grey levels of rain up to which nothing is painted, and from which the paint is strongest. Every result
+differs from its input by a few levels, which must not tint the whole picture."""
 
-_PAINT = {"bgr": (32, 160, 255), "rgb": (255, 160, 32)}
-_BACKGROUND = 0.45
+_PAINT = {"bgr": (255, 190, 40), "rgb": (40, 190, 255)}
+"""One hue, a light blue: brighter than any background, and different from grey for the colour-blind too."""
+
+_BACKGROUND = 0.55
+
+
+def _shares() -> NDArray[np.float32]:
+    """Opacity by grey level of rain: a cubic Hermite step, flat at both ends."""
+    step = np.clip((np.arange(256) - _NOISE) / (_HEAVY - _NOISE), 0, 1)
+    return np.asarray(step**2 * (3 - 2 * step), np.float32)
+
+
+_SHARES = _shares()
 
 
 def removed_rain(before: Pixels, after: Pixels) -> Pixels:
@@ -37,7 +50,7 @@ def without_offset(mask: Pixels) -> Pixels:
 
 
 def paint_rain(before: Pixels, rain: Pixels, colour: Colour) -> Pixels:
-    """Draws the rain in orange on a darkened grey picture.
+    """Draws the rain in light blue on a darkened grey picture; the opacity grows smoothly with the rain.
 
     Args:
         before: uint8 H x W x 3 rainy picture, in ``colour`` order.
@@ -49,6 +62,6 @@ def paint_rain(before: Pixels, rain: Pixels, colour: Colour) -> Pixels:
         uint8 H x W x 3, new, in ``colour`` order.
     """
     gray = np.asarray(before, np.float32).mean(axis=2, keepdims=True) * _BACKGROUND
-    share = np.minimum(1.0, rain.max(axis=2, keepdims=True).astype(np.float32) * (_GAIN / 255))
+    share = _SHARES[rain.max(axis=2, keepdims=True)]
     paint = np.array(_PAINT[colour], np.float32)
     return np.asarray(gray + share * (paint - gray), np.uint8)

@@ -6,9 +6,8 @@ import time
 import numpy as np
 
 from granet.size_rule import SizeRule
-from runtime.engines.base import EngineInfo
+from runtime.engines.base import EngineInfo, GraphEngine
 from runtime.engines.fitting import FrameFit
-from runtime.engines.graph import GraphEngine
 from runtime.media.frame import Colour, Pixels
 
 

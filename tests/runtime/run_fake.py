@@ -8,7 +8,7 @@ from runtime.engines.base import Engine
 from tests.runtime.fakes import FakeEngine
 
 
-def open_fake(*arguments: object) -> Engine:
+def open_fake(*arguments: object, **options: object) -> Engine:
     seconds = float(os.environ.get("FAKE_SECONDS", "0"))
     return FakeEngine(invert="FAKE_INVERT" in os.environ, seconds=seconds)
 

@@ -115,7 +115,10 @@ class TestWhatIsMissing:
 
     @pytest.mark.parametrize(
         ("package", "says"),
-        [("onnx", "onnx is not installed: pip install onnx"), ("granet-export", "install granet-deploy")],
+        [
+            ("onnx", "onnx is not installed: pip install onnx"),
+            ("granet-export", r"pip install \. in a checkout"),
+        ],
     )
     def test_what_builds(self, package: str, says: str, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """An edge box has only the packages to run a model."""
@@ -188,7 +191,7 @@ class TestBuilding:
         assert cleaned.exists()
 
     def test_for_real(self, engine: Path) -> None:
-        """With granet-export and TensorRT-RTX, as far as possible without a GPU: it trusts the new engine."""
+        """A rebuild by granet-export and TensorRT-RTX, up to the trust in the new engine; it needs no GPU."""
         trt = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx has no wheel for this platform")
         cuda = pytest.importorskip("cuda.bindings.runtime", reason="no cuda-bindings here")
         if cuda.cudaGetDeviceCount()[1]:

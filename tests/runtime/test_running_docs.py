@@ -1,4 +1,4 @@
-"""The recipes of docs/running.md, run as they stand there; stand-ins give the frames."""
+"""The recipes of docs/running.md run unchanged, with fake sources of frames."""
 
 import os
 import re
@@ -61,7 +61,7 @@ def opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[object
         return StandIn()
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(model, "open_engine", lambda *arguments: FakeEngine())
+    monkeypatch.setattr(model, "open_engine", lambda *arguments, **options: FakeEngine())
     monkeypatch.setattr(run_input, "open_camera", open_stand_in)
     monkeypatch.setattr(run_input, "open_source", open_stand_in)
     monkeypatch.setattr(run_input, "device_path", lambda camera: None)

@@ -1,15 +1,16 @@
 """Write pictures to a directory under their original names."""
 
-import shutil
-import tempfile
-from contextlib import suppress
+import errno
+import os
 from pathlib import Path, PurePosixPath
 
+from granet.app.claim import Claim
 from granet.app.console import Say
+from granet.app.files import came_second, destination_of, publish
 from granet.errors import UserError
 from runtime.media.frame import Frame
 from runtime.sinks.base import Sink
-from runtime.sinks.part_file import check_parent
+from runtime.sinks.part_file import OutputGoneError, check_parent
 from runtime.sinks.pictures.encode import PictureEncoder, write_file
 from runtime.sources.base import StreamInfo
 
@@ -17,8 +18,9 @@ from runtime.sources.base import StreamInfo
 class DirectorySink(Sink):
     """Writes one picture per frame; frames of a video are named ``000001.png`` and so on.
 
-    The pictures are collected in a hidden subdirectory and moved to their places at the end, so that a
-    failed run leaves existing files untouched.
+    The pictures are collected in ``DIRECTORY.part``, or in ``granet.part`` inside of a directory that exists,
+    and moved to their places at the end. So a failed run leaves existing files untouched, and the pictures of
+    an interrupted one do not pass for all.
 
     Args:
         directory: output directory; created if missing, but its parent must exist.
@@ -32,13 +34,16 @@ class DirectorySink(Sink):
 
     def __init__(self, directory: Path, info: StreamInfo, say: Say, *, overwrite: bool) -> None:
         self.name = f"{directory}/"
+        if directory.is_symlink():
+            directory = destination_of(directory).path  # it may not exist yet
         self._directory = directory
         self._say = say
+        self._tags = info.colour
         self._overwrite = overwrite
-        self._inputs = {path.resolve() for path in info.paths}
+        self._inputs = {os.path.realpath(path) for path in info.paths}
         self._written: list[PurePosixPath] = []
         self._made = not directory.exists()
-        self._staging: Path | None = None
+        self._staging: Claim | None = None
         if directory.exists() and not directory.is_dir():
             raise UserError(f"{directory}: is a file; use a directory or a name with a file extension")
         check_parent(directory if self._made else directory / "picture")
@@ -51,43 +56,84 @@ class DirectorySink(Sink):
         self._check(name)
         if self._staging is None:
             self._staging = self._stage()
-            self._encode = PictureEncoder(self._colour, self._say)
-        target = self._staging / name
+            self._encode = PictureEncoder(self._colour, self._say, self._tags)
+        if not self._staging.in_place():
+            raise OutputGoneError(f"{self._staging.path}: {self._staging.fate()}")
+        target = self._staging.path / name
         target.parent.mkdir(parents=True, exist_ok=True)
         write_file(target, self._encode(name.suffix, frame, before), f"{self.name}{name}")
         self._written.append(name)
 
     def finish(self) -> None:
-        """Moves the pictures to their places."""
+        """Moves the pictures to their places.
+
+        Raises:
+            UserError: if that fails; the pictures that are not in their places are kept.
+        """
         if self._staging is None:
             return
+        staging, self._staging = self._staging, None
         try:
-            for name in self._written:
-                (self._directory / name).parent.mkdir(parents=True, exist_ok=True)
-                (self._staging / name).replace(self._directory / name)
+            if not self._move_all(staging.path):
+                for name in self._written:
+                    self._publish(staging.path / name, self._directory / name)
+                staging.remove()
+        except FileExistsError:
+            raise UserError(came_second(self._directory / name, staging.path)) from None
+        except UserError as error:
+            raise UserError(f"{error}; the output is kept as {staging.path}") from error
         except OSError as error:
-            raise UserError(f"{self.name}: cannot be written: {error.strerror}") from error
-        shutil.rmtree(self._staging, ignore_errors=True)
+            raise UserError(
+                f"{self.name}: cannot be written: {error.strerror}; the output is kept as {staging.path}"
+            ) from error
+        finally:
+            staging.unmark()
+            staging.close()
+
+    def interrupt(self) -> None:
+        """Leaves the pictures where they are; see :meth:`Sink.interrupt`."""
+        if self._staging is not None:
+            self._say(
+                f"{self.name} is not complete; {len(self._written)} pictures are in {self._staging.path}"
+            )
+            self._staging.close()
+            self._staging = None
 
     def abort(self) -> None:
-        """Removes the pictures, and the directory if this sink created it."""
-        if self._staging is None:
-            return
-        shutil.rmtree(self._staging, ignore_errors=True)
-        if self._made:
-            with suppress(OSError):
-                self._directory.rmdir()
+        """Removes the pictures."""
+        if self._staging is not None:
+            self._staging.remove()
+            self._staging.close()
 
-    def _stage(self) -> Path:
+    def _move_all(self, staging: Path) -> bool:
+        """Gives the whole directory its name; ``False`` if there is one of that name by now."""
+        if not self._made:
+            return False
         try:
-            self._directory.mkdir(exist_ok=True)
-            return Path(tempfile.mkdtemp(prefix=".granet-part-", dir=self._directory))
+            staging.rename(self._directory)
+        except OSError as error:
+            if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+                return False
+            raise
+        return True
+
+    def _publish(self, part: Path, final: Path) -> None:
+        place = destination_of(final)
+        place.path.parent.mkdir(parents=True, exist_ok=True)
+        if place.mode is not None:
+            part.chmod(place.mode)
+        publish(part, place.path, overwrite=self._overwrite)
+
+    def _stage(self) -> Claim:
+        final = self._directory if self._made else self._directory / "granet"
+        try:
+            return Claim(final, directory=True)
         except OSError as error:
             raise UserError(f"{self.name}: cannot be written: {error.strerror}") from error
 
     def _check(self, name: PurePosixPath) -> None:
         target = self._directory / name
-        if target.resolve() in self._inputs:
+        if os.path.realpath(target) in self._inputs:
             raise UserError(f"{target}: is the input; write to another directory")
-        if target.exists() and not self._overwrite:
+        if destination_of(target).mode is not None and not self._overwrite:
             raise UserError(f"{target}: exists; add --overwrite to replace it")

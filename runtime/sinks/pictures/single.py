@@ -7,7 +7,7 @@ from granet.errors import UserError
 from runtime.media.frame import Frame
 from runtime.sinks.base import Sink
 from runtime.sinks.part_file import PartFile, check_file
-from runtime.sinks.pictures.encode import PictureEncoder, write_file
+from runtime.sinks.pictures.encode import PictureEncoder
 from runtime.sources.base import StreamInfo
 
 
@@ -28,6 +28,7 @@ class PictureSink(Sink):
         self.name = str(path)
         self._path = path
         self._say = say
+        self._tags = info.colour
         self._overwrite = overwrite
         self._part: PartFile | None = None
         check_file(path, info.paths, overwrite=overwrite)
@@ -36,9 +37,9 @@ class PictureSink(Sink):
         """Writes the picture; see :meth:`Sink.write`."""
         if self._part is not None:
             raise UserError(f"{self._path}: is one picture, but the input has several; write to a directory")
-        data = PictureEncoder(self._colour, self._say)(self._path.suffix, frame, before)
+        data = PictureEncoder(self._colour, self._say, self._tags)(self._path.suffix, frame, before)
         self._part = PartFile(self._path, overwrite=self._overwrite)
-        write_file(self._part.path, data, self.name)
+        self._part.write(data)
 
     def finish(self) -> None:
         """Gives the picture its final name."""

@@ -1,1 +1,1 @@
-"""An RTSP or RTMP server as a sink."""
+"""An RTSP, RTMP or WHIP server as a sink."""

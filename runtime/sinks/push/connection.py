@@ -1,5 +1,6 @@
 """One push connection: encodes here and sends in a child process that can be killed."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,11 +8,15 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from granet.app.console import Say
+from granet.app.outside_text import decoded
 from granet.errors import UserError
 from runtime.media.frame import Colour, Frame
-from runtime.sinks.push.process import FORMAT, URL
+from runtime.sinks.push.certificate import write_certificate
+from runtime.sinks.push.process import TARGET
+from runtime.sinks.push.protocols import Target
 from runtime.sinks.video.containers import VideoContainer
 from runtime.sinks.video.writer import VideoWriter
 from runtime.sources.base import StreamInfo
@@ -25,17 +30,6 @@ OPENING = 15.0
 _CLOSE_TIMEOUT = 0.3
 """Seconds within which a stream must end."""
 
-# A viewer who joins waits for a key frame: at 30 frames per second there is one every two seconds.
-_X264 = {
-    "preset": "veryfast",
-    "tune": "zerolatency",
-    "crf": "23",
-    "maxrate": "6M",
-    "bufsize": "6M",
-    "g": "60",
-}
-_KIND = VideoContainer(FORMAT, encoder_options=_X264, muxer_options={"flush_packets": "1"})
-
 
 class PushConnection:
     """A connection that opens without blocking; :attr:`sending` or an error shows whether it succeeded.
@@ -44,8 +38,9 @@ class PushConnection:
         sending: whether the first picture was sent.
 
     Args:
-        url: address of the server; it never appears on a command line.
+        target: the server; its address never appears on a command line.
         name: display name of the server.
+        kind: the stream to the child process and its encoder.
         info: info of the source.
         colour: channel order of the frames.
         say: called with a note about each property of the input that is not kept.
@@ -54,19 +49,31 @@ class PushConnection:
     """
 
     def __init__(
-        self, url: str, name: str, info: StreamInfo, colour: Colour, say: Say, first: Frame, *, compare: bool
+        self,
+        target: Target,
+        name: str,
+        kind: VideoContainer,
+        info: StreamInfo,
+        colour: Colour,
+        say: Say,
+        first: Frame,
+        *,
+        compare: bool,
     ) -> None:
         self._name = name
         self.sending = False
         self._opened = time.monotonic()
         self._begun = False
+        self._folder = TemporaryDirectory() if target.protocol.has_certificate else None
+        certificate = {} if self._folder is None else write_certificate(Path(self._folder.name))
+        options = target.options | certificate
         self._read, self._write = os.pipe()
         self._process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("process.py"))],
             stdin=self._read,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, URL: url},
+            env={**os.environ, TARGET: json.dumps([target.url, target.protocol.muxer, options])},
             # Only the parent handles Ctrl-C; it then ends the stream.
             start_new_session=True,
         )
@@ -76,7 +83,7 @@ class PushConnection:
         self._writer: VideoWriter | None = None
         try:
             self._writer = VideoWriter(
-                f"pipe:{self._write}", self._name, _KIND, info, colour, say, first, compare=compare
+                f"pipe:{self._write}", self._name, kind, info, colour, say, first, compare=compare
             )
         except BaseException:
             self.kill()
@@ -141,6 +148,8 @@ class PushConnection:
         if self._writer is not None:
             self._writer.close()
         self._close_pipe()
+        if self._folder is not None:
+            self._folder.cleanup()
         for stream in (self._process.stdout, self._process.stderr):
             if stream is not None:
                 stream.close()
@@ -161,4 +170,4 @@ class PushConnection:
     def _reason(self, waited: float) -> str:
         self._process.kill()
         _, message = self._process.communicate()
-        return f"cannot be written to: {message.decode(errors='replace') or f'no progress for {waited:g} s'}"
+        return f"cannot be written to: {decoded(message) or f'no progress for {waited:g} s'}"

@@ -1,10 +1,9 @@
-"""Pushes the picture to an RTSP or RTMP server and reconnects after an outage."""
+"""Pushes the picture to an RTSP, RTMP or WHIP server and reconnects after an outage."""
 
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
-from urllib.parse import urlsplit
 
 from granet.app.console import Say
 from granet.app.credentials import mask
@@ -13,33 +12,48 @@ from runtime.media.backoff import Backoff
 from runtime.media.frame import Frame
 from runtime.sinks.base import Sink
 from runtime.sinks.pace import Pace
+from runtime.sinks.push.certificate import require_certificates
 from runtime.sinks.push.connection import PushConnection
+from runtime.sinks.push.process import FORMAT
+from runtime.sinks.push.protocols import Target
+from runtime.sinks.video.containers import VideoContainer
+from runtime.sinks.video.encoders import ENCODERS
+from runtime.sinks.video.encoding import DEFAULT, Encoding
+from runtime.sinks.video.pixel_formats import canonical
 from runtime.sources.base import StreamInfo
 from runtime.telemetry.health import Health
 from runtime.views.letterbox import letterboxed
 
-_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps")
+_X264 = {
+    **ENCODERS["libx264"].live,
+    "crf": "23",
+    "maxrate": "6M",
+    "bufsize": "6M",
+}
 
-
-def is_push(text: str) -> bool:
-    """Whether ``text`` is an address that supports pushing."""
-    return "://" in text and urlsplit(text).scheme.lower() in _SCHEMES
+_POLL = 0.01
+"""Seconds between two looks at whether the first picture of a file is sent."""
 
 
 class PushSink(Sink):
-    """Sends H.264 without sound, in the size of the first frame, with odd sides reduced by one pixel.
+    """Sends video without sound, in the size of the first frame, with odd sides reduced by one pixel.
 
     The sink connects on the first frame. While the server is unreachable, frames of a live source are
-    dropped and counted, and the sink reconnects with back-off. A file is sent in real time; none of its
-    frames may be lost, so a lost server is an error.
+    dropped and counted, and the sink reconnects with back-off. A file is sent in real time
+    from its first picture on; none of its frames may be lost, so a lost server is an error.
 
     Args:
-        url: an ``rtsp``, ``rtsps``, ``rtmp`` or ``rtmps`` address.
+        url: an address with a scheme of :data:`runtime.sinks.push.protocols.PROTOCOLS`.
         info: info of the source.
         say: called when the server is lost and when it is back.
         health: counts lost connections and dropped frames.
+        encoding: the encoder and its options; H.264 by default.
         clock: monotonic clock in seconds.
         backoff: back-off between attempts; ``None`` uses the default.
+
+    Raises:
+        UserError: if the encoder cannot be used, the protocol does not carry its codec, or it needs a package
+            that is not installed.
     """
 
     def __init__(
@@ -49,13 +63,18 @@ class PushSink(Sink):
         say: Say,
         *,
         health: Health,
+        encoding: Encoding = DEFAULT,
         clock: Callable[[], float] = time.monotonic,
         backoff: Backoff | None = None,
     ) -> None:
-        self.name = _shown(url)
-        self._url, self._say, self._health, self._clock = url, say, health, clock
+        self.name = mask(url)
+        self._target = Target.of(url)
+        if self._target.protocol.has_certificate:
+            require_certificates()
+        self._say, self._health, self._clock = say, health, clock
         # Every player supports 4:2:0 over both protocols; neither can transmit a pixel aspect ratio.
         self._info = replace(info, sound=(), chroma="yuv420p", aspect=Fraction(1), left_behind="", live=True)
+        self._kind = self._encoded(encoding, say)
         self._live = info.live
         self._pace = Pace(live=info.live, clock=clock)
         self._connection: PushConnection | None = None
@@ -66,7 +85,8 @@ class PushSink(Sink):
 
     def write(self, frame: Frame, before: Frame | None = None) -> None:
         """Sends a frame; drops a frame of a live source while the server is unreachable."""
-        time.sleep(max(0.0, self._pace.ahead(frame)))
+        if self._connection is not None:
+            time.sleep(max(0.0, self._pace.ahead(frame)))
         if self._connection is None and self._clock() < self._retry_at:
             self._health.drop("sink")
             return
@@ -77,8 +97,9 @@ class PushSink(Sink):
         try:
             if self._connection is None:
                 self._connection = PushConnection(
-                    self._url,
+                    self._target,
                     self.name,
+                    self._kind,
                     self._info,
                     self._colour,
                     self._say,
@@ -90,6 +111,11 @@ class PushSink(Sink):
                 self._health.drop("sink")
                 return
             self._connection.write(frame, before)
+            while not self._live and not self._connection.ready():
+                time.sleep(_POLL)
+            # The clock of a file starts once its first picture is sent: what waits for the connection would
+            # come in a burst.
+            self._pace.ahead(frame)
         except (UserError, OSError) as error:
             if not self._live:
                 raise
@@ -109,6 +135,25 @@ class PushSink(Sink):
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.kill()
+
+    def _encoded(self, encoding: Encoding, say: Say) -> VideoContainer:
+        protocol = self._target.protocol
+        if canonical(encoding.pix_fmt) not in (None, "yuv420p"):
+            raise UserError(f"{self.name}: --pix-fmt {encoding.pix_fmt}: a stream is yuv420p, which all play")
+        kind = VideoContainer(
+            FORMAT,
+            encoder_options={**_X264, **protocol.encoder_options},
+            muxer_options={"flush_packets": "1"},
+            live=True,
+        )
+        kind = encoding.applied_to(kind, self._info, self.name, say)
+        codec = ENCODERS[kind.encoder].codec
+        if codec not in protocol.codecs:
+            raise UserError(
+                f"{self.name}: --codec {encoding.codec}: this protocol carries "
+                f"{' and '.join(protocol.codecs)}"
+            )
+        return kind
 
     def _announce_recovery(self) -> None:
         now = self._clock()
@@ -130,10 +175,3 @@ class PushSink(Sink):
             self._backoff.lived(now - self._sending_since)
         self._sending_since = None
         self._retry_at = now + self._backoff.wait()
-
-
-def _shown(url: str) -> str:
-    """The address without user, password and the stream key at the end of an RTMP address."""
-    if urlsplit(url).scheme.lower().startswith("rtmp"):
-        return f"{mask(url).rpartition('/')[0]}/***"
-    return mask(url)

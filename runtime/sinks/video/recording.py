@@ -1,23 +1,27 @@
-"""Recording of a live source; on a full disk it stops, raises an alarm, and resumes in a new file."""
+"""Recording of a live source; it outlives a full disk, and the loss of its file or directory.
+
+Then it raises an alarm and resumes in a new file.
+"""
 
 import shutil
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import chain, count
 from pathlib import Path
 
 from av.audio.stream import AudioStream
 
-from granet.app.console import Say
+from granet.app.console import Say, Urgent
 from granet.errors import UserError
-from runtime.media.backoff import Backoff
+from runtime.media.backoff import FIRST, Backoff
 from runtime.media.frame import Colour, Frame
 from runtime.sinks.base import Sink
-from runtime.sinks.part_file import check_file
-from runtime.sinks.video.containers import container_for
+from runtime.sinks.part_file import OutputGoneError
+from runtime.sinks.video.containers import VideoContainer, container_for
+from runtime.sinks.video.encoding import DEFAULT, Encoding
 from runtime.sinks.video.sink import VideoSink
-from runtime.sinks.video.sound_track import can_hold
+from runtime.sinks.video.sound_trial import way_for
 from runtime.sources.base import SoundPacket, StreamInfo
 from runtime.telemetry.health import Health
 
@@ -44,6 +48,7 @@ class RecordingSink(Sink):
         say: called on each stop and each restart.
         overwrite: whether the first file may replace an existing one.
         health: counts failures and frames that are not recorded.
+        encoding: the encoder and its options, of all files.
         clock: monotonic clock in seconds.
         backoff: back-off between attempts to resume; ``None`` uses the default.
 
@@ -59,16 +64,20 @@ class RecordingSink(Sink):
         *,
         overwrite: bool,
         health: Health,
+        encoding: Encoding = DEFAULT,
         clock: Callable[[], float] = time.monotonic,
         backoff: Backoff | None = None,
     ) -> None:
         self.name = destination
+        self._encoding = encoding
+        # A directory that is moved away must not take a relative path with it.
+        self._base = Path.cwd()
         self._info = _with_sound_for(destination, info, say)
         self._say, self._health, self._clock = say, health, clock
         self._overwrite = overwrite
         self._files = 0
         self._video: VideoSink | None = self._next_file()
-        self._stopped_at = 0.0
+        self._stopped_at: float | None = None
         self._backoff, self._retry_at = backoff or Backoff(), 0.0
         self._begun_at = clock()
         self._lost = 0
@@ -81,6 +90,7 @@ class RecordingSink(Sink):
 
     def write(self, frame: Frame, before: Frame | None = None) -> None:
         """Records a frame; counts it as lost while recording is stopped, without raising an error."""
+        self.idle()
         if self._video is None and not self._resume():
             self._lose()
             return
@@ -89,14 +99,23 @@ class RecordingSink(Sink):
             self._video.write(frame, before)
         except (UserError, OSError) as error:
             self._stop(error)
+            self._lose()
             return
-        if self._lost:
+        if self._stopped_at is not None:
             gap = self._clock() - self._stopped_at
             self._say(
                 f"recording resumed after {gap:.0f} s in {self._video.name}; "
                 f"{self._lost} frames were not recorded"
             )
-            self._lost = 0
+            self._stopped_at, self._lost = None, 0
+
+    def idle(self) -> None:
+        """Checks that the file is in its place."""
+        if self._video is not None:
+            try:
+                self._video.check()
+            except UserError as error:
+                self._stop(error)
 
     def write_sound(self, packets: list[SoundPacket]) -> None:
         """See :meth:`Sink.write_sound`."""
@@ -118,26 +137,33 @@ class RecordingSink(Sink):
 
     def abort(self) -> None:
         """Keeps the recording: either something else failed, or only the end of the file."""
+        self._keep()
+
+    def _keep(self) -> None:
         if self._video is not None:
-            with suppress(UserError, OSError):
+            try:
                 self._video.keep()
+            except (UserError, OSError) as error:
+                self._say(Urgent(str(error)))  # it names the file, which may have another name than expected
 
     def _stop(self, error: Exception) -> None:
-        assert self._video is not None
-        with suppress(UserError, OSError):
-            self._video.keep()
+        self._keep()
         self._health.count("sink_fault")
         self._video = None
         now = self._clock()
-        if not self._lost:
+        if self._stopped_at is None:
             self._stopped_at = now
             self._say(
-                f"ALARM: recording stopped: {error}; everything else continues, and recording resumes in a "
-                "new file as soon as possible"
+                Urgent(
+                    f"ALARM: recording stopped: {error}; everything else continues, and recording resumes in "
+                    "a new file as soon as possible"
+                )
             )
-        self._backoff.lived(now - self._begun_at)
-        self._retry_at = now + self._backoff.wait()
-        self._lose()
+        lived = now - self._begun_at
+        self._backoff.lived(lived)
+        wait = self._backoff.wait()
+        # A new file can be opened at once, unless something removes each of them.
+        self._retry_at = now if isinstance(error, OutputGoneError) and lived > FIRST else now + wait
 
     def _lose(self) -> None:
         self._lost += 1
@@ -149,7 +175,9 @@ class RecordingSink(Sink):
             return False
         self._retry_at = now + self._backoff.wait()
         try:
-            if free_bytes(Path(self.name).parent) < ROOM:
+            directory = self._path().parent
+            directory.mkdir(parents=True, exist_ok=True)
+            if free_bytes(directory) < ROOM:
                 return False
             self._video = self._next_file()
         except (UserError, OSError):
@@ -158,30 +186,36 @@ class RecordingSink(Sink):
         self._begun_at = now
         return True
 
+    def _path(self) -> Path:
+        return self._base / (time.strftime(self.name) if "%" in self.name else self.name)
+
     def _next_file(self) -> VideoSink:
-        path = Path(time.strftime(self.name) if "%" in self.name else self.name)
-        number, self._files = self._files, self._files + 1
-        info = self._info
-        if number == 0 and "%" not in self.name:
-            return VideoSink(str(path), info, self._say, overwrite=self._overwrite)
-        stem = path.stem
-        while path.exists():
-            number = max(2, number + 1)
-            path = path.with_name(f"{stem}-{number}{path.suffix}")
-        check_file(path, info.paths, overwrite=False)
-        return VideoSink(str(path), info, self._say, overwrite=False)
+        first, pattern, path = self._files == 0, "%" in self.name, self._path()
+        if pattern or not first:
+            numbers = count(max(2, self._files + 1))
+            later = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in numbers)
+            path = next(name for name in chain([path] if pattern else [], later) if not name.exists())
+        overwrite = self._overwrite and first and not pattern
+        video = VideoSink(str(path), self._info, self._say, overwrite=overwrite, encoding=self._encoding)
+        self._files += 1
+        return video
 
 
-def _can_hold(format_name: str, stream: AudioStream) -> bool:
+def _can_hold(kind: VideoContainer, stream: AudioStream, samples: Sequence[SoundPacket]) -> bool:
+    way = way_for(kind, stream, samples)
     # MP4 and QuickTime store PCM samples without timestamps: after a gap, all later sound would be early.
-    if format_name in ("mp4", "mov") and stream.codec_context.name.startswith("pcm_"):
-        return False
-    return can_hold(format_name, stream)
+    is_pcm = way is not None and (not way.copies or stream.codec_context.name.startswith("pcm_"))
+    return way is not None and not (is_pcm and kind.format in ("mp4", "mov"))
 
 
 def _with_sound_for(destination: str, info: StreamInfo, say: Say) -> StreamInfo:
     kind = container_for(Path(destination).suffix)
-    kept = tuple(stream for stream in info.sound if _can_hold(kind.format, stream))
+    if not kind.keeps_time:
+        # VideoSink refuses it.
+        return info
+    kind = kind.for_live()
+    samples = info.sound_samples
+    kept = tuple(stream for stream in info.sound if _can_hold(kind, stream, samples.get(stream.index, ())))
     if len(kept) < len(info.sound):
         names = ", ".join(stream.codec_context.name for stream in info.sound if stream not in kept)
         say(f"{destination}: this format cannot hold the sound ({names}), which is dropped; write .mkv")

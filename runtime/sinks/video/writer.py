@@ -3,14 +3,18 @@
 from contextlib import suppress
 from fractions import Fraction
 
-from granet.app.console import Say
+from av.video.reformatter import VideoReformatter
+
+from granet.app.console import Say, detail
 from granet.errors import UserError
 from runtime.media.frame import Colour, Frame
 from runtime.sinks.video.containers import VideoContainer
+from runtime.sinks.video.encoders import ENCODERS
 from runtime.sinks.video.muxer import Muxer
 from runtime.sinks.video.painter import Painter
-from runtime.sinks.video.yuv import SUBSAMPLING
-from runtime.sources.base import Chroma, DecodedFrame, SoundPacket, StreamInfo
+from runtime.sinks.video.pixel_formats import PIXEL_FORMATS, chroma_for, odd_sides, require_fit
+from runtime.sinks.video.tracks import losses
+from runtime.sources.base import Chroma, DecodedFrame, Picture, SoundPacket, StreamInfo
 from runtime.views.comparison import joined_width
 from runtime.views.letterbox import letterboxed
 
@@ -51,23 +55,30 @@ class VideoWriter:
         compare: bool,
     ) -> None:
         self._name, self._info, self._say = name, info, say
-        self._last = -1
         self._announced_sizes: set[tuple[int, int]] = set()
         height, width = self._size = (first.pixels.shape[0], first.pixels.shape[1])
-        chroma = self._chroma()
+        chroma = self._chroma(kind.pix_fmt)
+        self._pix_fmt = kind.pix_fmt or ENCODERS[kind.encoder].layout_of(chroma) or chroma
+        self._reformatter = VideoReformatter()
         self._painter = Painter(self._size, chroma, info, colour, compare=compare)
-        if info.left_behind:
-            say(f"not copied to the output: {info.left_behind}")
+        lost = [info.left_behind] if info.left_behind else []
+        lost += losses(kind.format, kind.encoder, info)
+        if lost:
+            say(f"not copied to the output: {', '.join(lost)}")
         self._muxer = Muxer(
             target,
             name,
             kind,
             info,
             size=(height, joined_width(width) if compare else width),
-            chroma=chroma,
+            pix_fmt=self._pix_fmt,
             tags=self._painter.tags,
             default_rate=PICTURE_RATE,
         )
+        settings = " ".join(f"{key}={value}" for key, value in kind.encoder_options.items())
+        detail(f"{name}: {kind.encoder} ({settings}) of {self._pix_fmt} in {kind.format}")
+        for note in self._muxer.notes:
+            say(f"{name}: {note}")
         if info.rate is None:
             say(f"pictures have no frame rate: the video uses {PICTURE_RATE} frames per second")
 
@@ -83,7 +94,11 @@ class VideoWriter:
             self._check_size(frame, size)
             frame = letterboxed(frame, self._size)
             before = None if before is None else letterboxed(before, self._size)
+        if isinstance(frame, Picture):
+            self._say_losses(frame)
         painted = self._painter.paint(frame, before)
+        if painted.format.name != self._pix_fmt:
+            painted = self._reformatter.reformat(painted, format=self._pix_fmt, threads=1)
         painted.pts = self._time_of(frame)
         painted.duration = frame.duration if isinstance(frame, DecodedFrame) else 0
         self._muxer.write(painted)
@@ -99,6 +114,8 @@ class VideoWriter:
             UserError: if that fails.
         """
         self._muxer.finish()
+        for loss in self._muxer.sound_losses:
+            self._say(f"{self._info.name}: {loss}")
 
     def close(self) -> None:
         """Releases the destination; raises nothing."""
@@ -106,15 +123,19 @@ class VideoWriter:
             self._muxer.close()
 
     def _time_of(self, frame: Frame) -> int:
-        """Timestamp of a frame in the source's time base; strictly increasing for a live source."""
+        """Timestamp of a frame in the source's time base."""
         if frame.pts is None:
             return frame.index
         base, pts = self._info.time_base, frame.pts
         if base is not None and frame.time_base is not None and frame.time_base != base:
             pts = round(pts * frame.time_base / base)
-        if self._info.live:
-            pts = self._last = max(self._last + 1, pts)
         return pts
+
+    def _say_losses(self, picture: Picture) -> None:
+        if picture.alpha is not None:
+            self._say("a video cannot store the transparency of the pictures, which is dropped")
+        if picture.metadata.icc or picture.metadata.has_unusual_colours:
+            self._say("a video cannot store the colour profiles of the pictures, which are dropped")
 
     def _check_size(self, frame: Frame, size: tuple[int, int]) -> None:
         was, now = (f"{width}x{height}" for height, width in (self._size, size))
@@ -128,13 +149,19 @@ class VideoWriter:
         self._announced_sizes.add(size)
         self._say(f"{self._info.name}: size changed from {was} to {now}; {self._name} stays {was}, with bars")
 
-    def _chroma(self) -> Chroma:
-        height, width = self._size
-        rows, columns = SUBSAMPLING[self._info.chroma]
-        if height % rows == 0 and width % columns == 0:
-            return self._info.chroma
-        self._say(
-            f"{width}x{height} has odd sides: the video is written as 4:4:4, which some "
-            "players do not support"
-        )
-        return "yuv444p"
+    def _chroma(self, pix_fmt: str) -> Chroma:
+        """The subsampling to paint in."""
+        if not pix_fmt:
+            chroma = chroma_for(self._info.chroma, self._size)
+            if chroma != self._info.chroma:
+                why = odd_sides(self._size)
+                self._say(f"{why}: the video is written as 4:4:4, which some players do not support")
+            return chroma
+        chroma, bits = PIXEL_FORMATS[pix_fmt]
+        require_fit(pix_fmt, self._size, self._name)
+        if bits > 8:
+            self._say(
+                f"{self._name}: {pix_fmt} has room for {bits} bits, but the network computes with 8: the "
+                "picture has the detail of 8 bits"
+            )
+        return chroma

@@ -41,7 +41,7 @@ class GStreamerSource(CaptureSource):
 
 def is_pipeline(text: str) -> bool:
     """Whether ``text`` is a ``gst:`` pipeline or a ``csi://`` camera."""
-    return text.startswith((_PIPELINE, _CSI))
+    return text.lower().startswith((_PIPELINE, _CSI))
 
 
 def pipeline_of(text: str) -> str:
@@ -50,12 +50,12 @@ def pipeline_of(text: str) -> str:
     Raises:
         WrongSettingsError: if a CSI camera has no number, or the pipeline is empty.
     """
-    if text.startswith(_CSI):
-        number = text.removeprefix(_CSI)
+    if text.lower().startswith(_CSI):
+        number = text[len(_CSI) :]
         if not number.isdecimal():
             raise WrongSettingsError(f"{text}: is not a camera; write csi://0 for the first")
         return f"{_ARGUS.format(int(number))} ! {_TO_BGR}"
-    pipeline = text.removeprefix(_PIPELINE).strip()
+    pipeline = text[len(_PIPELINE) :].strip()
     if not pipeline:
         raise WrongSettingsError("gst: needs a pipeline after the colon, in gst-launch-1.0 syntax")
     return pipeline if re.search(r"\bappsink\b", pipeline) else f"{pipeline} ! {_TO_BGR}"

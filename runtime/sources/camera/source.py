@@ -1,5 +1,6 @@
 """A local camera, captured with OpenCV (V4L2 on Linux)."""
 
+import re
 import sys
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,6 +18,7 @@ from runtime.sources.camera.v4l2 import problem_of
 
 _HINT = "--list-cameras shows the supported modes"
 _DEVICE = "/dev/video"
+_RATE = re.compile(r"\d{1,9}(?:\.\d{1,9})?(?:/\d{1,9})?")
 _RATE_TOLERANCE = 0.02
 
 
@@ -86,10 +88,9 @@ def parse_camera_options(pixel_format: str | None, size: str | None, rate: str |
 def _rate(text: str | None) -> Fraction | None:
     if text is None:
         return None
-    try:
-        rate = Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        rate = Fraction(0)
+    # The pattern keeps out 1e999999999, which would take minutes to become an integer.
+    valid = _RATE.fullmatch(text) and not text.endswith("/0")
+    rate = Fraction(text) if valid else Fraction(0)
     if rate <= 0:
         raise UsageError(f"--camera-rate {text}: give frames per second, as in 30 or 30000/1001")
     return rate

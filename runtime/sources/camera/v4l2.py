@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from granet.app.outside_text import decoded
 from granet.errors import UserError
 
 if sys.platform.startswith("linux"):
@@ -202,4 +203,4 @@ def _enumerate(descriptor: int, ioctl: Ioctl, request: int, head: bytes, size: i
 
 
 def _text(data: bytearray) -> str:
-    return bytes(data).split(b"\0")[0].decode("utf-8", "replace")
+    return decoded(bytes(data).split(b"\0")[0])

@@ -10,7 +10,8 @@ from granet.errors import UserError
 from runtime.media.frame import Colour, Frame
 from runtime.media.newest import Newest
 from runtime.sources.base import SoundPacket, Source, StreamInfo
-from runtime.sources.live.sound import MOST_WAITING, assigned, lasting
+from runtime.sources.live.sound import MOST_WAITING, lasting
+from runtime.sources.sound_packets import assigned
 from runtime.telemetry.health import Health
 
 
@@ -88,7 +89,12 @@ class Connection:
         try:
             with self._open() as source:
                 streams = source.info.sound
-                self.info = info = replace(source.info, sound=lasting(streams))
+                copies = lasting(streams)
+                samples = {
+                    copy.index: source.info.sound_samples.get(stream.index, ())
+                    for copy, stream in zip(copies, streams, strict=True)
+                }
+                self.info = info = replace(source.info, sound=copies, sound_samples=samples)
                 self.started_at = time.monotonic()
                 self.ended_for_good = not info.live
                 for frame in source.frames(self.colour):

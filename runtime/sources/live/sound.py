@@ -32,16 +32,6 @@ def lasting(streams: Sequence[AudioStream]) -> tuple[AudioStream, ...]:
     return copies
 
 
-def assigned(
-    packets: list[SoundPacket], streams: Sequence[AudioStream], copies: Sequence[AudioStream]
-) -> list[SoundPacket]:
-    """Reassigns the packets to the copies that :func:`lasting` made of ``streams``."""
-    by_index = {stream.index: copy for stream, copy in zip(streams, copies, strict=True)}
-    for packet in packets:
-        packet.stream = by_index[packet.stream_index]
-    return packets
-
-
 class LiveSound:
     """Retimes sound to the frames it arrived with, and buffers it until it is taken.
 
@@ -77,10 +67,10 @@ class LiveSound:
             if packet.pts is None or not base:
                 continue
             seconds = packet.pts * base + offset
-            # Muxers accept only increasing timestamps in each stream.
+            # Muxers accept only increasing timestamps in each stream, and 0 is the time of the first frame.
             stamp = round(seconds / base)
             index = packet.stream_index
-            if seconds < 0 or abs(seconds - time) > _FAR or stamp <= self._last.get(index, -1):
+            if abs(seconds - time) > _FAR or stamp <= self._last.get(index, -1):
                 continue
             self._last[index] = stamp
             packet.stream = self.streams[index]

@@ -23,9 +23,18 @@ from granet.app.credentials import mask
 from granet.errors import UserError
 from runtime.media.backoff import Backoff
 from runtime.media.frame import Colour, Frame
-from runtime.sources.base import DecodedFrame, SoundPacket, Source, StreamInfo, WrongSettingsError
+from runtime.sources.base import (
+    AnswerError,
+    DecodedFrame,
+    RefusedError,
+    SoundPacket,
+    Source,
+    StreamInfo,
+    WrongSettingsError,
+)
 from runtime.sources.live.clock import TIME_BASE, LiveClock
 from runtime.sources.live.connection import Arrival, Connection, Inbox
+from runtime.sources.live.schedule import POLL, Schedule
 from runtime.sources.live.sound import LiveSound
 from runtime.sources.reachability import ReturnWatch
 from runtime.sources.url import SILENCE, TIMEOUT
@@ -34,7 +43,6 @@ from runtime.telemetry.health import Health
 MOST_LEFT = 2
 """Maximum number of abandoned reads that hang at the same time."""
 
-_POLL_INTERVAL = 0.25
 _USUAL_OPENING = 1.0
 """Seconds within which an available camera usually opens."""
 
@@ -104,14 +112,14 @@ class SupervisedSource(Source):
         self.health = health or Health(name, say=self._options.announce)
         self._open_once, self._reachable = open_once, reachable
         self._cancelled = cancelled or threading.Event()
-        self._backoff = self._options.backoff()
+        self._schedule = Schedule(self._options.backoff())
         self._clock = LiveClock(lambda: self.health.count("timestamp_repair"))
         self._inbox = Inbox(self.health)
         self._colour: Colour = "bgr"
         self._connection: Connection | None = None
         self._left: list[Connection] = []
         self._reasons: set[str] = set()
-        self._fresh_at = self._retry_at = time.monotonic()
+        self._fresh_at = time.monotonic()
         self._return_watch = ReturnWatch(reachable)
         self._attempts = 0
         self._first_info: StreamInfo | None = None
@@ -167,8 +175,8 @@ class SupervisedSource(Source):
     def _next_check(self) -> float:
         """Seconds until the next check of the connection if nothing happens."""
         if self._connection is not None:
-            return _POLL_INTERVAL
-        return min(_POLL_INTERVAL, max(0.0, self._retry_at - time.monotonic()))
+            return POLL
+        return self._schedule.next_look(time.monotonic())
 
     def _supervise(self) -> bool:
         """Checks the connection while there is no frame; ``False`` if the stream has ended."""
@@ -179,7 +187,8 @@ class SupervisedSource(Source):
         if options.give_up_after is not None and now - self._fresh_at > options.give_up_after:
             raise self._given_up()
         if connection is None:
-            if now >= self._retry_at or self._return_watch.came_back(now):
+            came_back = self._return_watch.came_back(now)
+            if came_back or self._schedule.is_due(now, responds=self._return_watch.is_here):
                 self._connect(now)
             return True
         if connection.done and connection.ended_for_good:
@@ -198,7 +207,7 @@ class SupervisedSource(Source):
             if silent > _USUAL_OPENING and self._return_watch.came_back(now):
                 self._leave(connection)
                 self._connect(now)
-            elif silent > 2 * options.open_within + _POLL_INTERVAL:
+            elif silent > 2 * options.open_within + POLL:
                 self._lose(UserError(f"did not open within {silent:.0f} s"))
         elif silent > options.reopen_after:
             self._lose(UserError(f"no frame for {silent:.0f} s"))
@@ -209,7 +218,7 @@ class SupervisedSource(Source):
         self._left = [connection for connection in self._left if connection.thread.is_alive()]
         if len(self._left) >= MOST_LEFT:
             self._announce_once(f"{len(self._left)} reads hang; reconnecting when one of them returns")
-            self._retry_at = now + self._backoff.wait()
+            self._schedule.postpone(now)
             return
         if self._attempts:
             self.health.count("reconnect")
@@ -225,13 +234,15 @@ class SupervisedSource(Source):
         if isinstance(error, WrongSettingsError) and self._first_info is None:
             raise error
         self._leave(connection)
-        if connection.info is not None:
-            self._backoff.lived(self._inbox.last_at - connection.started_at)
-        self._retry_at = now + self._backoff.wait()
+        lived = None if connection.info is None else self._inbox.last_at - connection.started_at
+        # Until the first frame a refusal may mean a wrong password, and some cameras lock the account.
+        refused = isinstance(error, RefusedError) and self._first_info is None
+        self._schedule.lost(now, lived, may_be_soon=not refused)
         reason = str(error).removeprefix(f"{self._name}: ")
         if self.health.snapshot().state == "connecting":
             self.health.enter("connecting", reason)
-            self._announce_once(f"{reason}; retrying until it responds")
+            wanted = "has a picture" if isinstance(error, AnswerError) else "responds"
+            self._announce_once(f"{reason}; retrying until it {wanted}")
         elif self.health.enter("reconnecting", reason):
             self._reasons = {reason}
         else:

@@ -2,38 +2,90 @@
 
 import threading
 import time
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 import av
 
 from granet.app.console import Say
+from granet.errors import UserError
+
+MOST_TOGETHER = 8
+"""Maximum number of frames that wait for the next later timestamp."""
+
+_CORRECTED = "some timestamps of the video do not increase; they are corrected"
 
 
 class Clock:
-    """Assigns each frame a later timestamp than its predecessor.
+    """Assigns each frame of a file a later timestamp than its predecessor.
+
+    Frames without a timestamp or with the same one share the time up to the next later timestamp, at most
+    one frame period each. After :data:`MOST_TOGETHER` such frames, and after a step back (joined recordings),
+    time continues at the frame rate. A timestamp far ahead of those before and after it is replaced like a
+    missing one: otherwise one damaged timestamp would move all frames after it.
 
     Args:
         time_base: seconds per unit of the timestamps.
-        rate: frames per second, for frames without a timestamp; ``None`` means 25.
+        rate: frames per second, for frames without a timestamp.
         say: called with a note if timestamps are corrected.
     """
 
-    def __init__(self, time_base: Fraction, rate: Fraction | None, say: Say) -> None:
-        self.time_base = time_base
-        self._step = max(1, round(1 / (rate or Fraction(25)) / time_base))
-        self._last: int | None = None
+    def __init__(self, time_base: Fraction, rate: Fraction, say: Say) -> None:
+        self._step = max(1, round(1 / rate / time_base))
         self._say = say
+        self._waiting: list[av.VideoFrame] = []
+        self._start = 0
+        """Time of the first frame that waits."""
+        self._stamp: int | None = None
+        """Timestamp of the frames that wait, in the file."""
+        self._last: int | None = None
+        """Time of the last frame that no longer waits."""
 
-    def time_of(self, frame: av.VideoFrame) -> int:
-        """The timestamp of the next frame, in units of the time base."""
-        pts = frame.pts
-        if pts is None:
-            pts = 0 if self._last is None else self._last + self._step
-        elif self._last is not None and pts <= self._last:
-            self._say("some timestamps of the video do not increase; they are corrected")
-            pts = self._last + 1
-        self._last = pts
-        return pts
+    def timed(self, frames: Iterable[av.VideoFrame]) -> Iterator[tuple[av.VideoFrame, int]]:
+        """The frames, each with its timestamp in units of the time base."""
+        try:
+            for frame in frames:
+                yield from self._add(frame, frame.pts)
+        except UserError:
+            # The frames before the damage are whole.
+            yield from self._release(None)
+            raise
+        yield from self._release(None)
+
+    def _add(self, frame: av.VideoFrame, pts: int | None) -> Iterator[tuple[av.VideoFrame, int]]:
+        if self._last is not None and pts is not None and self._are_far_ahead(self._last, pts):
+            self._say(_CORRECTED)
+            self._start = self._last + min(self._step, (pts - self._last) // (len(self._waiting) + 1))
+        if not self._waiting or (pts is not None and pts > self._start):
+            yield from self._release(pts)
+            self._start, self._stamp, self._waiting = pts or 0, pts, [frame]
+            return
+        if pts is not None:
+            self._say(_CORRECTED)
+        if pts is None or pts == self._stamp:
+            self._waiting.append(frame)
+            if len(self._waiting) > MOST_TOGETHER:
+                self._last = self._start
+                yield self._waiting.pop(0), self._start
+                self._start += self._step
+            return
+        count = len(self._waiting)
+        yield from self._release(None)
+        self._start, self._stamp, self._waiting = self._start + count * self._step, pts, [frame]
+
+    def _are_far_ahead(self, last: int, following: int) -> bool:
+        """Whether the frames that wait are late by many periods, but those before and after them are not."""
+        return last + len(self._waiting) < following < self._start - MOST_TOGETHER * self._step
+
+    def _release(self, end: int | None) -> Iterator[tuple[av.VideoFrame, int]]:
+        """The frames that wait, evenly spaced and before ``end``."""
+        waiting, self._waiting = self._waiting, []
+        step = Fraction(self._step)
+        if end is not None and waiting:
+            step = min(step, Fraction(end - self._start, len(waiting)))
+        for place, frame in enumerate(waiting):
+            self._last = self._start + max(place, int(place * step))
+            yield frame, self._last
 
 
 class BurstPacer:

@@ -11,6 +11,7 @@ from typing import BinaryIO
 import av
 import numpy as np
 
+from granet.app.console import Say
 from granet.app.options import SIZE
 from granet.errors import UserError
 from runtime.media.frame import Colour, Frame
@@ -77,15 +78,27 @@ class RawSource(Source):
     Args:
         raw: format of the frames.
         file: file to read; ``None`` for stdin.
+        say: called with a note if stdin ends within a frame.
+        strict: whether that is an error.
 
     Raises:
         UserError: if stdin is a terminal, or ends before one whole frame.
     """
 
-    def __init__(self, raw: RawFormat, file: BinaryIO | None = None) -> None:
-        if file is None and (sys.stdin is None or os.isatty(0)):
+    def __init__(
+        self,
+        raw: RawFormat,
+        file: BinaryIO | None = None,
+        *,
+        say: Say = lambda message: None,
+        strict: bool = False,
+    ) -> None:
+        if file is None and sys.stdin is None:
+            raise UserError("-: stdin is closed; pipe frames into it")
+        if file is None and os.isatty(0):
             raise UserError("-: stdin is a terminal; pipe frames into it")
         self._raw, self._file = raw, file or sys.stdin.buffer
+        self._say, self._strict = say, strict
         self._first = self._read(0)
         if self._first is None:
             raise UserError("stdin: has no frames")
@@ -127,8 +140,12 @@ class RawSource(Source):
             return None
         if missing:
             where = f"after frame {index}" if index else "before its first frame"
-            raise UserError(
+            truncation = (
                 f"stdin: is truncated {where}: {missing:,} of {self._raw.bytes:,} bytes are missing; "
                 "check --raw"
             )
+            if self._strict or not index:
+                raise UserError(truncation)
+            self._say(truncation)
+            return None
         return b"".join(parts)

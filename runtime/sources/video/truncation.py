@@ -1,56 +1,81 @@
-"""Detect truncated video files by the sizes stated in their containers.
+"""Guess from the sizes stated in a container whether a video file is truncated.
 
-Decoders conceal a missing end: they repeat or smear the last picture, and the output looks complete. MP4
-and QuickTime, Matroska and WebM, and AVI state the sizes of their chunks.
+MP4 and QuickTime, Matroska and WebM, and AVI state the sizes of their chunks. A stated size may be wrong: a
+recorder that writes to a pipe leaves a placeholder, and other programs append tags. So this is only a hint;
+decoding decides.
 """
 
 from pathlib import Path
 from typing import BinaryIO
 
+from granet.app.input_file import open_regular
+
 _EBML = b"\x1a\x45\xdf\xa3"
 _SEGMENT = b"\x18\x53\x80\x67"
 _MP4_FIRST = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"}
+_MP4_BOXES = _MP4_FIRST | {b"styp", b"moof", b"mfra", b"sidx", b"ssix", b"prft", b"emsg"}
+_MP4_BOXES |= {b"meta", b"udta", b"uuid", b"pdin", b"meco", b"PICT"}
+"""Boxes at the top level. Anything else is not a box but was appended to the file."""
+
+
+def guessed_truncation(path: Path | None) -> str:
+    """How much seems to be missing from the end of the file at ``path``, for display; empty if nothing."""
+    try:
+        missing = missing_bytes(path) if path is not None and path.is_file() else 0
+    except OSError:
+        return ""
+    if path is None or not missing:
+        return ""
+    return f"{missing:,} of {missing + path.stat().st_size:,} bytes are missing"
 
 
 def missing_bytes(path: Path) -> int:
-    """Number of bytes missing from the file at ``path``; 0 if it is complete or its size is unknown.
+    """Number of bytes that seem to be missing from the end of the file at ``path``; 0 if none or unknown.
 
     Raises:
         OSError: if the file cannot be read.
     """
     size = path.stat().st_size
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         head = file.read(12)
         if head[:4] == _EBML:
             end = _end_of_matroska(file)
         elif head[:4] == b"RIFF":
-            end = _end_of_chunks(file, size, order="little")
+            end = _end_of_riff(file, size)
         elif head[4:8] in _MP4_FIRST:
-            end = _end_of_chunks(file, size, order="big")
+            end = _end_of_boxes(file, size)
         else:
             return 0
     return max(0, end - size)
 
 
-def _end_of_chunks(file: BinaryIO, size: int, order: str) -> int:
-    """Stated end of the last top-level RIFF chunk (little endian) or MP4 box (big endian), in bytes."""
+def _end_of_riff(file: BinaryIO, size: int) -> int:
+    """Stated end of the last top-level RIFF chunk in bytes; large AVI files have several."""
+    at = 0
+    # Fewer than 8 trailing bytes are ignored: they may be padding.
+    while at + 8 <= size:
+        file.seek(at)
+        head = file.read(8)
+        length = int.from_bytes(head[4:], "little")
+        if head[:4] != b"RIFF" or length in (0, 2**32 - 1):
+            return at
+        at += 8 + length + length % 2
+    return at
+
+
+def _end_of_boxes(file: BinaryIO, size: int) -> int:
+    """Stated end of the last top-level MP4 box in bytes."""
     at = 0
     while at + 8 <= size:
         file.seek(at)
         head = file.read(16)
-        if order == "little":
-            length = int.from_bytes(head[4:8], "little")
-            if head[:4] != b"RIFF" or length == 0:
-                return at
-            at += 8 + length + length % 2
-            continue
         length = int.from_bytes(head[:4], "big")
         if length == 1:
             length = int.from_bytes(head[8:16], "big")
-        if length < 8:
+        # Size 0 means up to the end of the file; all bits set is a placeholder.
+        if head[4:8] not in _MP4_BOXES or length < 8 or length >= 2**63:
             return at
         at += length
-    # Fewer than 8 trailing bytes are ignored: they may be padding.
     return at
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from cuda.bindings import runtime as rt
 from numpy.typing import DTypeLike, NDArray
 
+from granet.app.outside_text import decoded
 from runtime.tensorrt.cuda.base import (
     Cuda,
     DeviceMemory,
@@ -42,9 +43,8 @@ class CudaBindings(Cuda):
         if index >= count:
             raise no_gpu(f"cuda:{index} does not exist: CUDA finds {count} devices, numbered from 0")
         _call(rt.cudaSetDevice, index)
-        self._pinned: dict[int, int] = {}  # address of an array -> address to free
         facts = _call(rt.cudaGetDeviceProperties, index)
-        name = facts.name.decode() if isinstance(facts.name, bytes) else str(facts.name)
+        name = decoded(facts.name) if isinstance(facts.name, bytes) else str(facts.name)
         driver = dotted(_call(rt.cudaDriverGetVersion))
         self.gpu = Gpu(index, name.rstrip("\0"), f"{facts.major}.{facts.minor}", driver)
         self.package = f"cuda-bindings {version('cuda-bindings')}"
@@ -103,13 +103,11 @@ class CudaBindings(Cuda):
         size = prod(shape) * kind.itemsize
         address = int(_call(rt.cudaHostAlloc, size, rt.cudaHostAllocDefault))
         memory: Any = (ctypes.c_uint8 * size).from_address(address)
-        array: NDArray[Any] = np.ndarray(shape, kind, memory)
-        self._pinned[array.ctypes.data] = address
-        return array
+        return np.ndarray(shape, kind, memory)
 
     def release_pinned(self, array: NDArray[Any]) -> None:
         """See :meth:`Cuda.release_pinned`."""
-        _call(rt.cudaFreeHost, self._pinned.pop(array.ctypes.data))
+        _call(rt.cudaFreeHost, array.ctypes.data)
 
     def copy_in(self, memory: DeviceMemory, array: NDArray[Any], stream: Stream) -> None:
         """See :meth:`Cuda.copy_in`."""
@@ -178,5 +176,5 @@ def _call(function: Any, *arguments: Any) -> Any:
 def _text(error: Any) -> str:
     """``CUDA error 35: CUDA driver version is insufficient ...``."""
     _, text = rt.cudaGetErrorString(error)
-    words = text.decode() if isinstance(text, bytes) else str(text)
+    words = decoded(text) if isinstance(text, bytes) else str(text)
     return f"CUDA error {int(error)}: {words}"

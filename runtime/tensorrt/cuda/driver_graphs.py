@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from granet.app.outside_text import decoded
 from runtime.tensorrt.cuda.base import failed
 
 LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
@@ -79,4 +80,4 @@ class DriverGraphs:
     def _text(self, code: int) -> str:
         text = ctypes.c_char_p()
         self._driver.cuGetErrorString(code, ctypes.byref(text))
-        return f"CUDA error {code}: {text.value.decode() if text.value else 'unknown'}"
+        return f"CUDA error {code}: {decoded(text.value) if text.value else 'unknown'}"

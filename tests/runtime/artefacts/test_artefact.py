@@ -30,7 +30,7 @@ def test_a_model_that_is_not_that_of_its_manifest_is_refused(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("content", "says"), [(None, "cannot be read"), (b"", "not an ONNX file")])
-def test_what_is_no_model_is_one_line(content: bytes | None, says: str, tmp_path: Path) -> None:
+def test_another_file_than_a_model_is_one_line(content: bytes | None, says: str, tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     if content is not None:
         path.write_bytes(content)

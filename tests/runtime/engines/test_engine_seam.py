@@ -13,8 +13,7 @@ import runtime.cli as cli
 import runtime.run.input as run_input
 import runtime.run.model as model
 from granet.app.console import run_app
-from runtime.engines.base import Engine
-from runtime.engines.forwarding import ForwardingEngine
+from runtime.engines.base import Engine, ForwardingEngine
 from runtime.live.dry_skipper import DrySkipper
 from runtime.live.frame_steps import FrameSteps
 from runtime.live.guard import EngineGuard
@@ -119,7 +118,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def use(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model, "open_engine", lambda *arguments: engine)
+    monkeypatch.setattr(model, "open_engine", lambda *arguments, **options: engine)
 
 
 def test_heavy_rain_in_the_mask_view_is_not_a_failing_engine(
@@ -130,7 +129,7 @@ def test_heavy_rain_in_the_mask_view_is_not_a_failing_engine(
     assert run_app(cli.app, arguments) == 0
     assert "failed" not in capfd.readouterr().err
     blue, _, red = read_clip(folder / "mask.mkv").frames[-1].mean((0, 1))
-    assert red > 220 and blue < 90
+    assert blue > 220 and red < 90
 
 
 def test_a_configuration_shows_the_mask_of_a_model_that_has_one(
@@ -150,8 +149,21 @@ def test_a_configuration_shows_the_mask_of_a_model_that_has_one(
     err = capfd.readouterr().err
     assert "coarse stage's rain mask" in err and "no rain mask" not in err
     shown = read_clip(folder / "mask.mkv").frames[-1].astype(int)
-    assert shown[24, 48, 2] > 220 and shown[24, 48, 0] < 90
+    assert shown[24, 48, 0] > 220 and shown[24, 48, 2] < 90
     assert np.ptp(shown[24, 8]) < 12
+
+
+def test_a_configuration_shows_the_input_beside_the_result(folder: Path) -> None:
+    inverting_file(folder / "inverting.onnx")
+    make_clip(folder / "gray.mp4", frames=[np.full((48, 64, 3), 60, np.uint8)] * 3)
+    (folder / "streams.toml").write_text(
+        'model = "inverting.onnx"\ndevice = "cpu"\nbackend = "onnxruntime"\n'
+        '[[stream]]\nname = "a"\ninput = "gray.mp4"\noutput = "both.mkv"\nshow = "compare"\n'
+    )
+    assert run_app(cli.app, ["--config", "streams.toml"]) == 0
+    both = read_clip(folder / "both.mkv").frames[-1].astype(int)
+    assert both.shape == (48, 64 + 4 + 64, 3)  # with a line between them
+    assert abs(both[40, 8] - 60).max() < 12 and abs(both[40, 124] - 195).max() < 12
 
 
 @pytest.mark.parametrize("option", [[], ["--skip-dry"], ["--show", "mask"], ["--skip-dry", "--show", "mask"]])
@@ -216,4 +228,4 @@ def test_the_mask_view_in_a_configuration_applies_to_one_stream(
     use(FakeEngine(invert=True), monkeypatch)
     for frame in streams(folder, 'show = "mask"'):
         blue, _, red = frame.mean((0, 1))
-        assert red > 220 and blue < 90
+        assert blue > 220 and red < 90

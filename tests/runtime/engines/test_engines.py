@@ -144,6 +144,8 @@ class TestGraNet:
     def test_closes_twice(self, engine: Engine) -> None:
         engine.close()
         engine.close()
+        with pytest.raises(UserError, match="closed: open it again"):
+            engine.run(rain(1, 48, 64))
 
 
 @pytest.fixture(params=ONNX_BACKENDS)

@@ -196,7 +196,7 @@ def test_frames_below_16_pixels_are_refused(fit: FrameFit, size: tuple[int, int]
 
 
 def test_several_outputs_come_back_in_one_pass() -> None:
-    """With padding, tiles and static batches, each call of the graph returns a part of every output."""
+    """Padding, tiles and static batches: each call of the graph returns a part of every output."""
     for fit in (FrameFit(RULE), FrameFit(RULE, 64, 64), FrameFit(RULE, 64, 64, 3), FrameFit(RULE, 120, 176)):
         frames, calls = noise(2, 100, 161), list[int]()
 

@@ -48,7 +48,7 @@ def test_the_same_numbers_after_an_export(engines_checkpoint: Path, engines_onnx
     assert scores[0].matlab.ssim == pytest.approx(scores[1].matlab.ssim, abs=1e-4)
 
 
-def test_files_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
+def test_files_of_the_same_name_get_distinct_names(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         inverting_file(tmp_path / folder / "best.onnx")

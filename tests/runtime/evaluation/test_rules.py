@@ -3,6 +3,7 @@
 import pytest
 import typer
 
+from granet.app import command
 from granet.app.console import run_app
 from runtime.evaluation.cli import app
 
@@ -13,11 +14,12 @@ VALUES = {
 }  # fmt: skip
 """A value for each option that takes one."""
 
-USED = ("--fixed-camera", "--ckpt", "--model", "--limit", "--json", "--device", "--backend")
+USED = ("--fixed-camera", "--ckpt", "--map", "--model", "--limit", "--json", "--device", "--backend")
+EVERYWHERE = (*command.EVERYWHERE, "--help", "--version", "--install-completion", "--show-completion")
 UNUSED = [
     parameter.opts[0]
     for parameter in typer.main.get_command(app).params
-    if parameter.opts[0] not in (*USED, "--help", "--debug")
+    if parameter.opts[0] not in (*USED, *EVERYWHERE)
 ]
 
 

@@ -133,7 +133,7 @@ def run(camera: int, tmp_path: Path) -> Iterator[Run]:
         yield started
 
 
-def test_a_camera_that_is_away_at_first_is_told_of_by_page_and_metrics(tmp_path: Path) -> None:
+def test_a_camera_that_is_away_at_first_is_shown_by_page_and_metrics(tmp_path: Path) -> None:
     port = free_port()
     with RtspCamera(Fake(mode="refuse")) as camera, running(
         camera.url(user="me:${CAMERA_PASSWORD}"), tmp_path, "--metrics", f":{port}"
@@ -146,7 +146,7 @@ def test_a_camera_that_is_away_at_first_is_told_of_by_page_and_metrics(tmp_path:
         run.wait_for_frames(5)
         assert 'state="live",stream="rtsp://***@' in run.get("metrics", port).decode()
         run.process.send_signal(signal.SIGTERM)
-        assert run.process.wait(20) == 130
+        assert run.process.wait(20) == -signal.SIGTERM
         lines = run.told().splitlines()
     # Before the camera was there.
     assert [line.split(":")[0] for line in lines[:2]] == ["metrics", "page"]
@@ -165,7 +165,7 @@ def test_a_stream_is_shown_and_recorded_until_sigterm(run: Run, tmp_path: Path) 
     commands = Path(f"/proc/{run.process.pid}/cmdline")
     shown += commands.read_bytes() if commands.exists() else b""
     run.process.send_signal(signal.SIGTERM)
-    assert run.process.wait(20) == 130
+    assert run.process.wait(20) == -signal.SIGTERM
     told = run.told()
     assert "interrupted; " in told and "Traceback" not in told
     assert "s3cret" not in told and b"s3cret" not in shown
@@ -175,6 +175,38 @@ def test_a_stream_is_shown_and_recorded_until_sigterm(run: Run, tmp_path: Path) 
     # Frames may have been dropped on a busy machine; none is out of order.
     assert all((b - a) % 14 < 8 for a, b in itertools.pairwise(numbers))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mkv", "stderr"]
+
+
+def test_values_from_the_environment_are_hidden_wherever_they_stand(tmp_path: Path) -> None:
+    """In the host, the path, a parameter and a query, before the camera is there, while it runs and after."""
+    port = free_port()
+    with RtspCamera(Fake(mode="refuse")) as camera:
+        camera.fake.session = "rtsp session of /s3cret%2Fpath"
+        address = f"rtsp://${{HOST}}:{camera.port}/${{KEY}}/user=me_password=${{KEY}}?pw=${{KEY}}"
+        with running(
+            address,
+            tmp_path,
+            "--metrics",
+            f"127.0.0.1:{port}",
+            "--debug",
+            HOST="127.0.0.1",
+            KEY="s3cret/path",
+        ) as run:
+            run.wait_for(lambda state: state["state"] == "connecting" and bool(state["detail"]))
+            shown = run.get("state.json") + run.get("") + run.get("metrics", port)
+            camera.fake.mode = "serve"
+            run.wait_for_frames(5)
+            camera.fake.mode = "refuse"
+            run.wait_for(lambda state: state["state"] == "reconnecting")
+            shown += run.get("state.json") + run.get("") + run.get("metrics", port)
+            shown += Path(f"/proc/{run.process.pid}/cmdline").read_bytes()
+            run.process.send_signal(signal.SIGTERM)
+            assert run.process.wait(20) == -signal.SIGTERM
+            shown += run.told().encode()
+    shown += (tmp_path / "out.mkv").read_bytes()
+    assert b"s3cret" not in shown
+    assert b"reconnecting: " in shown and f"rtsp://***:{camera.port}/***".encode() in shown
+    assert b"session of" in shown
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -196,7 +228,7 @@ def test_whatever_the_camera_does_a_signal_ends_the_run_and_nothing_read_is_lost
                 run.wait_for(lambda state: state["state"] != "live")
             run.process.send_signal(number)
         for run, _, mode in runs:
-            assert run.process.wait(20) == 130, run.told()
+            assert run.process.wait(20) == -number, run.told()
             told = run.told()
             assert "interrupted; " in told and "could not be written" not in told and "Traceback" not in told
             summary = json.loads(run.out())

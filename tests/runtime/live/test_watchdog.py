@@ -1,6 +1,10 @@
 import socket
+import threading
 from pathlib import Path
 
+import pytest
+
+from granet.errors import UserError
 from runtime.live.watchdog import Watchdog
 
 
@@ -23,8 +27,31 @@ def test_systemd_is_notified_of_start_and_liveness(tmp_path: Path) -> None:
     assert heard == [b"READY=1", *[b"WATCHDOG=1"] * 5]
 
 
+def test_a_systemd_that_does_not_read_stops_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(path))
+        watchdog = Watchdog({"NOTIFY_SOCKET": str(path)})
+
+        def report() -> None:
+            for _ in range(5000):  # more than a socket's queue holds
+                watchdog.ready()
+
+        reporting = threading.Thread(target=report, daemon=True)
+        reporting.start()
+        reporting.join(60)
+        is_stopped = reporting.is_alive()
+    assert not is_stopped
+
+
 def test_without_systemd_nothing_is_sent_and_nothing_fails(tmp_path: Path) -> None:
     watchdog = Watchdog({})
     watchdog.ready()
     watchdog.alive()
     Watchdog({"NOTIFY_SOCKET": str(tmp_path / "gone"), "WATCHDOG_USEC": "1"}).alive()
+
+
+@pytest.mark.parametrize("value", ["soon", "-1", "1e6", "\x1b[2J", "9" * 5000])
+def test_a_time_that_is_no_number_is_one_line(value: str) -> None:
+    with pytest.raises(UserError, match="WATCHDOG_USEC: expected a whole number"):
+        Watchdog({"WATCHDOG_USEC": value})

@@ -101,6 +101,9 @@ class File(Connection):
     def keep(self) -> None:
         pass
 
+    def check(self) -> None:
+        pass
+
 
 Opens = Callable[[World, Backoff | None], Sink]
 

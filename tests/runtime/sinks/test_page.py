@@ -120,18 +120,42 @@ def test_each_view_shows_its_picture(page: Page) -> None:
     assert pair.shape == (48, 128, 3)
     assert abs(pair[:, :56].mean() - 200) < 3 and abs(pair[:, 72:].mean() - 40) < 3
     assert page.picture("compare").shape == (48, 132, 3)
-    # 160 grey levels of rain were removed: the whole picture is orange, in BGR order.
+    # 160 grey levels of rain were removed: the whole picture is light blue, in BGR order.
     blue, green, red = page.picture("mask").mean((0, 1))
-    assert red > 240 and 140 < green < 180 and blue < 60
+    assert blue > 230 and 160 < green < 200 and red < 70
     assert page.get("/picture.jpg?view=nonsense")[0] == 404
 
 
-def test_little_rain_leaves_the_picture_visible() -> None:
-    before = np.full((4, 4, 3), 200, np.uint8)
-    none = paint_rain(before, np.zeros_like(before), "rgb")
-    some = paint_rain(before, np.full_like(before, 16), "rgb")
-    assert np.ptp(none[0, 0].astype(int)) == 0 and none[0, 0, 0] == 90
-    assert 10 < some[0, 0, 0] - none[0, 0, 0] < 100
+def painted(level: int, background: int = 200) -> list[int]:
+    """RGB of a grey pixel with that much rain."""
+    before = np.full((4, 4, 3), background, np.uint8)
+    return [int(value) for value in paint_rain(before, np.full_like(before, level), "rgb")[0, 0]]
+
+
+def test_noise_of_a_few_levels_leaves_the_picture_grey() -> None:
+    assert painted(0) == painted(2) == painted(4) == [110, 110, 110]
+
+
+def test_the_mask_is_one_hue_that_grows_with_the_rain() -> None:
+    colours = [painted(level) for level in range(4, 65, 6)]
+    for channel, towards in enumerate((40, 190, 255)):
+        away = [abs(colour[channel] - towards) for colour in colours]
+        assert away == sorted(away, reverse=True) and away[-1] < 20
+    red, _, blue = painted(34)
+    # The middle of the range is half way; on black and on white the hue is the same.
+    assert (blue - 110) / (255 - 110) == pytest.approx(0.5, abs=0.02) and red < 110
+    assert max(abs(a - b) for a, b in zip(painted(255, 0), painted(255, 255), strict=True)) < 15
+
+
+def test_a_file_is_named_without_its_directory_and_says_how_far_it_is(page: Page) -> None:
+    page.health.name, page.health.live, page.health.total = "/home/me/private/rain.mp4", False, 40
+    page.show(10)
+    body = page.get("/state.json")[2]
+    state = json.loads(body)
+    assert (state["name"], state["live"], state["frames"], state["total"]) == ("rain.mp4", False, 1, 40)
+    assert b"private" not in body
+    page.health.name, page.health.live = "rtsp://camera/1", True
+    assert json.loads(page.get("/state.json")[2])["name"] == "rtsp://camera/1"
 
 
 def test_a_wide_frame_is_shrunk(page: Page) -> None:
@@ -156,8 +180,9 @@ def test_the_figures_are_live_and_have_no_credentials(page: Page) -> None:
 
 
 def test_a_picture_that_stands_still_says_so_by_itself(page: Page) -> None:
-    # The page reports a lost connection after 1.5 s.
-    assert page_server._AGAIN < 1
+    html = (Path(page_server.__file__).parent / "page.html").read_text(encoding="utf-8")
+    lost = re.search(r"const LOST = (\d+);", html)  # milliseconds until the page reports a lost connection
+    assert lost is not None and int(lost[1]) / 2 > 1000 * page_server.AGAIN
     page.show(200)
     viewer = Viewer(page)
     assert viewer.next().min() > 190
@@ -222,7 +247,9 @@ def test_unknown_paths_and_foreign_host_names_are_refused(page: Page) -> None:
 def test_the_page_loads_nothing_from_elsewhere(page: Page) -> None:
     html = files("runtime.sinks.page").joinpath("page.html").read_text(encoding="utf-8")
     assert page.get("/") == (200, "text/html; charset=utf-8", html.encode())
-    assert not re.search(r"(?:https?:)?//\w+\.\w", html) and "<link" not in html and ' src="http' not in html
+    assert not re.search(r"(?:https?:)?//\w+\.\w", html) and ' src="http' not in html
+    assert re.findall(r'<link[^>]* href="([^"]+)"', html) == ["favicon.svg"]
+    assert page.get("/favicon.svg")[:2] == (200, "image/svg+xml")
     # The server knows everything that the script requests.
     asked = set(re.findall(r'fetch\("([\w.]+)', html)) | set(re.findall(r'data-view="(\w+)"', html))
     assert asked == {"stream.mjpg", "state.json", "result", "compare", "slider", "mask"}
@@ -242,7 +269,7 @@ def test_an_ended_page_leaves_no_thread_and_frees_its_port() -> None:
     assert threading.active_count() <= threads
 
 
-def test_a_taken_port_is_one_line_and_a_public_page_is_told(page: Page) -> None:
+def test_a_taken_port_is_one_line_and_a_public_page_is_noted(page: Page) -> None:
     with pytest.raises(UserError, match=f"127.0.0.1:{page.port}: cannot listen on this address"):
         PageSink(("127.0.0.1", page.port), page.health, print)
     said: list[str] = []
@@ -260,7 +287,7 @@ def test_addresses_to_listen_on(text: str, expected: tuple[str, int]) -> None:
     assert parse_listen(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "host", "host:", ":70000", "http://x:80", ":-1"])
+@pytest.mark.parametrize("text", ["", "host", "host:", ":70000", "http://x:80", ":-1", ":\u0668\u0660"])
 def test_addresses_that_are_none(text: str) -> None:
     with pytest.raises(UsageError, match="not an address to listen on"):
         parse_listen(text)
@@ -268,3 +295,4 @@ def test_addresses_that_are_none(text: str) -> None:
 
 def test_the_page_is_packaged_where_the_server_reads_it() -> None:
     assert (Path(page_server.__file__).parent / "page.html").is_file()
+    assert (Path(page_server.__file__).parent / "favicon.svg").is_file()

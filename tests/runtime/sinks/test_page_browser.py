@@ -98,16 +98,17 @@ def test_a_browser_sees_the_picture_move(camera: Camera, browser: Browser) -> No
     browser.wait_for('document.getElementById("canvas").width === 644')
     assert pixel(browser, 0.25, 0.5)[2] > 200 and pixel(browser, 0.75, 0.5)[2] < 160
 
-    # The removed "rain" has 90 or more levels in blue: the picture is orange.
+    # The removed "rain" has 90 or more levels in blue: the picture is light blue.
     browser.value("document.querySelector('[data-view=mask]').click()")
     browser.wait_for('document.getElementById("canvas").width === 320')
-    browser.wait_for(f"{_PIXEL.format(x=0.5, y=0.3)}[0] > 200")
+    browser.wait_for(f"{_PIXEL.format(x=0.5, y=0.3)}[2] > 200")
+    assert pixel(browser, 0.5, 0.3)[0] < 90
 
     # The page sent requests only to its own server, and its script raised no error.
     asked = {
         m["params"]["request"]["url"] for m in browser.messages if m["method"] == "Network.requestWillBeSent"
     }
-    own = {url for url in asked if url.startswith((camera.sink.name, "blob:"))}
+    own = {url for url in asked if url.startswith((camera.sink.name, "blob:", "data:"))}
     assert asked == own or asked - own <= {"about:blank"}
     faults = [m for m in browser.messages if m["method"] == "Runtime.exceptionThrown"]
     assert faults == []
@@ -123,8 +124,10 @@ def test_the_page_shows_when_the_picture_or_the_server_stops(camera: Camera, bro
     assert browser.value('document.getElementById("lost").hidden') is True
     camera.sink.finish()
     browser.wait_for('document.getElementById("lost").hidden === false')
-    assert browser.value('document.getElementById("state").textContent') in ("no connection", "live")
-    browser.wait_for('document.getElementById("state").textContent === "no connection"')
+    # The indicators cannot contradict each other: the overlay, the state and the numbers change together.
+    assert browser.value('document.getElementById("state").textContent') == "no connection"
+    assert browser.value('document.getElementById("state").className') == "bad"
+    assert browser.value('document.getElementById("fps").textContent') == "\u2013"
 
 
 def test_a_page_finds_a_server_that_was_started_again(camera: Camera, browser: Browser) -> None:
@@ -159,3 +162,61 @@ def test_the_page_fits_a_phone_and_a_screen(camera: Camera, browser: Browser) ->
         assert box["width"] / box["height"] == pytest.approx(size[0] / size[1], rel=0.02)
         fills = max(box["width"] / room["width"], box["height"] / room["height"])
         assert fills == pytest.approx(1, abs=0.02)
+
+
+def state_of(browser: Browser) -> object:
+    return browser.value('[document.getElementById("state").textContent, $("state").className]')
+
+
+def test_a_file_has_progress_and_is_not_called_live(camera: Camera, browser: Browser) -> None:
+    camera.health.live, camera.health.name, camera.health.total = False, "clips/rain.mp4", 10_000
+    browser.open(camera.sink.name)
+    browser.wait_for('document.getElementById("state").textContent === "file"')
+    assert browser.value("document.title") == "rain.mp4 \u2013 granet-run"
+    assert browser.value('$("progress").hidden') is False
+    assert 0 <= browser.value('document.querySelector("progress").value') < 0.1
+    assert browser.value('[...document.querySelectorAll(".of-live")].every(each => each.hidden)') is True
+    camera.health.total = 1  # an estimate that was too low
+    browser.wait_for('$("done").textContent === "100%"')
+    camera.health.enter("ended")
+    browser.wait_for('document.getElementById("state").textContent === "finished"')
+    assert state_of(browser) == ["finished", "done"]
+
+
+def test_a_failing_engine_is_not_shown_as_good(camera: Camera, browser: Browser) -> None:
+    browser.open(camera.sink.name)
+    browser.wait_for('document.getElementById("state").textContent === "live"')
+    assert state_of(browser) == ["live", "good"] and browser.value('$("progress").hidden') is True
+    camera.health.engine_failing("out of memory")
+    browser.wait_for('document.getElementById("why").textContent === "out of memory"')
+    assert state_of(browser) == ["live, rain not removed", "warn"]
+
+
+def test_a_snapshot_is_the_picture_under_the_name_of_the_stream(camera: Camera, browser: Browser) -> None:
+    browser.open(camera.sink.name)
+    browser.wait_for('document.getElementById("canvas").width === 320 && figures !== null')
+    browser.value(
+        "window.saved = null; const make = URL.createObjectURL; let blob = null;"
+        " URL.createObjectURL = given => { blob = given; return make.call(URL, given); };"
+        " HTMLAnchorElement.prototype.click = function () { createImageBitmap(blob).then(picture => {"
+        " window.saved = [this.download, picture.width, picture.height]; }); }; null"
+    )
+    browser.value("dispatchEvent(new KeyboardEvent('keydown', {key: 's'}))")
+    browser.wait_for("window.saved !== null")
+    name, width, height = browser.value("window.saved")
+    assert name.startswith("front_door-result-") and name.endswith(".png")
+    assert (width, height) == (320, 180)
+
+
+def test_the_page_has_an_icon_and_fills_the_screen_on_request(camera: Camera, browser: Browser) -> None:
+    browser.open(camera.sink.name)
+    browser.wait_for('document.getElementById("canvas").width === 320')
+    assert browser.value(
+        "new Promise(done => { const icon = new Image(); icon.onload = () => done(icon.naturalWidth > 0);"
+        " icon.onerror = () => done(false); icon.src = document.querySelector('link[rel=icon]').href; })"
+    )
+    browser.value(
+        "window.full = null; Element.prototype.requestFullscreen = function () {"
+        " window.full = this.id; return Promise.resolve(); }; $('full').click()"
+    )
+    assert browser.value("window.full") == "figure"

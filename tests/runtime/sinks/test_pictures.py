@@ -24,7 +24,7 @@ def run(
 ) -> list[str]:
     said: list[str] = []
     overwrite, compare = options.get("overwrite", False), options.get("compare", False)
-    with open_source(str(source), said.append) as frames:
+    with open_source(str(source), said.append, strict=options.get("strict", False)) as frames:
         sink = open_sink(str(target), frames.info, said.append, window=False, overwrite=overwrite, limit=None)
         Pipeline(frames, FakeEngine(colour, invert=invert), sink, compare=compare).run()  # type: ignore[arg-type]
     return said
@@ -116,7 +116,7 @@ def test_a_video_becomes_numbered_pictures(tmp_path: Path) -> None:
     assert number_of(cv2.imread(str(tmp_path / "out" / "000003.png"))) == 2
 
 
-def test_nothing_is_left_when_a_picture_is_broken(tmp_path: Path) -> None:
+def test_nothing_is_left_when_a_picture_is_broken_and_all_are_wanted(tmp_path: Path) -> None:
     for i in range(5):
         write_picture(tmp_path / "in" / f"{i}.png", numbered(i))
     (tmp_path / "in" / "3.png").write_bytes(b"broken")
@@ -125,7 +125,7 @@ def test_nothing_is_left_when_a_picture_is_broken(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for target in ("new", "kept", "empty"):
         with pytest.raises(UserError, match=r"3\.png"):
-            run(tmp_path / "in", tmp_path / target, overwrite=True)
+            run(tmp_path / "in", tmp_path / target, overwrite=True, strict=True)
     assert not (tmp_path / "new").exists() and list((tmp_path / "empty").iterdir()) == []
     assert files_in(tmp_path / "kept") == ["0.png"]
     assert (tmp_path / "kept" / "0.png").read_bytes() == b"precious"
@@ -237,7 +237,7 @@ class FakeWindow:
 
         self.shown: list[np.ndarray] = []
         self.keys, self.visible = keys, visible
-        monkeypatch.setattr(window, "_check_screen", lambda: None)
+        monkeypatch.setattr(window, "_check_screen", lambda instead: None)
         for name in ("namedWindow", "resizeWindow", "destroyAllWindows"):
             monkeypatch.setattr(window.cv2, name, lambda *args: None)
         monkeypatch.setattr(window.cv2, "imshow", lambda title, image: self.shown.append(image.copy()))

@@ -2,10 +2,12 @@
 
 import random
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -14,8 +16,10 @@ import pytest
 
 from granet.errors import UserError
 from runtime.media.frame import Frame
+from runtime.sinks.pictures.directory import DirectorySink
 from runtime.sinks.video import recording
 from runtime.sinks.video.recording import RecordingSink
+from runtime.sinks.video.sink import VideoSink
 from runtime.sources.base import StreamInfo
 from runtime.telemetry.health import Health
 from runtime.views.letterbox import letterboxed
@@ -103,7 +107,7 @@ def full_disk() -> Iterator[list[int]]:
 def test_a_full_disk_stops_the_recording_with_an_alarm_and_it_resumes(
     tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch, full_disk: list[int]
 ) -> None:
-    free = recording.ROOM - 1
+    free = 64 * 2**20 - 1
     monkeypatch.setattr(recording, "free_bytes", lambda directory: free)
     said: list[str] = []
     clock, health = Clock(), Health("cam")
@@ -123,7 +127,7 @@ def test_a_full_disk_stops_the_recording_with_an_alarm_and_it_resumes(
     first = seconds_that_play(tmp_path / f"out{suffix}")
     assert first > 0.5 and not list(tmp_path.glob("*.part*"))
     resource.setrlimit(resource.RLIMIT_FSIZE, tuple(full_disk))
-    free = recording.ROOM
+    free = 64 * 2**20
     clock.now += 13
     for index in range(200, 260):
         sink.write(noise(index))
@@ -136,6 +140,26 @@ def test_a_full_disk_stops_the_recording_with_an_alarm_and_it_resumes(
     assert len(after.frames) == 60 and float(after.times[0]) < 0.1
     assert (tmp_path / f"out-2{suffix}").read_bytes() == b"precious"
     assert seconds_that_play(tmp_path / f"out{suffix}") == first
+
+
+def test_a_recording_that_stops_names_the_file_if_its_own_name_was_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_disk: list[int]
+) -> None:
+    monkeypatch.setattr(recording, "free_bytes", lambda directory: 0)
+    said: list[str] = []
+    sink = RecordingSink(
+        str(tmp_path / "out.mkv"), INFO, said.append, overwrite=False, health=Health("cam"), clock=Clock()
+    )
+    sink.start("bgr")
+    sink.write(noise(0))
+    (tmp_path / "out.mkv").write_bytes(b"theirs")
+    for index in range(1, 200):
+        sink.write(noise(index))
+    assert "created by another program" in said[0]
+    assert said[0].endswith(f"the output is kept as {tmp_path / 'out.part.mkv'}")
+    assert said[1].startswith("ALARM") and len(said) == 2
+    assert (tmp_path / "out.mkv").read_bytes() == b"theirs"
+    assert seconds_that_play(tmp_path / "out.part.mkv") > 0.5
 
 
 def test_after_a_short_second_outage_recording_goes_on_at_once(
@@ -175,6 +199,143 @@ def test_after_a_short_second_outage_recording_goes_on_at_once(
     record(1.4)
     assert [line.split()[0] for line in said] == ["ALARM:", "recording", "ALARM:", "recording"]
     sink.finish()
+
+
+GONE = {
+    "the file is deleted": lambda rec: (rec / "out.part.mkv").unlink(),
+    "the directory is deleted": shutil.rmtree,
+    "all above is deleted": lambda rec: shutil.rmtree(rec.parent),
+    "the file is moved": lambda rec: (rec / "out.part.mkv").rename(rec / "moved.mkv"),
+    "the directory is moved": lambda rec: rec.rename(rec.parent / "moved"),
+    "the directory is moved, and another takes its place": lambda rec: (
+        rec.rename(rec.parent / "moved"),
+        rec.mkdir(),
+    ),
+    "the file is replaced": lambda rec: [
+        (rec / "new").write_bytes(b"precious"),
+        (rec / "new").replace(rec / "out.part.mkv"),
+    ],
+    "the directory is replaced by a file": lambda rec: (shutil.rmtree(rec), rec.write_bytes(b"precious")),
+}
+
+
+@pytest.mark.parametrize("what", GONE)
+def test_a_recording_that_is_deleted_moved_or_replaced_is_noted_and_goes_on_in_a_new_file(
+    tmp_path: Path, what: str
+) -> None:
+    rec = tmp_path / "site" / "rec"
+    rec.mkdir(parents=True)
+    said: list[str] = []
+    clock, health = Clock(), Health("cam")
+    sink = RecordingSink(str(rec / "out.mkv"), INFO, said.append, overwrite=False, health=health, clock=clock)
+    sink.start("bgr")
+
+    def record(start: int, stop: int) -> None:
+        for index in range(start, stop):
+            sink.write(Frame(numbered(index % 14), index, 3000 * index, BASE))
+            clock.now += 1 / 30
+
+    record(0, 60)
+    assert said == []
+    GONE[what](rec)
+    record(60, 61)
+    assert said[0].startswith("ALARM: recording stopped: ") and "out.part.mkv: was " in said[0]
+    assert health.snapshot().events["sink_fault"] == 1
+    if what == "the directory is replaced by a file":
+        record(61, 150)
+        assert len(said) == 1 and health.snapshot().dropped["sink"] == 90
+        rec.unlink()
+        clock.now += 13
+    lost = health.snapshot().dropped["sink"]
+    record(150, 210)
+    sink.finish()
+    new = rec / "out-2.mkv"
+    assert said[1].startswith("recording resumed after ") and str(new) in said[1] and len(said) == 2
+    assert f"{lost} frames were not recorded" in said[1]
+    frames = [number_of(frame) for frame in read_clip(new).frames]
+    assert frames[-60:] == [index % 14 for index in range(150, 210)] and len(frames) == 61 - (lost > 0)
+    # The moved file is complete, and the file in its place is unchanged.
+    for moved in (rec / "moved.mkv", rec.parent / "moved" / "out.part.mkv"):
+        if moved.exists():
+            assert len(read_clip(moved).frames) == 60 and f"was moved to {moved}" in said[0]
+    assert "moved" not in what or "was moved to" in said[0]
+    replaced = rec / "out.part.mkv"
+    assert replaced.exists() == (what == "the file is replaced")
+    assert not replaced.exists() or replaced.read_bytes() == b"precious"
+
+
+def test_a_recording_that_is_deleted_while_the_camera_is_away_is_noted(tmp_path: Path) -> None:
+    said: list[str] = []
+    health = Health("cam")
+    sink = RecordingSink(str(tmp_path / "out.mkv"), INFO, said.append, overwrite=False, health=health)
+    sink.start("bgr")
+    sink.write(noise(0))
+    (tmp_path / "out.part.mkv").unlink()
+    sink.idle()
+    sink.idle()
+    assert said[0] == (
+        f"ALARM: recording stopped: {tmp_path}/out.part.mkv: was deleted; everything else continues, and "
+        "recording resumes in a new file as soon as possible"
+    )
+    assert len(said) == 1 and health.snapshot().events["sink_fault"] == 1
+    sink.finish()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recording_that_is_deleted_at_the_very_end_is_an_error(tmp_path: Path) -> None:
+    sink = RecordingSink(str(tmp_path / "out.mkv"), INFO, print, overwrite=False, health=Health("cam"))
+    sink.start("bgr")
+    sink.write(noise(0))
+    (tmp_path / "out.part.mkv").unlink()
+    with pytest.raises(UserError, match=r"out\.part\.mkv: was deleted"):
+        sink.finish()
+    sink.abort()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_relative_name_does_not_follow_its_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The working directory of a service is moved away: the recording goes on where it was asked for."""
+    home = tmp_path / "granet"
+    home.mkdir()
+    monkeypatch.chdir(home)
+    said: list[str] = []
+    clock = Clock()
+    sink = RecordingSink("%Y.mkv", INFO, said.append, overwrite=False, health=Health("cam"), clock=clock)
+    sink.start("bgr")
+    sink.write(noise(0))
+    clock.now += 2
+    home.rename(tmp_path / "old")
+    sink.write(noise(1))
+    sink.finish()
+    assert "was moved to" in said[0]
+    assert [len(read_clip(path).frames) for path in home.iterdir()] == [1]
+    assert [len(read_clip(path).frames) for path in (tmp_path / "old").iterdir()] == [1]
+
+
+def test_pictures_of_a_live_source_that_are_deleted_are_an_error_at_once(tmp_path: Path) -> None:
+    sink = DirectorySink(tmp_path / "out", INFO, print, overwrite=False)
+    sink.start("bgr")
+    sink.write(noise(0))
+    shutil.rmtree(tmp_path / "out.part")
+    with pytest.raises(UserError, match=r"out\.part: was deleted"):
+        sink.write(noise(1))
+    sink.abort()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_output_of_a_file_that_is_moved_is_an_error_at_once(tmp_path: Path) -> None:
+    """Not after hours, when it would get its final name."""
+    info = StreamInfo("in.mp4", "video", rate=Fraction(30), time_base=BASE, size=(48, 64))
+    sink = VideoSink(str(tmp_path / "out.mkv"), info, print, overwrite=False)
+    sink.start("bgr")
+    sink.write(noise(0))
+    (tmp_path / "out.part.mkv").rename(tmp_path / "moved.mkv")
+    with pytest.raises(UserError, match=r"out\.part\.mkv: was moved to .*moved\.mkv"):
+        sink.write(noise(1))
+    sink.abort()
+    assert [path.name for path in tmp_path.iterdir()] == ["moved.mkv"]
 
 
 def test_a_recording_is_kept_when_the_run_fails(tmp_path: Path) -> None:
@@ -220,6 +381,25 @@ def test_times_of_a_live_source_that_repeat_or_jump_back_do_not_end_a_recording(
     after = read_clip(tmp_path / "out.mp4")
     assert [number_of(frame) for frame in after.frames] == list(range(7))
     assert float(after.times[-1] - after.times[0]) == pytest.approx(0.5, abs=0.001)
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov", ".webm"])
+@pytest.mark.parametrize("step", [1, 40, 45, 89])
+def test_frames_that_are_close_together_stay_apart_in_every_container(
+    tmp_path: Path, suffix: str, step: int
+) -> None:
+    """Matroska counts milliseconds: frames 1/90,000 s apart once had the same timestamp."""
+    sink = RecordingSink(str(tmp_path / f"out{suffix}"), INFO, print, overwrite=False, health=Health("cam"))
+    sink.start("bgr")
+    for index in range(30):
+        sink.write(Frame(numbered(index), index, step * index, BASE))
+    sink.write(Frame(numbered(30), 30, 90_000, BASE))
+    sink.finish()
+    after = read_clip(tmp_path / f"out{suffix}")
+    assert [number_of(frame) for frame in after.frames] == [index % 14 for index in range(31)]
+    assert all(a < b for a, b in pairwise(after.times))
+    # The frames that follow are not moved.
+    assert float(after.times[-1] - after.times[0]) == pytest.approx(1, abs=0.002)
 
 
 def test_a_recording_keeps_its_size_when_the_camera_does_not(tmp_path: Path) -> None:

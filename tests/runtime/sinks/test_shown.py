@@ -1,7 +1,9 @@
 """Live displays: the window and the virtual camera, with fakes for the screen and the device."""
 
+import re
 import sys
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, ClassVar
 
 import cv2
@@ -48,7 +50,7 @@ class Screen:
         }
         for name, function in functions.items():
             monkeypatch.setattr(cv2, name, function)
-        monkeypatch.setattr(window, "_check_screen", lambda: None)
+        monkeypatch.setattr(window, "_check_screen", lambda instead: None)
 
 
 def gray(level: int, index: int = 0) -> Frame:
@@ -121,6 +123,35 @@ def test_a_window_that_was_closed_while_a_frame_waits_is_not_opened_again(
     monkeypatch.setattr(cv2, "getWindowProperty", closed)
     sink.write(gray(20, 250))
     assert not sink.wants_more and len(screen.shown) == 1
+
+
+@pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
+@pytest.mark.parametrize("build", ["headless", "without highgui"])
+def test_without_windows_in_opencv_the_line_says_what_to_install(
+    platform: str, build: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setenv("DISPLAY", ":1")
+    if build == "headless":
+        monkeypatch.setattr(cv2, "currentUIFramework", lambda: "")
+    else:
+        monkeypatch.delattr(cv2, "currentUIFramework")
+        monkeypatch.delattr(cv2, "namedWindow")
+    with pytest.raises(UserError, match=r"headless && pip install opencv-python; or add --output") as caught:
+        WindowSink(StreamInfo("clip", "video", live=False))
+    assert "\n" not in str(caught.value)
+
+
+def test_nothing_but_the_window_needs_opencv_to_open_windows() -> None:
+    """So opencv-python-headless is enough for everything else."""
+    calls = re.compile(r"cv2\.(namedWindow|imshow|waitKey|destroyAllWindows|createTrackbar|resizeWindow)")
+    root = Path(window.__file__).parents[2]
+    files = [
+        path
+        for name in ("granet", "runtime", "export", "calibration")
+        for path in (root / name).rglob("*.py")
+    ]
+    assert [path.name for path in files if calls.search(path.read_text(encoding="utf-8"))] == ["window.py"]
 
 
 def test_what_is_released_waits_for_no_key(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -264,13 +264,14 @@ def test_a_file_that_another_program_made_meanwhile_is_not_replaced_and_ours_is_
             sink.finish()
         sink.abort()
     assert target.read_bytes() == b"precious"
-    assert len(read_clip(tmp_path / ".out.part.mp4").frames) == 4
+    assert len(read_clip(tmp_path / "out.part.mp4").frames) == 4
 
 
-def test_the_part_file_of_a_killed_run_is_not_overwritten(tmp_path: Path) -> None:
-    (tmp_path / ".out.part.mp4").write_bytes(b"a recording")
+def test_a_part_file_of_another_program_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "out.part.mp4").write_bytes(b"a recording")
     convert(make_clip(tmp_path / "in.mp4", count=2), tmp_path / "out.mp4")
-    assert (tmp_path / ".out.part.mp4").read_bytes() == b"a recording"
+    assert names_in(tmp_path) == ["in.mp4", "out.mp4", "out.part.mp4"]
+    assert (tmp_path / "out.part.mp4").read_bytes() == b"a recording"
     assert len(read_clip(tmp_path / "out.mp4").frames) == 2
 
 
@@ -351,3 +352,48 @@ def test_shared_colours_are_means(tmp_path: Path) -> None:
         exact = np.concatenate([means, np.ones_like(means[..., :1])], -1) @ yuv_matrix(1, 1).T
         for channel, plane in enumerate(plane_views(frame)[1:], 1):
             assert np.abs(plane - exact[..., channel]).max() <= 1.2
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+@pytest.mark.parametrize("count", [10, 11, 12, 13])
+def test_no_frame_is_lost_where_the_last_fragment_begins(tmp_path: Path, count: int, suffix: str) -> None:
+    """A still picture makes B-frames, so the picture shown last is stored before others."""
+    path = tmp_path / f"out{suffix}"
+    info = StreamInfo("drawn", "video", rate=Fraction(10), time_base=Fraction(1, 1000))
+    sink = VideoSink(str(path), info, lambda note: None, overwrite=False)
+    sink.start("bgr")
+    for index in range(count):
+        sink.write(Frame(np.full((48, 64, 3), 100, np.uint8), index, 100 * index, info.time_base))
+    sink.finish()
+    read = read_clip(path)
+    assert read.times == [Fraction(index, 10) for index in range(count)]
+    assert read.rate == 10 or count == 11  # its last packet is alone in a fragment, see Muxer
+
+
+@pytest.mark.parametrize("sound", ["aac", "mp2"])
+@pytest.mark.parametrize("seconds", [0.3, 1.0, 1.15, 4.0])
+@pytest.mark.parametrize(("count", "rate"), [(11, 10), (12, 10), (21, 10), (51, 25)])
+def test_no_frame_is_lost_where_the_sound_is_longer_or_shorter(
+    tmp_path: Path, count: int, rate: int, seconds: float, sound: str
+) -> None:
+    """The sound decides too where the last fragment begins."""
+    source = make_clip(
+        tmp_path / "in.mkv", count, rate=Fraction(rate), sound=sound, seconds=seconds * count / rate
+    )
+    convert(source, tmp_path / "out.mp4")
+    assert len(read_clip(tmp_path / "out.mp4").frames) == count
+
+
+@pytest.mark.parametrize("count", [48, 50, 52])
+def test_no_frame_is_lost_where_a_sound_track_is_empty(tmp_path: Path, count: int) -> None:
+    """The muxer writes no fragment before each track has a packet, but moves the ends of the edit lists."""
+    pictures, source = make_clip(tmp_path / "pictures.mkv", frames=[numbered(0)] * count), tmp_path / "in.mkv"
+    with av.open(str(pictures)) as held, av.open(str(source), "w") as container:
+        video = container.add_stream_from_template(held.streams.video[0])
+        container.add_stream("aac", rate=48000)
+        container.start_encoding()
+        for packet in (packet for packet in held.demux() if packet.size):
+            packet.stream = video
+            container.mux(packet)
+    convert(source, tmp_path / "out.mp4")
+    assert len(read_clip(tmp_path / "out.mp4").frames) == count

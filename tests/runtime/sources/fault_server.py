@@ -2,7 +2,8 @@
 
 :class:`Fake` is the camera: its frames, its rate, and the faults in its timestamps and packets.
 :class:`RtspCamera` serves it as H.264 over RTSP with interleaved RTP (RFC 2326, 3550 and 6184), and
-:class:`HttpCamera` as Motion JPEG (``/mjpeg``), MPEG-TS (``/ts``) and a live HLS playlist (``/live.m3u8``).
+:class:`HttpCamera` as Motion JPEG (``/mjpeg``), MPEG-TS (``/ts``), FLV (``/flv``) and a live HLS playlist
+(``/live.m3u8``).
 """
 
 import base64
@@ -44,6 +45,9 @@ class Fake:
         corrupt: share of packets with corrupted bytes.
         half: send only half of the next frame, then drop the connection.
         codec: video encoder for RTSP.
+        session: session name in the SDP; lone surrogates are sent as the bytes that they stand for.
+        error: answer requests with this status line, or with none if it is ``close``.
+        location: redirect RTSP requests of the method ``redirect_at`` there.
         sound: add a second RTSP stream, G.711, whose samples all encode the frame number (modulo 14).
     """
 
@@ -56,6 +60,11 @@ class Fake:
     half: bool = False
     codec: str = "libx264"
     sound: bool = False
+    session: str = "fake"
+    error: str = ""
+    location: str = ""
+    redirect_at: str = "DESCRIBE"
+    requests: int = 0
     seed: int = 0
     connections: int = 0
     started: int = 0
@@ -75,7 +84,8 @@ class Fake:
                 time.sleep(0.005)
                 due = time.monotonic()
                 continue
-            stamp = stamp if self.frozen else time.monotonic() - start
+            # When the picture was due, as a camera stamps it, and not when a busy machine sends it.
+            stamp = stamp if self.frozen else due - start
             yield index, self.pixels(index), stamp + self.shift
             self.sent += 1
             index += 1
@@ -207,6 +217,7 @@ class RtspCamera(_Server):
     """One H.264 stream, under any path."""
 
     scheme = "rtsp"
+    challenge = 'Basic realm="cam"'
 
     def serve(self, connection: socket.socket) -> None:
         reader = connection.makefile("rb")
@@ -215,9 +226,16 @@ class RtspCamera(_Server):
             if not head:
                 return
             method = head.split(" ", 1)[0]
+            self.fake.requests += method == "DESCRIBE"
+            if self.fake.error == "close" and method != "OPTIONS":
+                return
             cseq = next(line[5:].strip() for line in head.splitlines() if line.lower().startswith("cseq:"))
             if method != "OPTIONS" and not self.allowed(head):
-                _reply(connection, "401 Unauthorized", cseq, 'WWW-Authenticate: Basic realm="cam"\r\n')
+                _reply(connection, "401 Unauthorized", cseq, f"WWW-Authenticate: {self.challenge}\r\n")
+            elif self.fake.error and method == "DESCRIBE":
+                _reply(connection, self.fake.error, cseq, "")
+            elif self.fake.location and method == self.fake.redirect_at:
+                _reply(connection, "302 Moved", cseq, f"Location: {self.fake.location}\r\n")
             elif method == "DESCRIBE":
                 _reply(connection, "200 OK", cseq, "Content-Type: application/sdp\r\n", self._sdp())
             elif method == "SETUP":
@@ -234,7 +252,7 @@ class RtspCamera(_Server):
     def _sdp(self) -> str:
         name = {"libx264": "H264", "mpeg4": "MP4V-ES"}[self.fake.codec]
         lines = (
-            "v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=fake", "c=IN IP4 127.0.0.1", "t=0 0",
+            "v=0", "o=- 1 1 IN IP4 127.0.0.1", f"s={self.fake.session}", "c=IN IP4 127.0.0.1", "t=0 0",
             "m=video 0 RTP/AVP 96", f"a=rtpmap:96 {name}/{_CLOCK}",
             "a=fmtp:96 packetization-mode=1" if name == "H264" else "a=fmtp:96 profile-level-id=1",
             "a=control:track0",
@@ -292,11 +310,13 @@ class HttpCamera(_Server):
             realm = 'WWW-Authenticate: Basic realm="cam"\r\n'
             connection.sendall(f"HTTP/1.1 401 Unauthorized\r\n{realm}Content-Length: 0\r\n\r\n".encode())
             return
+        if self.fake.error and head.startswith("GET"):
+            self._fail(connection)
+            return
         path = head.split(" ")[1].split("?")[0]
-        if path == "/mjpeg":
-            self._mjpeg(connection)
-        elif path == "/ts":
-            self._ts(connection)
+        streams = {"/mjpeg": self._mjpeg, "/ts": self._ts, "/flv": self._flv}
+        if path in streams:
+            streams[path](connection)
         elif path == "/live.m3u8":
             _answer(connection, "application/vnd.apple.mpegurl", self._playlist().encode())
         elif path.startswith("/segment"):
@@ -306,6 +326,10 @@ class HttpCamera(_Server):
             connection.sendall(f"HTTP/1.1 302 Found\r\n{place}".encode())
         else:
             connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+
+    def _fail(self, connection: socket.socket) -> None:
+        if self.fake.error != "close":
+            connection.sendall(f"HTTP/1.1 {self.fake.error}\r\nContent-Length: 0\r\n\r\n".encode())
 
     def _mjpeg(self, connection: socket.socket) -> None:
         fake, rng = self.fake, random.Random(self.fake.seed)
@@ -326,6 +350,13 @@ class HttpCamera(_Server):
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: video/mp2t\r\n\r\n")
         with connection.makefile("wb") as file:
             _write_ts(_Unseekable(file), self.fake.frames())
+
+    def _flv(self, connection: socket.socket) -> None:
+        """FLV whose header announces sound that never comes, as many servers do."""
+        self.fake.started += 1
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: video/x-flv\r\n\r\n")
+        with connection.makefile("wb") as file:
+            _write_ts(_Announcing(file), self.fake.frames(), "flv")
 
     def _playlist(self) -> str:
         if self.playlist is not None:
@@ -357,8 +388,26 @@ class _Unseekable:
         return len(data)
 
 
-def _write_ts(file: Any, frames: Iterator[tuple[int, np.ndarray, float]]) -> None:
-    with av.open(file, "w", format="mpegts") as container:
+class _Announcing(_Unseekable):
+    """Sets the flag for sound in the header of an FLV file, its fifth byte."""
+
+    def __init__(self, file: Any) -> None:
+        super().__init__(file)
+        self._sent = 0
+
+    def write(self, data: bytes) -> int:
+        if self._sent <= 4 < self._sent + len(data):
+            flags = bytearray(data)
+            flags[4 - self._sent] |= 4
+            data = bytes(flags)
+        self._sent += len(data)
+        return super().write(data)
+
+
+def _write_ts(
+    file: Any, frames: Iterator[tuple[int, np.ndarray, float]], container_format: str = "mpegts"
+) -> None:
+    with av.open(file, "w", format=container_format, container_options={"flush_packets": "1"}) as container:
         stream: Any = container.add_stream("libx264", rate=50)
         stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
         stream.options = {"preset": "ultrafast", "tune": "zerolatency"}
@@ -387,7 +436,9 @@ def _read_head(reader: Any) -> str:
 
 def _reply(connection: socket.socket, status: str, cseq: str, headers: str, body: str = "") -> None:
     length = f"Content-Length: {len(body)}\r\n" if body else ""
-    connection.sendall(f"RTSP/1.0 {status}\r\nCSeq: {cseq}\r\n{headers}{length}\r\n{body}".encode())
+    connection.sendall(
+        f"RTSP/1.0 {status}\r\nCSeq: {cseq}\r\n{headers}{length}\r\n{body}".encode("utf-8", "surrogateescape")
+    )
 
 
 def _rtp(

@@ -145,7 +145,7 @@ def test_a_camera_that_does_something_else_is_an_error_at_once(
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="devices of Linux")
-def test_a_device_that_is_no_camera_is_an_error_at_once(tmp_path: Path) -> None:
+def test_a_device_that_is_not_a_camera_is_an_error_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for device in ("/dev/null", str(tmp_path / "file")):
         with pytest.raises(WrongSettingsError, match="is not a camera"):
@@ -175,3 +175,9 @@ def test_an_unplugged_camera_comes_back(
     times = watcher.times()
     assert all(a < b for a, b in pairwise(times)) and watcher.error is None
     assert "camera 0: reconnecting: delivered no frame for 0.05 s" in said
+
+
+@pytest.mark.parametrize("rate", ["nan", "inf", "1e400", "1e999999999", "30/0", "-1", "0", "1e3"])
+def test_a_rate_is_a_number_that_a_camera_can_have(rate: str) -> None:
+    with pytest.raises(UserError, match="frames per second"):
+        camera.parse_camera_options(None, None, rate)

@@ -61,7 +61,7 @@ def test_a_dropped_connection_is_opened_again(server: type, path: str, seed: int
 
 
 @SEEDS
-def test_a_stall_that_ends_by_itself_is_no_reconnection(seed: int) -> None:
+def test_a_stall_that_ends_by_itself_is_not_a_reconnection(seed: int) -> None:
     rng = random.Random(seed)
     with RtspCamera() as camera, watch(camera, reopen_after=_NEVER) as watcher:
         watcher.wait_for_frames(rng.randrange(2, 8))
@@ -72,7 +72,7 @@ def test_a_stall_that_ends_by_itself_is_no_reconnection(seed: int) -> None:
         camera.fake.mode = "serve"
         watcher.wait_for_frames()
         assert watcher.state == "live"
-        assert watcher.source.health.snapshot().events["reconnect"] == 0 and camera.fake.connections == 1
+        assert watcher.source.health.snapshot().events["reconnect"] == 0 and camera.fake.started == 1
 
 
 @SEEDS
@@ -165,7 +165,7 @@ def test_a_probe_sends_no_credentials_and_no_path() -> None:
 
 @SEEDS
 @SERVERS
-def test_half_a_frame_is_no_end(server: type, path: str, seed: int) -> None:
+def test_half_a_frame_is_not_an_end(server: type, path: str, seed: int) -> None:
     rng = random.Random(seed)
     with server() as camera, watch(camera, path) as watcher:
         watcher.wait_for_frames(rng.randrange(2, 8))

@@ -1,6 +1,7 @@
 """Timestamps of live streams, whatever cameras make of them."""
 
 import random
+from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 
@@ -9,7 +10,7 @@ import pytest
 from runtime.sources.live.clock import LiveClock
 
 TIME_BASE = Fraction(1, 90_000)
-"""Of the times that a live source gives: what RTP and MPEG count video in."""
+"""Time base of a live source: the video clock of RTP and MPEG."""
 
 
 def _times(stamps: list[tuple[float | None, float]]) -> tuple[list[float], int]:
@@ -34,8 +35,12 @@ def _times(stamps: list[tuple[float | None, float]]) -> tuple[list[float], int]:
         ([(50, 0.0), (9050, 0.04), (9050.04, 0.08)], [0, 0.04, 0.08], 1),
         # Back to the start, and on from there.
         ([(50, 0.0), (0, 0.04), (0.04, 0.08)], [0, 0.04, 0.08], 1),
-        # Repeated: one unit later, without moving what follows.
-        ([(50, 0.0), (50, 0.04), (50.08, 0.08)], [0, 0, 0.08], 1),
+        # Repeated: as much later as it came later, without moving what follows.
+        ([(50, 0.0), (50, 0.04), (50.08, 0.08)], [0, 0.04, 0.08], 1),
+        # Repeated, in one burst: a millisecond apart, which every container can tell apart.
+        ([(50, 0.0), (50, 0.0), (50, 0.0), (50.12, 0.12)], [0, 0.001, 0.002, 0.12], 2),
+        # Closer together than a millisecond.
+        ([(50, 0.0), (50.00002, 0.04), (50.08, 0.08)], [0, 0.04, 0.08], 1),
         # None at all: those of arrival.
         ([(None, 7.0), (None, 7.5), (None, 7.7)], [0, 0.5, 0.7], 0),
         # The first packets of RTSP have none until the server has said what time it is.
@@ -62,6 +67,57 @@ def test_whatever_the_stamps_time_goes_forward_and_stays_near_ours(seed: int) ->
         assert time_now > last
         last = time_now
     assert abs(float(last * TIME_BASE) - (arrival - 100)) < 12
+
+
+STUCK: dict[str, Callable[[int], float]] = {
+    "constant": lambda index: 50,
+    "in pairs": lambda index: 50 + index // 2 * 0.08,
+    "in one unit steps": lambda index: 50 + index / 90_000,
+    "in milliseconds taken for units": lambda index: 50 + index * 40 / 90_000,
+    "to and fro": lambda index: 50 + index % 2 * 0.04,
+    "backwards": lambda index: 50 - index * 0.04,
+    "too fast": lambda index: 50 + index * 3.6,
+}
+
+
+@pytest.mark.parametrize("kind", STUCK)
+def test_a_clock_that_stands_still_is_replaced_by_the_wall_clock(kind: str) -> None:
+    """249 frames in ten seconds: they were once 4 ms together."""
+    rng = random.Random(0)
+    arrivals = [7 + index * 0.04 + rng.uniform(0, 0.01) for index in range(249)]
+    stamps = [(STUCK[kind](index), arrival) for index, arrival in enumerate(arrivals)]
+    given, repaired = _times(stamps)
+    assert repaired
+    assert all(b - a > 0.0009 for a, b in pairwise(given))
+    assert given[-1] == pytest.approx(arrivals[-1] - arrivals[0], abs=0.1 if kind != "too fast" else 11)
+    if kind not in ("in one unit steps", "in milliseconds taken for units", "too fast"):
+        assert max(b - a for a, b in pairwise(given)) < 0.1
+    # Times may be wrong for at most two seconds.
+    late = [abs((given[i] - given[100]) - (arrivals[i] - arrivals[100])) for i in range(100, 249)]
+    assert kind == "too fast" or max(late) < 0.1
+
+
+@pytest.mark.parametrize("stream", [lambda index: 50.0, lambda index: 50 + index / 90_000])
+def test_the_sound_keeps_its_own_clock_while_that_of_the_picture_stands_still(
+    stream: Callable[[int], float],
+) -> None:
+    clock = LiveClock(lambda: None)
+    for index in range(500):
+        clock.time_of(Fraction(stream(index)).limit_denominator(90_000), index * 0.04)
+    assert float(clock.offset) == pytest.approx(-50, abs=0.01)
+
+
+def test_a_clock_that_runs_again_is_used_again() -> None:
+    repairs: list[int] = []
+    clock = LiveClock(lambda: repairs.append(0))
+    for index in range(100):
+        clock.time_of(Fraction(50), index * 0.04)
+    before = [clock.time_of(Fraction(50 * 25 + index, 25), (100 + index) * 0.04) for index in range(100)]
+    count = len(repairs)
+    # Even steps of the stream, although the frames arrive unevenly.
+    after = [clock.time_of(Fraction(1350 + i, 25), 8 + i * 0.04 + i % 3 * 0.01) for i in range(60)]
+    assert len(repairs) == count and {b - a for a, b in pairwise(after)} == {3600}
+    assert after[0] > before[-1]
 
 
 @pytest.mark.parametrize("pace", [0.8, 0.9, 1.1, 1.25])

@@ -14,8 +14,9 @@ from runtime.media.frame import Frame
 from runtime.sinks.video.recording import RecordingSink
 from runtime.sinks.video.sink import VideoSink
 from runtime.sources.base import SoundPacket, StreamInfo
-from runtime.sources.live.sound import LiveSound, assigned, lasting
+from runtime.sources.live.sound import LiveSound, lasting
 from runtime.sources.open import open_source
+from runtime.sources.sound_packets import assigned
 from runtime.telemetry.health import Health
 from tests.media import make_clip, number_of, numbered, read_clip
 from tests.runtime.fakes import FakeEngine

@@ -129,14 +129,34 @@ def test_exif_orientation_of_webp(tmp_path: Path, orientation: int, channels: st
         assert picture.alpha is not None and np.array_equal(picture.alpha, turned[..., 3])
 
 
-def test_a_broken_picture_in_the_middle_is_named(tmp_path: Path) -> None:
+def test_a_broken_picture_in_the_middle_is_left_out_and_named(tmp_path: Path) -> None:
     for i in range(3):
         write_picture(tmp_path / f"{i}.png", numbered(i))
     (tmp_path / "1.png").write_bytes(b"no picture")
-    frames = PictureSource(str(tmp_path), print).frames("bgr")
+    said: list[str] = []
+    source = PictureSource(str(tmp_path), said.append)
+    assert [(frame.index, frame.name) for frame in source.frames("bgr")] == [(0, "0.png"), (2, "2.png")]
+    assert said == [f"left out: {tmp_path}/1.png: is damaged, or not a picture that can be decoded"]
+    with pytest.raises(UserError, match=r"1 of 3 pictures cannot be processed: 1\.png"):
+        source.require_whole()
+    frames = PictureSource(str(tmp_path), print, strict=True).frames("bgr")
     next(frames)
     with pytest.raises(UserError, match=r"1\.png: is damaged"):
         next(frames)
+
+
+def test_a_broken_link_is_a_picture_that_cannot_be_read(tmp_path: Path) -> None:
+    write_picture(tmp_path / "0.png", numbered(0))
+    (tmp_path / "1.png").symlink_to("gone.png")
+    source = PictureSource(str(tmp_path), lambda message: None)
+    assert [frame.name for frame in source.frames("bgr")] == ["0.png"] and source.left_out == ["1.png"]
+
+
+def test_only_broken_pictures_are_an_error_at_once(tmp_path: Path) -> None:
+    for i in range(7):
+        (tmp_path / f"{i}.png").write_bytes(b"no picture")
+    with pytest.raises(UserError, match=r"7 of 7 pictures cannot be processed: 0\.png, .*4\.png and 2 more"):
+        list(PictureSource(str(tmp_path), print).frames("bgr"))
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
@@ -147,12 +167,12 @@ def test_a_picture_that_lacks_its_end_is_refused(tmp_path: Path, suffix: str) ->
     # A thumbnail has its own end-of-image marker before the missing part.
     data = data[: len(data) * 2 // 3]
     path.write_bytes(data[:2] + b"\xff\xe0\x00\x06ab\xff\xd9" + data[2:] if suffix == ".jpg" else data)
-    with pytest.raises(UserError, match="cut short"):
+    with pytest.raises(UserError, match="is truncated"):
         read_one(path)
 
 
 @pytest.mark.parametrize(
-    ("data", "message"), [(b"", "empty"), (b"hello", "damaged"), (b"\xff\xd8\xff", "cut short")]
+    ("data", "message"), [(b"", "empty"), (b"hello", "damaged"), (b"\xff\xd8\xff", "truncated")]
 )
 def test_invalid_pictures_are_refused_with_one_line(tmp_path: Path, data: bytes, message: str) -> None:
     path = tmp_path / "x.jpg"

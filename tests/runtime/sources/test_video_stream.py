@@ -1,4 +1,4 @@
-"""What a stream says about itself, and what becomes of it."""
+"""The stated properties of a stream, and their use."""
 
 from pathlib import Path
 from typing import Any
@@ -39,14 +39,14 @@ def test_the_range_that_a_stream_states_decides_what_its_levels_mean(
         ({}, ""),
     ],
 )
-def test_what_an_output_will_not_have_is_told(tmp_path: Path, settings: dict[str, Any], told: str) -> None:
+def test_what_an_output_will_not_have_is_noted(tmp_path: Path, settings: dict[str, Any], told: str) -> None:
     said: list[str] = []
     with VideoSource(str(make_clip(tmp_path / "a.mkv", count=3, **settings)), said.append) as source:
         assert len(list(source.frames("bgr"))) == 3
     assert [line for line in said if told in line] == said and len(said) == (1 if told else 0)
 
 
-def test_the_picture_on_the_cover_of_a_song_is_no_video(tmp_path: Path) -> None:
+def test_the_picture_on_the_cover_of_a_song_is_not_a_video(tmp_path: Path) -> None:
     path = tmp_path / "song.flac"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("flac", rate=48000)
@@ -77,8 +77,12 @@ def test_a_hole_in_a_broadcast_that_was_kept_is_damage(tmp_path: Path) -> None:
     data = path.read_bytes()
     middle = len(data) // 188 // 2 * 188
     path.write_bytes(data[:middle] + data[middle + 3 * 188 :])
+    said: list[str] = []
+    with VideoSource(str(path), said.append) as source:
+        assert len(list(source.frames("bgr"))) == 60
+    assert said == [f"{path}: is damaged: 1 packet incomplete; 60 frames were decoded"]
     with (
         pytest.raises(UserError, match=r"a\.ts: is damaged or truncated after frame \d+"),
-        VideoSource(str(path), print) as source,
+        VideoSource(str(path), print, strict=True) as source,
     ):
         list(source.frames("bgr"))

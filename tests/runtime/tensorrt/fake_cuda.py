@@ -74,7 +74,7 @@ class FakeCuda(Cuda):
         self._thread = threading.get_ident()
         self._next = 0x1000
 
-    # What the fake TensorRT needs of it.
+    # Attributes that the fake TensorRT needs.
 
     def at(self, address: int) -> FakeMemory:
         found = [x for x in self.alive.values() if isinstance(x, FakeMemory) and x.address == address]
@@ -227,7 +227,7 @@ class FakeCuda(Cuda):
         self.calls.append(name)
         if not fails or self._fail_at is None:
             return
-        # What releases a thing releases it, whatever it says: so does CUDA's.
+        # As in CUDA, a release takes effect even if it reports an error.
         if name.startswith("release_"):
             return
         if number == self._fail_at or (self._sticky and number > self._fail_at):

@@ -26,7 +26,7 @@ class FakeTensorRt:
         self.given: bytes | None = None
         self.dla_core = -1
         self.broken: str | None = None
-        """What fails: ``deserialise``, ``context``, ``enqueue``, ``capture``, ``invalid``, ``profiles``
+        """Calls that fail: ``deserialise``, ``context``, ``enqueue``, ``capture``, ``invalid``, ``profiles``
         or ``shape``."""
         self.compiled = b"kernels of this GPU"
         self.logger: Any = None

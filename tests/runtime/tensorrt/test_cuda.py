@@ -1,6 +1,6 @@
 """Both packages for CUDA make the same calls in the same order, against fakes of the packages.
 
-What a GPU would make of them is not tested here (tests/gpu does that), only what they are told.
+Only the calls are tested here; tests/gpu runs them on a GPU.
 """
 
 import gc

@@ -109,7 +109,6 @@ class Without:
         self.rt = rt
         self.cuda: Cuda = object.__new__(CudaBindings)  # its constructor asks for a GPU
         self.array = np.zeros(12, np.uint8)
-        self.cuda._pinned = {self.array.ctypes.data: 0x10}  # type: ignore[attr-defined]
         self.stream: Any = rt.cudaStream_t(0x51)
         self.event: Any = rt.cudaEvent_t(0xE1)
         self.graph: Any = rt.cudaGraphExec_t(0x62)

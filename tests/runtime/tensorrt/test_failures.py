@@ -134,7 +134,7 @@ def test_work_of_a_dla_core_is_not_captured(opened: Open) -> None:
 def test_a_closed_engine_says_so(opened: Open) -> None:
     with opened() as engine:
         engine.close()
-        with pytest.raises(UserError, match="was closed"):
+        with pytest.raises(UserError, match="is closed"):
             engine.run(noise(1))
 
 

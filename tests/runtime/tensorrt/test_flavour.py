@@ -57,7 +57,7 @@ def test_none_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
         find_flavour("tensorrt")
     assert str(caught.value) == (
         "building or running an engine needs tensorrt, which is not installed: "
-        "pip install tensorrt (a Jetson has it with JetPack: see docs/jetson.md)"
+        "pip install tensorrt (a Jetson has it with JetPack: use a venv made with --system-site-packages)"
     )
     with pytest.raises(UserError, match="unknown TensorRT flavour 'tensorflow'"):
         find_flavour("tensorflow")

@@ -61,14 +61,14 @@ def test_the_next_process_reuses_compiled_kernels(
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("harm", ["flipped", "cut short", "empty"])
+@pytest.mark.parametrize("harm", ["flipped", "truncated", "empty"])
 def test_a_damaged_file_is_reported_in_one_line_and_replaced(
     harm: str, kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Run(tmp_path)
     path = the_file(kept)
     whole = path.read_bytes()
-    path.write_bytes({"flipped": whole[:-1] + b"?", "cut short": whole[:-5], "empty": b""}[harm])
+    path.write_bytes({"flipped": whole[:-1] + b"?", "truncated": whole[:-5], "empty": b""}[harm])
     assert Run(tmp_path).read == []  # never passed to TensorRT
     line = one_line(capsys)
     assert "damaged" in line and str(path) in line
@@ -165,3 +165,33 @@ def test_the_oldest_files_are_removed(kept: Path, tmp_path: Path) -> None:
     Run(tmp_path)
     names = {path.name for path in kept.iterdir()}
     assert len(names) == 16 and "0.kernels" not in names and "18.kernels" in names
+
+
+def test_a_link_is_not_followed(kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Run(tmp_path)
+    path = the_file(kept)
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    assert Run(tmp_path).read == []
+    assert f"{path} is a symbolic link" in one_line(capsys)
+
+
+def test_a_named_pipe_is_not_waited_for(
+    kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Run(tmp_path)
+    path = the_file(kept)
+    path.unlink()
+    os.mkfifo(path, 0o600)
+    assert Run(tmp_path).read == []
+    assert "not a regular file" in one_line(capsys)
+
+
+def test_a_file_that_is_too_large_is_not_read(
+    kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Run(tmp_path)
+    with the_file(kept).open("r+b") as file:
+        file.truncate(2**28 + 1)
+    assert Run(tmp_path).read == []
+    assert "is too large" in one_line(capsys)

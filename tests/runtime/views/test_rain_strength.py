@@ -49,7 +49,7 @@ def test_rain_on_a_large_frame_is_seen_although_its_streaks_are_wider() -> None:
     assert rain_strength(large) > 0.3 * rain_strength(rainy) > DRY_BELOW
 
 
-def test_rain_on_drawn_streets_is_told_from_the_streets() -> None:
+def test_rain_on_drawn_streets_is_distinct_from_the_streets() -> None:
     streets = open_dataset("drawn:8", "train")
     for number in range(len(streets)):
         pair = streets.read(number)
@@ -57,7 +57,7 @@ def test_rain_on_drawn_streets_is_told_from_the_streets() -> None:
 
 
 def test_a_coded_video_of_a_dry_street_is_dry(tmp_path: Path) -> None:
-    """What a codec makes of edges and of motion is not rain either."""
+    """Coding artefacts at edges and in motion are not rain either."""
     frames = [street(240, 320, time=index / 10)[..., ::-1] for index in range(12)]
     path = make_clip(tmp_path / "dry.mp4", frames=frames, options={"crf": "28", "preset": "veryfast"})
     with VideoSource(str(path), lambda message: None) as source:

@@ -60,7 +60,7 @@ class Browser:
         self.wait_for(f"location.href.startsWith({url!r}) && document.readyState !== 'loading'")
 
     def value(self, expression: str) -> Any:
-        """What a JavaScript expression gives in the page; promises are awaited."""
+        """Evaluates a JavaScript expression in the page; promises are awaited."""
         answer = self._call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")

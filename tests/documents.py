@@ -18,9 +18,19 @@ README = ROOT / "README.md"
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 MODEL_CARD = ROOT / "runtime" / "models" / "lite.md"
 
-_CHECKOUT = ("Makefile", "pyproject.toml", "docs", "granet", "calibration", "export", "runtime", "benchmarks")
+_CHECKOUT = (
+    "Makefile",
+    "pyproject.toml",
+    "docs",
+    "granet",
+    "calibration",
+    "export",
+    "runtime",
+    "benchmarks",
+    "deploy",
+)
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
-_COMMAND = re.compile(r"\bgranet-(?:run|export|train|eval) [^;|&\n]*")
+_COMMAND = re.compile(r"\bgranet-(?:run|export|train|eval|archive) [^;|&\n]*")
 
 
 @dataclass(frozen=True)
@@ -41,7 +51,7 @@ class Block:
 
     @property
     def needs(self) -> str | None:
-        """What the reader must provide; ``None`` if the block runs as it stands."""
+        """Things that the reader must provide; ``None`` if the block runs without changes."""
         found = re.match(r"# Needs: (.+)\n", self.code)
         return found and found[1]
 

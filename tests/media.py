@@ -37,7 +37,7 @@ def steps(count: int) -> list[int]:
 def numbered(index: int, height: int = 48, width: int = 64) -> NDArray[np.uint8]:
     """A BGR frame that says which one it is: brightness 16 + 16 x (index modulo 14), a bright corner.
 
-    The corner is the top left quarter, so that turned frames are told from upright ones.
+    The corner is the top left quarter, so that turned frames differ from upright ones.
     """
     frame = np.full((height, width, 3), 16 + 16 * (index % 14), np.uint8)
     frame[: height // 4, : width // 4] = 250
@@ -50,6 +50,23 @@ def number_of(pixels: NDArray[np.uint8]) -> int:
     return round((float(pixels[height // 2 :, width // 2 :].mean()) - 16) / 16)
 
 
+DIGITS, BASE_OF_DIGITS = 3, 14
+
+
+def counted(number: int, height: int = 48, width: int = 64) -> NDArray[np.uint8]:
+    """A BGR frame that says its number, up to 14³: a band for each digit, the last digit at the top."""
+    digits = [number // BASE_OF_DIGITS**place % BASE_OF_DIGITS for place in range(DIGITS)]
+    bands = np.array(digits, np.uint8)[np.arange(height) * DIGITS // height] * 16 + 16
+    return np.broadcast_to(bands[:, None, None], (height, width, 3)).copy()
+
+
+def count_of(pixels: NDArray[np.uint8]) -> int:
+    """The number of a :func:`counted` frame, from the middles of its bands: scaling blurs their edges."""
+    middles = [band[len(band) // 4 : -len(band) // 4] for band in np.array_split(pixels, DIGITS)]
+    levels = [float(middle.mean()) for middle in middles]
+    return sum(round((level - 16) / 16) * BASE_OF_DIGITS**place for place, level in enumerate(levels))
+
+
 def colour_bars(height: int = 64, width: int = 320) -> NDArray[np.uint8]:
     """RGB bars from left to right."""
     return np.repeat(np.repeat(BARS[None], height, 0), width // len(BARS), 1)
@@ -57,7 +74,7 @@ def colour_bars(height: int = 64, width: int = 320) -> NDArray[np.uint8]:
 
 @dataclass
 class Clip:
-    """What :func:`make_clip` writes."""
+    """The clip that :func:`make_clip` writes."""
 
     path: Path
     frames: Sequence[NDArray[np.uint8]] = ()
@@ -72,6 +89,8 @@ class Clip:
     rotation: int = 0
     aspect: Fraction = Fraction(1)
     sound: str | None = None
+    seconds: float | None = None
+    """Of the sound; up to the last frame if it is not given."""
     language: str = ""
     title: str = ""
     order: str = "bgr24"
@@ -97,6 +116,8 @@ def make_clip(path: Path, count: int = 12, size: tuple[int, int] = (48, 64), **s
         if clip.title:
             container.metadata["title"] = clip.title
         sound = container.add_stream(clip.sound, rate=48000) if clip.sound else None
+        if sound is not None:
+            sound.bit_rate = 128_000
         if sound is not None and clip.language:
             sound.metadata["language"] = clip.language
         for pixels, time in zip(frames, pts, strict=True):
@@ -111,7 +132,8 @@ def make_clip(path: Path, count: int = 12, size: tuple[int, int] = (48, 64), **s
             _mux(container, video.encode(frame), clip, pts[-1])
         _mux(container, video.encode(None), clip, pts[-1])
         if sound is not None:
-            _add_tone(container, sound, seconds=float(pts[-1] * clip.time_base))
+            end = float(pts[-1] * clip.time_base)
+            _add_tone(container, sound, seconds=end if clip.seconds is None else clip.seconds)
     return path
 
 

@@ -37,7 +37,7 @@ class Screen:
         self._root: Any = self._display.screen().root
 
     def pixels(self) -> NDArray[np.uint8]:
-        """What is on the screen: uint8 H x W x 3, BGR."""
+        """A screenshot: uint8 H x W x 3, BGR."""
         image = self._root.get_image(0, 0, SIZE[1], SIZE[0], self._x.ZPixmap, 0xFFFFFFFF)
         return np.frombuffer(image.data, np.uint8).reshape(*SIZE, 4)[..., :3]
 

@@ -40,7 +40,7 @@ _WARM_UP = 5
 
 @dataclass
 class Sample:
-    """What this process holds at one moment."""
+    """Resources of this process at one moment."""
 
     frames: int
     reconnects: int

@@ -88,7 +88,7 @@ def test_each_element_has_what_its_type_requires(path: Path) -> None:
 
 
 @each_form
-def test_fields_can_be_told_apart(path: Path) -> None:
+def test_fields_have_distinct_names(path: Path) -> None:
     identifiers = [field["id"] for field in fields_of(path)]
     labels = [field["attributes"]["label"].lower() for field in fields_of(path)]
     assert all(re.fullmatch(r"[A-Za-z0-9_-]+", identifier) for identifier in identifiers)

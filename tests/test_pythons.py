@@ -1,4 +1,4 @@
-"""The newest Python that is claimed, and is at hand: the package is installed there and runs."""
+"""The newest installed Python among those that the package claims: the package installs and runs there."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def everywhere() -> dict[str, str]:
 
 
 def newest_python(uv: str) -> Path:
-    """The newest claimed interpreter that uv finds; skips if that is no other than this one."""
+    """The newest claimed interpreter that uv finds; skips if it is this one."""
     command = [uv, "python", "list", "--only-installed", "--output-format", "json"]
     listed = subprocess.run(command, env=everywhere(), capture_output=True, text=True, check=True)
     found = {

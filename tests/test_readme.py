@@ -1,4 +1,4 @@
-"""The README's commands, as they stand in it, in the order in which they stand."""
+"""The README's commands succeed unchanged and in order."""
 
 import shutil
 from pathlib import Path

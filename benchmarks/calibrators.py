@@ -1,4 +1,4 @@
-"""Which calibrator and how many pictures: what each costs, on pictures with truth.
+"""Compares calibration methods and numbers of pictures by their cost in quality, measured on ground truth.
 
     python -m benchmarks.calibrators MODEL --data rain800:DIR --judge rain800:DIR --judge rain100l:DIR
 
@@ -35,7 +35,7 @@ METRIC = "paper"
 SMALLEST = [
     str(FLOAT32), "--data", "drawn:3", "--judge", "drawn:1", "--counts", "2", "--size", "96x96", "--force",
 ]  # fmt: skip
-"""What ``--smallest`` stands for: a run of seconds that does everything once. Its figures mean nothing."""
+"""Options of ``--smallest``: a run of a few seconds that does everything once. Its figures mean nothing."""
 
 
 def main() -> None:

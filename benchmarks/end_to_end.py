@@ -1,23 +1,22 @@
-"""What the way around the engine costs: ``python -m benchmarks.end_to_end [MODEL]``.
+"""The cost of everything around the engine: ``python -m benchmarks.end_to_end [MODEL]``.
 
 Two measurements, each printed as lines of markdown.
 
 **Around the engine, core-milliseconds for a 1080p frame.** Processor time of the whole process, over
-all threads, for a run of the pipeline from an H.264 file to a video sink, less that of decoding the
-same file alone, over the frames. What is left is everything between the decoder and the engine and
+all threads, for a run of the pipeline from an H.264 file to a video sink, minus the time of decoding
+the same file alone, per frame. The rest is everything between the decoder and the engine and
 between the engine and the encoder: demuxing in Python, conversion to BGR, padding to the network's
 size rule, cropping, the queues and their threads, conversion to YUV, and drawing the comparison.
 
-- In the engine's place is one whose graph gives its input back. It has the model's size rule, as a
-  graph exported at 1080p has. What a backend does inside a call, the copy of its output included, is
-  the time of the engine alone; padding, cropping and batching are not. The rule of the presets takes
-  1080p as it is; a third figure has a rule that does not, so that padding and cropping are seen too.
-- There is no encoder: encoding costs ten times what is sought, so that taking it off a measured sum
-  would leave noise. The sink paints the frames that the encoder would get, with what a real one paints
-  with, and drops them. (x264 does not hold on to them: no copy is made for it.)
-- The clip is a still picture, because that decodes fast, and what is sought does not depend on what
-  is in the picture. Both runs open the file; starting threads and making the sink are spread over
-  the frames.
+- The engine's graph returns its input and has the model's size rule, as a graph exported at 1080p
+  has. The work of a backend inside a call, including the copy of its output, counts as the engine;
+  padding, cropping and batching do not. The rule of the presets takes 1080p unchanged; a third figure
+  uses a rule that does not, so that it includes padding and cropping.
+- There is no encoder. Encoding costs ten times the wanted figure, and a difference would be noise. The
+  sink paints the frames for the encoder, as a real one does, and drops them. (x264 gets no copy.)
+- The clip is a still picture, because that decodes fast, and the figure does not depend on the
+  content. Both runs open the file; the costs of starting threads and of making the sink are spread
+  over the frames.
 
 **The rate of a file to no output, over that of the engine alone on the same frames.** The same engine
 object and so the same threads; the frames for the engine alone are decoded beforehand. Decoding,
@@ -33,45 +32,37 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 
 from granet.size_rule import SizeRule
-from granet.synthetic.rain import add_rain, render_rain, sample_rain
-from granet.synthetic.street import street
+from runtime.checks.end_to_end import make_clip
 from runtime.checks.machine import this_machine
-from runtime.engines.base import Engine, EngineInfo
+from runtime.engines.base import Engine, EngineInfo, GraphEngine
 from runtime.engines.fitting import FrameFit
-from runtime.engines.graph import GraphEngine
 from runtime.live.pipeline import Pipeline
 from runtime.media.frame import Colour, Frame, Pixels
 from runtime.open import open_engine
 from runtime.sinks.base import Sink
 from runtime.sinks.open import NullSink
 from runtime.sinks.video.painter import Painter
-from runtime.sinks.video.sink import VideoSink
 from runtime.sources.base import StreamInfo
 from runtime.sources.video.source import VideoSource
 
 MODEL = Path(__file__).parents[1] / "runtime" / "models" / "lite.onnx"
 FULL_HD = (1080, 1920)
-RATE = 25
-DRAWN = 6
-"""Different pictures of a clip in motion, shown forwards and backwards: drawing one takes a while."""
-
 PADDING_RULE = SizeRule(multiple=64, extent=None)
 """Pads 1080 rows to 1088."""
 
 TARGET_MS, TARGET_RATE = 5.0, 0.95
 
 SMALLEST = ["--frames", "4", "--engine-frames", "2", "--rounds", "1"]
-"""What ``--smallest`` stands for: a run of seconds that does everything once. Its figures mean nothing."""
+"""Options of ``--smallest``: a run of a few seconds that does everything once. Its figures mean nothing."""
 
 
 class EchoEngine(GraphEngine):
@@ -228,30 +219,10 @@ def through(clip: Path, engine: Engine, *, compare: bool = False, sink: Sink | N
 
 
 def cost_of(run: Callable[[], object]) -> Cost:
-    """What one run takes."""
+    """The wall and processor time of one run."""
     wall, cpu = time.perf_counter(), time.process_time()
     run()
     return Cost(time.perf_counter() - wall, time.process_time() - cpu)
-
-
-def make_clip(path: Path, size: tuple[int, int], frames: int, drawn: int = DRAWN) -> Path:
-    """Writes a clip of rain on a street, of ``drawn`` different pictures."""
-    pictures = list(_draw(size, drawn))
-    order = [*pictures, *pictures[-2:0:-1]]
-    info = StreamInfo("clip", "video", rate=Fraction(RATE), time_base=Fraction(1, RATE), size=size)
-    sink = VideoSink(str(path), info, print, overwrite=True)
-    sink.start("rgb")
-    for index in range(frames):
-        sink.write(Frame(order[index % len(order)], index, index, Fraction(1, RATE)))
-    sink.finish()
-    return path
-
-
-def _draw(size: tuple[int, int], count: int) -> Iterator[Pixels]:
-    rain = sample_rain(np.random.default_rng(0), 0.3)
-    for index in range(count):
-        seconds = index / RATE
-        yield add_rain(street(*size, time=seconds), render_rain(rain, *size, time=seconds))
 
 
 if __name__ == "__main__":

@@ -7,16 +7,16 @@ the frames a second of
 - ``torch.compile`` in float16, channels-last, with CUDA graphs (``reduce-overhead``),
 - the TensorRT engines.
 
-All take uint8 frames in host memory and give such frames back, so that copies count for all. They take turns
-frame by frame, one frame at a time, and the median time counts; frames a second are those of an engine fed by
-as many threads as it takes (an engine of TensorRT overlaps its copies with computing, PyTorch's do not). The
-PSNR to eager PyTorch on four drawn pictures tells a fast engine from a wrong one; ``make test-gpu`` measures
-parity. With ``--gpu`` the share of the roofline's floor is printed too. What was to be reached stands below.
+All take uint8 frames in host memory and return such frames, so that copies count for all. They take turns
+frame by frame, and the median time counts. The rate is that of an engine fed by its number of threads (an
+engine of TensorRT overlaps copies and compute, PyTorch's do not). The PSNR to eager PyTorch on four drawn
+pictures exposes an engine that is fast because it is wrong; ``make test-gpu`` measures parity. With ``--gpu``
+the share of the roofline's floor is printed too. The targets are below.
 
 Models are exported for any size, and quantised on small drawn pictures, because that is done on the CPU; the
 engines are for ``--size`` alone. With ``--keep DIR`` all of them stay there, and a second run goes on where
-the first one ended. How much of an engine's rate is left from a file is told by ``python
--m benchmarks.end_to_end DIR/fp16.1280x720.engine --device cuda``.
+the first one ended. ``python -m benchmarks.end_to_end
+DIR/fp16.1280x720.engine --device cuda`` measures how much of an engine's rate is left from a file.
 
 Without a GPU it says so and ends. ``--device cpu`` times PyTorch alone: it is there to try the script.
 """
@@ -48,8 +48,7 @@ from runtime.artefacts.manifest import sha256_of
 from runtime.artefacts.onnx_file import read_metadata
 from runtime.checks.machine import this_machine
 from runtime.checks.parity_cases import synthetic_rain
-from runtime.engines.base import Engine
-from runtime.engines.graph import GraphEngine
+from runtime.engines.base import Engine, GraphEngine
 from runtime.media.frame import Pixels
 from runtime.open import open_engine
 
@@ -64,7 +63,7 @@ TARGETS = [
 """(engine, what it is held against, times as fast)."""
 
 SMALLEST = ["--size", "128x96", "--frames", "2", "--precision", "fp16", "--no-compile"]
-"""What ``--smallest`` stands for: a run of seconds that does everything once. Its figures mean nothing."""
+"""Options of ``--smallest``: a run of a few seconds that does everything once. Its figures mean nothing."""
 
 PRECISIONS = ("fp32", "fp16", "int8", "fp8")
 QUANTISED = ("int8", "fp8")
@@ -104,7 +103,7 @@ class Timed:
 
     @property
     def ms(self) -> float:
-        """Of a frame, one at a time; the median."""
+        """Median time of a single frame."""
         return 1e3 * statistics.median(self.seconds)
 
 
@@ -206,7 +205,7 @@ def _measure(timed: Sequence[Timed], size: Size, frames: int) -> None:
 
 
 def _psnr(truth: Pixels, result: Pixels) -> float:
-    """Of uint8 frames, in dB; 100 for equal ones."""
+    """PSNR of uint8 frames in dB; 100 for equal frames."""
     mse = float(np.mean((truth.astype(np.float32) - result.astype(np.float32)) ** 2))
     return min(100.0, 10 * float(np.log10(255**2 / mse))) if mse else 100.0
 

@@ -1,4 +1,4 @@
-"""How late the picture is: ``python -m benchmarks.latency [--engine-ms 40] [--rate 30] [--seconds 20]``.
+"""The delay of a live picture: ``python -m benchmarks.latency [--engine-ms 40] [--rate 30] [--seconds 20]``.
 
 A camera on the loopback, in a process of its own, draws the time (that of the machine's monotonic
 clock, in milliseconds, as 32 black and white blocks) into every frame, and serves it as H.264 over
@@ -44,7 +44,7 @@ _BITS = 32
 _AIM_FRAMES, _AIM_RATIO = 2.0, 1.5
 
 SMALLEST = ["--seconds", "3"]
-"""What ``--smallest`` stands for: a run of seconds that does everything once. Its figures mean nothing."""
+"""Options of ``--smallest``: a run of a few seconds that does everything once. Its figures mean nothing."""
 
 
 class ClockFake(Fake):
@@ -77,7 +77,7 @@ class TimedSource(Source):
         self.info, self.health = source.info, source.health
 
     def frames(self, colour: Colour) -> Iterator[Frame]:
-        """Those of the other source."""
+        """The frames of the other source."""
         for frame in self._source.frames(colour):
             drawn = read_clock(frame.pixels)
             self._seen[drawn] = _now() - drawn
@@ -94,7 +94,7 @@ class ClockSink(Sink):
     name = "clock"
 
     def __init__(self) -> None:
-        """Nothing was seen yet."""
+        """Starts without any seen frame."""
         self.seen: dict[int, int] = {}
 
     def write(self, frame: Frame, before: Frame | None = None) -> None:
@@ -110,7 +110,7 @@ def _serve(commands: Connection, rate: float) -> None:
 
 
 def measure(engine: Engine, rate: float, seconds: float) -> tuple[dict[int, int], dict[int, int], float]:
-    """How late frames are at the source and at the sink, in ms by drawn time; the engine's p50 in ms."""
+    """Delays of the frames at source and sink in ms, by the drawn time; and the engine's p50 in ms."""
     ours, theirs = multiprocessing.Pipe()
     camera = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs, rate), daemon=True)
     camera.start()

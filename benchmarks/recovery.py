@@ -1,4 +1,4 @@
-"""How soon a fault is seen and a return noticed: ``python -m benchmarks.recovery [--rounds 5]``.
+"""The time until a fault, and its end, are noticed: ``python -m benchmarks.recovery [--rounds 5]``.
 
 A camera on the loopback breaks in four ways, for a random time each, and comes back. Everything has
 its real settings. Seen: from the fault to the change of state. Back: from the camera's return to the
@@ -42,13 +42,13 @@ FAULTS = {
     "refused": (_mode("refuse"), _mode("serve"), 0.5, 25.0),
     "dropped": (_mode("serve", cut=True), _mode("serve"), 0.0, 0.0),
 }
-"""What breaks it, what mends it, and the seconds between: at least, at most."""
+"""Name -> the fault, its repair, and the least and the most seconds between them."""
 
 CAMERAS = {"rtsp": (RtspCamera, "cam"), "http": (HttpCamera, "mjpeg")}
 """Class and path."""
 
 SMALLEST = ["--rounds", "1", "--faults", "dropped"]
-"""What ``--smallest`` stands for: a run of seconds that does everything once. Its figures mean nothing."""
+"""Options of ``--smallest``: a run of a few seconds that does everything once. Its figures mean nothing."""
 
 
 def one(camera: Camera, watcher: Watcher, fault: str, rng: random.Random) -> tuple[float, float]:

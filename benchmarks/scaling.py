@@ -26,7 +26,7 @@ SIZES = {"96p": (96, 170), "480p": (480, 854), "720p": (720, 1280), "1080p": (10
 """(height, width) in pixels."""
 
 SMALLEST = ["--presets", "lite", "--sizes", "96p", "--frames", "1"]
-"""What ``--smallest`` stands for: a run of seconds that does everything once. Its figures mean nothing."""
+"""Options of ``--smallest``: a run of a few seconds that does everything once. Its figures mean nothing."""
 
 HEADER = """\
 | preset | frame | Mpixel | backend | seconds | core-seconds | core-s/Mpixel | peak GiB |

@@ -1,4 +1,4 @@
-"""How often ``--skip-dry`` is right, and what looking costs: a table for docs/performance.md.
+"""The accuracy of ``--skip-dry`` and the cost of its checks: a table for docs/performance.md.
 
     python -m benchmarks.skip_dry DATA
 

@@ -1,4 +1,4 @@
-"""What the loop of ``granet-train`` costs beyond the steps themselves: ``python benchmarks/training.py``.
+"""The overhead of the training loop of ``granet-train``: ``python benchmarks/training.py``.
 
 Three loops take turns on the same samples, network, number format and layout:
 
@@ -43,7 +43,7 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Cost:
-    """Of the counted steps, in seconds."""
+    """Time of the counted steps in seconds."""
 
     cpu: float
     wall: float
@@ -58,7 +58,7 @@ class Watch:
         self.cost = Cost(0.0, 0.0)
 
     def __call__(self) -> bool:
-        """To be asked after each step."""
+        """The stop function, called after each step."""
         self._done += 1
         if self._done == WARM_UP:
             self._cpu, self._wall = time.process_time(), time.perf_counter()
@@ -68,7 +68,7 @@ class Watch:
 
 
 class Ready(TrainingData):
-    """The batches of other data, made before they are asked for."""
+    """The batches of other data, made before they are needed."""
 
     def __init__(self, data: TrainingData, batch: int, steps: int) -> None:
         self.epoch_size = data.epoch_size

@@ -1,4 +1,4 @@
-"""In which precision guided unpooling must decide which of the four wins, and what a wrong winner costs.
+"""The precision that guided unpooling needs to find the maximum of four, and the cost of a wrong one.
 
     python -m benchmarks.unpooling_decision MODEL --table TABLE --judge rain800:DIR
 
@@ -6,7 +6,7 @@ MODEL is a float32 export and TABLE its calibration table; without one, the rang
 of ``--judge``. Three questions, one table each row of which is a
 whole network on the same pictures, simulated:
 
-1. Everything in float32 but the comparison, which sees its tensor rounded. What is copied stays exact.
+1. Everything in float32 but the comparison, which sees its tensor rounded. The copied values stay exact.
 2. The network in eight bits as ``granet-export quantize`` makes it, whose comparisons see what the
    convolutions made, unrounded; then with the comparison rounded to eight bits as well.
 3. The same with the winners of the float32 network: what remains is rounding alone.
@@ -41,14 +41,14 @@ from runtime.models.packaged import FLOAT32
 
 METRIC = "paper"
 SMALLEST = [str(FLOAT32), "--judge", "drawn:1", "--judge-count", "1"]
-"""What ``--smallest`` stands for: a run of seconds that does everything once. Its figures mean nothing."""
+"""Options of ``--smallest``: a run of a few seconds that does everything once. Its figures mean nothing."""
 SEEN = "/seen"
 """Ends the name of what a comparison sees instead of a tensor."""
 OTHER = "eight/"
 """Begins the names of the quantised network where both are in one graph."""
 
 Rounding = Callable[[GraphProto, str, float], list[NodeProto]]
-"""From a graph, a tensor and its largest magnitude to the nodes that make tensor + SEEN."""
+"""Function of a graph, a tensor and its largest magnitude; returns the nodes that make tensor + SEEN."""
 
 
 def cast(kind: int) -> Rounding:
@@ -124,7 +124,7 @@ def deciding_on(model: ModelProto, rounding: Rounding, largest: Callable[[str], 
             nodes.append(again)
     seen = {name for node in nodes for name in node.output if name.endswith(SEEN)}
     for node in nodes:
-        if node.op_type in ("SpaceToDepth", "Equal"):
+        if node.op_type in ("Slice", "Equal"):
             node.input[:] = [name + SEEN if name + SEEN in seen else name for name in node.input]
     del graph.node[:]
     graph.node.extend(nodes)
@@ -224,7 +224,7 @@ def main() -> None:
 
 
 def _ranges(model: Model, path: Path | None, pictures: Sequence[Pixels]) -> Mapping[str, Range]:
-    """Of all tensors: those of the table, or the extremes that ``pictures`` reach."""
+    """Ranges of all tensors: those of the table, or the extremes over ``pictures``."""
     if path is not None:
         table = open_table(path)
         require_for(table, model)

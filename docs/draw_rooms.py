@@ -22,16 +22,16 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 ROOT = Path(__file__).parents[1]
 HOUSES = {"export": "#e8d9f0", "calibration": "#f7dfc8", "runtime": "#d3e5f5", "granet": "#d8ecd3"}
-"""From left to right, which is the direction of imports; with the colour of the rooms."""
+"""Packages in the direction of imports, from left to right, with the colour of their rooms."""
 
 WIDTH, HEIGHT = 1.96, 1.02
-"""Of a room, in inches."""
+"""Size of a room in inches."""
 
 ACROSS, DOWN, BETWEEN = 2.12, 1.46, 0.6
 """Distance of neighbours, of floors and of houses, in inches."""
 
 BENDS = (0.0, 0.1, -0.1, 0.2, -0.2, 0.3, -0.3, 0.4, -0.4, 0.5, -0.5, 0.6, -0.6, 0.7, -0.7)
-"""Of arrows: the distance of the curve's control point from the straight line, over the line's length."""
+"""Curvature of arrows: distance of the control point from the straight line, over the line's length."""
 
 Arrow = tuple[str, str]
 Point = tuple[float, float]
@@ -42,7 +42,7 @@ class House:
     """A package.
 
     Attributes:
-        name: of the package.
+        name: name of the package.
         floors: names of rooms, the ground floor first.
         arrows: (importer, imported), without those that follow from others.
     """
@@ -53,7 +53,7 @@ class House:
 
     @property
     def width(self) -> float:
-        """In inches."""
+        """Size in inches."""
         return ACROSS * max(len(floor) for floor in self.floors)
 
 
@@ -171,7 +171,7 @@ def _draw_room(axes: Axes, module: str, centre: Point, colour: str) -> None:
 
 
 def _draw_arrow(axes: Axes, importer: Point, imported: Point, rooms: Iterable[Point]) -> None:
-    """From the bottom of a room to the top of another, bent as little as it takes to pass between rooms."""
+    """An arrow from the bottom of a room to the top of another, with the least curve that avoids rooms."""
     start = (importer[0], importer[1] - HEIGHT / 2)
     end = (imported[0], imported[1] + HEIGHT / 2)
     bend = min(BENDS, key=lambda bend: (_hits(_curve(start, end, bend), rooms), abs(bend)))
@@ -206,7 +206,7 @@ def _curve(start: Point, end: Point, bend: float) -> list[Point]:
 
 
 def _hits(curve: list[Point], rooms: Iterable[Point]) -> int:
-    """How many points of a curve lie in rooms."""
+    """Number of points of a curve that lie in rooms."""
     return sum(abs(x - a) < WIDTH / 2 + 0.03 and abs(y - b) < HEIGHT / 2 for x, y in curve for a, b in rooms)
 
 

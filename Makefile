@@ -5,11 +5,11 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CHECKPOINT := runtime/models/lite.safetensors
 
-.PHONY: demo test test-gpu soak lint models weights keep-weights package-weights setup clean
+.PHONY: demo test test-gpu soak faults lint models weights keep-weights package-weights setup clean
 
 setup: $(READY)
 
-# torch goes first: what depends on it then takes the build that is there.
+# torch is installed first, so that its dependents use this build.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
@@ -25,18 +25,23 @@ demo: $(READY)
 	$(BIN)/granet-run --input demo/rain.mp4 --model demo/lite.onnx --output demo/side-by-side.mp4 --compare --overwrite
 	@echo "Look at demo/side-by-side.mp4: rain on the left, GraNet's result on the right."
 
-# Two processes, each with one thread; what is in one file stays in one process, in its order.
+# Four processes on two cores, each with one thread, because many tests wait for something. The tests of a file run in
+# one process, in their order.
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadfile
 
-# What only a GPU can tell; without one each test is skipped and says why. Warnings of CUDA's packages are told
-# and no errors: nobody has seen them before.
+# Tests that need a GPU; without one each is skipped with the reason. Warnings of CUDA's packages are shown and are
+# not errors, because nobody has seen them before.
 test-gpu: $(READY)
 	$(BIN)/python -m pytest tests/gpu -rs -W default
 
-# Reconnects and frames by the hundred thousand, and what they leave behind; takes 20 minutes.
+# Checks for leaks over hundreds of thousands of frames and reconnections; takes 20 minutes.
 soak: $(READY)
 	$(BIN)/python -m tests.soak
+
+# Breaks files and runs at random, with a new seed, and prints the table of docs/reliability.md with the trials passed.
+faults: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -45,19 +50,21 @@ lint: $(READY)
 	$(BIN)/lint-imports
 
 # Trains the packaged networks by the recipes in granet/training/recipes: `make weights DATA=DIR`, and PRESET=lite for
-# lite, whose teacher is base. Interrupt it at any time; the same command resumes runs/PRESET. On another machine it
-# continues from the weights in the repository: CONTINUE is the unfinished training, else the packaged weights.
-# FRESH=1 starts from nothing.
+# lite. Interrupt it at any time; the same command resumes runs/PRESET. On another machine it continues the unfinished
+# training in the repository (CONTINUE), or starts from the weights of an earlier training (START). FRESH=1 starts from
+# nothing.
 DATA ?= ../shared/data
 PRESET ?= base
 RUN := runs/$(PRESET)
 PACKAGED := runtime/models/$(PRESET).safetensors
-CONTINUE := $(firstword $(wildcard $(RUN)/continue.safetensors $(PACKAGED)))
+CONTINUE := $(wildcard $(RUN)/continue.safetensors)
+START := $(wildcard $(RUN)/start.safetensors)
+KEPT := $(if $(CONTINUE),--continue $(CONTINUE),$(if $(START),--init $(START)))
 weights: $(READY)
 	$(BIN)/granet-train --recipe $(PRESET) --data $(DATA) --out $(RUN) \
-	  $(if $(wildcard $(RUN)/state.pt),--resume,$(if $(FRESH),,$(if $(CONTINUE),--continue $(CONTINUE))))
+	  $(if $(wildcard $(RUN)/state.pt),--resume,$(if $(FRESH),,$(KEPT)))
 
-# Keeps how far `make weights` has come for another machine; commit the file.
+# Saves the progress of `make weights` for another machine; commit the file.
 keep-weights: $(READY)
 	$(BIN)/python -m granet.training.convert $(RUN)/last.pt $(RUN)/continue.safetensors --overwrite
 
@@ -65,7 +72,7 @@ keep-weights: $(READY)
 package-weights: $(READY)
 	$(BIN)/python -m granet.training.convert $(RUN)/best.pt $(PACKAGED) --overwrite
 
-# What is made from the weights that come along; run it whenever they change, then quantise anew (lite.md).
+# Exports the packaged weights. Run it whenever they change, then quantise again (lite.md).
 models: $(READY)
 	$(BIN)/granet-export onnx --ckpt $(CHECKPOINT) -o runtime/models/lite.onnx --dynamic --overwrite
 

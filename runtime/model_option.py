@@ -8,18 +8,27 @@ import typer
 
 from granet.app.command import Options
 from granet.app.console import UsageError
+from granet.app.value import checked
 from granet.errors import UserError
 from granet.weights.file_names import is_checkpoint
 from granet.weights.renames import parse_renames
+from runtime.engines.device import Device
 from runtime.engines.remote.address import ServerAddress
 from runtime.models.packaged import PRESETS, packaged_model, packaged_names
-from runtime.open import BACKENDS, ENGINES
+from runtime.open import BACKENDS, ENGINES, check_backend
 
-DeviceOption = Annotated[str, typer.Option(metavar="D", help="Run on auto, cpu, cuda, cuda:N, gpu or npu.")]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        metavar="D", callback=checked(Device.parse), help="Run on auto, cpu, cuda, cuda:N, gpu or npu."
+    ),
+]
 BackendOption = Annotated[
     str,
     typer.Option(
-        metavar="B", help="Run in auto, onnxruntime, onnxruntime-tensorrt, openvino, tensorrt or torch."
+        metavar="B",
+        callback=checked(check_backend),
+        help="Run in auto, onnxruntime, onnxruntime-tensorrt, openvino, tensorrt or torch.",
     ),
 ]
 

@@ -71,8 +71,7 @@ def open_engine(
         return _remote_engine(address, device, backend)
     path = Path(path)
     wanted = Device.parse(device)
-    if backend not in ("auto", *BACKENDS):
-        raise UserError(f"unknown backend {backend!r}: choose auto, {', '.join(BACKENDS)}")
+    check_backend(backend)
     _check_file(path)
     chosen = _choose_backend(path, wanted, backend)
     require(f"{path}: running it in {chosen}", *_PACKAGES.get(chosen, ()))
@@ -88,6 +87,16 @@ def open_engine(
     opened = engine(path, wanted, colour)
     detail(f"{path}: opened in {time.monotonic() - began:.1f} s ({opened.info.description})")
     return opened
+
+
+def check_backend(name: str) -> None:
+    """Checks the name of a backend.
+
+    Raises:
+        UserError: unless it is ``auto`` or one of :data:`BACKENDS`.
+    """
+    if name not in ("auto", *BACKENDS):
+        raise UserError(f"unknown backend {name!r}: choose auto, {', '.join(BACKENDS)}")
 
 
 def _remote_engine(address: ServerAddress, device: str, backend: str) -> Engine:

@@ -13,7 +13,9 @@ from granet.app.console import say
 from granet.app.options import parse_size
 from granet.app.progress import terminal_progress
 from granet.app.schema import to_json
+from granet.app.value import checked
 from runtime.model_option import DeviceOption
+from runtime.open import check_backend
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,7 @@ class BenchOptions(Options):
         list[str] | None,
         typer.Option(
             "--backend",
+            callback=checked(check_backend),
             help="Run in torch, onnxruntime, onnxruntime-tensorrt, openvino, tensorrt or auto. Repeat for "
             "more (default: auto).",
         ),

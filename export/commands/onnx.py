@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 
 from export.commands.options import BudgetOptions, Checkpoint
+from export.onnx.opsets import DEFAULT_OPSET, OPSETS
 from granet.app.command import Overwrite
 from granet.app.extras import require_export_extra
 from granet.app.options import CAMERA_SIZE, Map, parse_size
@@ -58,7 +59,12 @@ class OnnxOptions(BudgetOptions):
     stages: Annotated[
         bool, typer.Option("--stages", help="Add the rain mask and the coarse result to the outputs.")
     ] = False
-    opset: Annotated[int, typer.Option(help="Export this ONNX opset, 18 to 24.")] = 20
+    opset: Annotated[
+        int,
+        typer.Option(
+            min=OPSETS[0], max=OPSETS[-1], help=f"Export this ONNX opset, {OPSETS[0]} to {OPSETS[-1]}."
+        ),
+    ] = DEFAULT_OPSET
     overwrite: Overwrite = False
 
     def export_options(self) -> "ExportOptions":

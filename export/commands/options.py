@@ -55,10 +55,10 @@ Checkpoint = Annotated[
 ]
 
 
-def _limit(name: str, what: str) -> typer.models.OptionInfo:
+def _limit(name: str, what: str, most: float | None = None) -> typer.models.OptionInfo:
     """The option for one field of a budget; its help states the default of each precision."""
     defaults = ", ".join(f"{precision} {asdict(budget)[name]:g}" for precision, budget in BUDGETS.items())
-    option: typer.models.OptionInfo = typer.Option(help=f"{what} (default: {defaults}).")
+    option: typer.models.OptionInfo = typer.Option(min=0, max=most, help=f"{what} (default: {defaults}).")
     return option
 
 
@@ -68,7 +68,9 @@ class BudgetOptions(Options):
 
     mean_db: Annotated[float | None, _limit("mean_db", "Require a mean PSNR to PyTorch of N dB")] = None
     min_db: Annotated[float | None, _limit("min_db", "Require a PSNR of N dB for every picture")] = None
-    share: Annotated[float | None, _limit("share", "Allow this share of values off by more than 1")] = None
+    share: Annotated[
+        float | None, _limit("share", "Allow this share of values off by more than 1", most=1)
+    ] = None
     hard_db: Annotated[float | None, _limit("hard_db", "Require a PSNR of N dB for every hard case")] = None
 
     def budget(self, precision: str) -> ParityBudget:

@@ -13,9 +13,11 @@ from granet.app.extras import require_export_extra
 from granet.app.options import Map, parse_size
 from granet.app.progress import terminal_progress
 from granet.app.schema import to_json
+from granet.app.value import checked
 from granet.errors import ParityError
 from runtime.checks.parity import in_short
-from runtime.model_option import DeviceOption
+from runtime.model_option import DeviceOption, backend_conflict
+from runtime.open import check_backend
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +42,26 @@ class ParityOptions(BudgetOptions):
         ),
     ] = None
     backend: Annotated[
-        str, typer.Option(help="Run in auto, onnxruntime, onnxruntime-tensorrt, openvino or tensorrt.")
+        str,
+        typer.Option(
+            callback=checked(check_backend),
+            help="Run in auto, onnxruntime, onnxruntime-tensorrt, openvino or tensorrt.",
+        ),
     ] = "auto"
     device: DeviceOption = "auto"
     as_json: Json = False
+
+    def check(self) -> None:
+        """Refuses a backend that cannot run the model.
+
+        Raises:
+            UsageError: names the two options.
+        """
+        self.refuse(
+            "--backend",
+            conflict=backend_conflict(str(self.model), self.backend),
+            why="engines run in tensorrt, ONNX models in the others, and a server chooses its own",
+        )
 
 
 def parity(options: ParityOptions) -> None:
@@ -53,6 +71,7 @@ def parity(options: ParityOptions) -> None:
     from export.reports.parity import Comparison, check_parity
     from export.reports.parity_table import print_parity
 
+    options.check()
     sizes = tuple(parse_size(text) for text in options.size or [])
     on = Comparison(options.images, sizes, options.backend, options.device)
     with (

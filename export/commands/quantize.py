@@ -10,9 +10,11 @@ import typer
 
 from export.commands.options import model_argument
 from granet.app.command import Json, Options, Overwrite
+from granet.app.console import UsageError
 from granet.app.extras import require_export_extra
 from granet.app.schema import to_json
-from granet.errors import UserError
+from granet.app.value import checked
+from granet.data.specs import parse_spec
 from runtime.sinks.part_file import check_file
 
 if TYPE_CHECKING:
@@ -45,7 +47,8 @@ class JudgingOptions(Options):
     data: Annotated[
         str | None,
         typer.Option(
-            help="Measure the drop against the ground truth of a data set: rain800:DIR, ... (default: none)."
+            callback=checked(parse_spec),
+            help="Measure the drop against the ground truth of a data set: rain800:DIR, ... (default: none).",
         ),
     ] = None
     images: Annotated[
@@ -149,13 +152,13 @@ def quantize(options: QuantizeOptions) -> None:
     judging = options.judging(options.precision, tuple(options.keep or ()))
     path = options.output or Path(f"{options.model.stem}.{options.precision.value}.onnx")
     if path.suffix != ".onnx":
-        raise UserError(f"{path}: the name of an ONNX file ends in .onnx")
+        raise UsageError(f"--output {path}: the name of an ONNX file ends in .onnx")
     check_file(path, (options.model,), overwrite=options.overwrite)
     model = read_model(options.model)
     table = open_table(options.table) if options.table is not None else None
     require_quantisable(model, table, judging, options.sensitivity)
     if table is None and options.precision is not PrecisionChoice.fp16:
-        raise UserError(
+        raise UsageError(
             f"--table is missing: make one with granet-export calibrate {options.model} --images DIR"
         )
     step = QuantiseStep(path, judging, options.budget_db, options.sensitivity, overwrite=options.overwrite)

@@ -8,6 +8,8 @@ import typer
 
 from granet.app.command import Options
 from granet.app.console import Notes
+from granet.app.value import checked
+from granet.data.specs import parse_spec
 
 if TYPE_CHECKING:
     from calibration.pictures.sets import PictureSet
@@ -28,7 +30,8 @@ class RainOptions(Options):
     data: Annotated[
         str | None,
         typer.Option(
-            help="Calibrate on the training split of a data set: rain800:DIR and others (default: none)."
+            callback=checked(parse_spec),
+            help="Calibrate on the training split of a data set: rain800:DIR and others (default: none).",
         ),
     ] = None
     synthesise: Annotated[

@@ -10,16 +10,17 @@ import typer
 from msgspec import Struct
 
 from export.commands.options import model_argument
+from export.reports.gpus import GPUS, GpuPeaks, find_gpu, own_gpu
 from granet.app.command import Json, Options
 from granet.app.console import UsageError
 from granet.app.options import parse_size
 from granet.app.results import ResultConsole, print_line
 from granet.app.schema import DamagedError, Finite, PositiveInt, decode_json, read_bytes, to_json
+from granet.app.value import checked
 from granet.errors import UserError
 from runtime.open import ENGINES
 
 if TYPE_CHECKING:
-    from export.reports.gpus import GpuPeaks
     from export.reports.roofline import Roofline
 
 
@@ -58,7 +59,11 @@ class RooflineOptions(Options):
     batch: Annotated[int, typer.Option(min=1, help="Compute for N frames at a time.")] = 1
     gpu: Annotated[
         list[str] | None,
-        typer.Option("--gpu", help="Compute for a GPU of the table. Repeat for more (default: all of them)."),
+        typer.Option(
+            "--gpu",
+            callback=checked(find_gpu),
+            help="Compute for a GPU of the table. Repeat for more (default: all of them).",
+        ),
     ] = None
     gflops: Annotated[
         float | None,
@@ -99,14 +104,8 @@ class RooflineOptions(Options):
             "--batch", conflict=benchmark, why="a benchmark runs one frame at a time; leave the option out"
         )
 
-    def peaks(self) -> "list[GpuPeaks]":
-        """The devices.
-
-        Raises:
-            UserError: if one is not in the table.
-        """
-        from export.reports.gpus import GPUS, find_gpu, own_gpu
-
+    def peaks(self) -> list[GpuPeaks]:
+        """The devices."""
         if self.gflops is not None and self.bandwidth is not None:
             return [own_gpu(self.gflops, self.bandwidth)]
         return [find_gpu(name) for name in self.gpu or []] or list(GPUS.values())

@@ -10,12 +10,18 @@ import typer
 
 from granet.app.command import Options
 from granet.app.console import UsageError, say
+from granet.app.value import checked
 from granet.errors import UserError
 
 if TYPE_CHECKING:
     from export.triton.servable import Via
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def _check_name(text: str) -> None:
+    if _NAME.fullmatch(text) is None:
+        raise UserError(f"--name {text}: use letters, digits, dots, dashes and underscores")
 
 
 class ViaChoice(StrEnum):
@@ -40,7 +46,9 @@ class TritonOptions(Options):
         Path,
         typer.Option("--output", "-o", metavar="REPOSITORY", help="Model repository (created if missing)."),
     ]
-    name: Annotated[str, typer.Option(help="Name of the model on the server.")] = "granet"
+    name: Annotated[
+        str, typer.Option(callback=checked(_check_name), help="Name of the model on the server.")
+    ] = "granet"
     max_batch: Annotated[
         int, typer.Option("--max-batch", min=1, help="Most frames that the server puts into one batch.")
     ] = 8
@@ -68,8 +76,6 @@ def triton(options: TritonOptions) -> None:
     from export.triton.servable import servable
     from runtime.model_option import model_path, require_file
 
-    if _NAME.fullmatch(options.name) is None:
-        raise UsageError(f"--name {options.name}: use letters, digits, dots, dashes and underscores")
     path = model_path(options.model, "auto", "auto", "MODEL")
     require_file(path, "a server needs the model itself")
     model = servable(path, cast("Via | None", None if options.via == "auto" else options.via.value))
@@ -83,7 +89,10 @@ def triton(options: TritonOptions) -> None:
         )
     most = options.max_batch if model.most is None else min(options.max_batch, model.most)
     if most < options.max_batch and "--max-batch" in options.given:
-        raise UserError(f"{path}: was built for up to {most} frames: give --max-batch {most} or less")
+        raise UsageError(
+            f"--max-batch {options.max_batch} with {path}: it was built for up to {most} frames: "
+            f"give --max-batch {most} or less"
+        )
     options.refuse(
         "--queue-delay-us",
         conflict=f"with --max-batch {most}" if most == 1 else None,

@@ -14,6 +14,7 @@ from export.tensorrt.source import last_made
 from granet.app.command import Json, Overwrite
 from granet.app.console import UsageError
 from granet.app.options import Map, parse_size
+from granet.app.value import checked
 from granet.size_rule import Size
 from granet.weights.file_names import is_checkpoint
 from granet.weights.renames import parse_renames
@@ -87,6 +88,7 @@ class TrtOptions(RainOptions):
         list[str] | None,
         typer.Option(
             "--compute-capability",
+            callback=checked(parse_capability),
             help="Build for this compute capability, like 8.6. Repeat for more; TensorRT-RTX only "
             "(default: 8.0, 8.6, 8.9, 12.0 and later).",
         ),

@@ -16,6 +16,7 @@ from export.tensorrt.build import BuildOptions, check_options
 from export.tensorrt.cache import timing_cache_path
 from export.tensorrt.make import MadeEngine, Verify, make_engine, require_buildable
 from export.tensorrt.request import EngineRequest, arguments_of, choose_profile
+from granet.app.console import UsageError
 from granet.app.progress import terminal_progress
 from granet.errors import UserError
 from runtime.checks.parity import ParityReport, budget_for
@@ -95,7 +96,7 @@ def _plan(
     profile = choose_profile(models.source, models.metadata, options.sizes, options.batch)
     output = options.output or Path(f"{models.output.stem}.engine")
     if output.suffix.lower() not in ENGINES:
-        raise UserError(f"{output}: the name of an engine ends in {', '.join(ENGINES)}")
+        raise UsageError(f"--output {output}: the name of an engine ends in {', '.join(ENGINES)}")
     check_file(output, (models.output,), overwrite=options.overwrite)
     if asked.timing_cache is not None:
         check_parent(asked.timing_cache)

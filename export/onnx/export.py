@@ -15,11 +15,12 @@ import torch
 from torch import nn
 
 from export.onnx.checkpoint_file import CheckpointFile
+from export.onnx.opsets import DEFAULT_OPSET
 from export.onnx.save import save_model
-from export.onnx.translate import DEFAULT_OPSET, SUPPORTED_OPSETS, translate
+from export.onnx.translate import translate
 from export.onnx.wrappers import ExportedStages, FramesGraph, TensorGraph
 from granet import __version__
-from granet.app.console import say
+from granet.app.console import UsageError, say
 from granet.app.extras import require
 from granet.app.progress import Progress, no_progress, terminal_progress
 from granet.app.run_details import installed
@@ -118,16 +119,14 @@ def check_export(output: Path, options: ExportOptions) -> None:
     """Checks an export before the work starts.
 
     Raises:
-        UserError: if the name, directory, opset or installation cannot be used.
+        UsageError: if the name does not end in .onnx.
+        UserError: if the directory or the installation cannot be used.
     """
     if output.suffix != ".onnx":
-        raise UserError(f"{output}: the name of an ONNX file ends in .onnx")
+        raise UsageError(f"--output {output}: the name of an ONNX file ends in .onnx")
     check_parent(output)
     if output.exists() and not options.overwrite:
         raise UserError(f"{output} exists: give --overwrite or another name with -o")
-    if options.opset not in SUPPORTED_OPSETS:
-        first, last = SUPPORTED_OPSETS[0], SUPPORTED_OPSETS[-1]
-        raise UserError(f"opset {options.opset}: TensorRT and this export support {first} to {last}")
     require("checking the export", "onnxruntime")
 
 

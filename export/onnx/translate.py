@@ -14,12 +14,6 @@ from torch.export import Dim
 from export.onnx.guided_pooling import guided_pooling
 from export.onnx.regional_attention import translate_regional_attention
 
-DEFAULT_OPSET = 20
-"""The newest opset that every supported TensorRT parses (10.3 of JetPack 6 stops at 20)."""
-
-SUPPORTED_OPSETS = range(18, 25)
-"""The Split of the attention into chunks needs opset 18; the TensorRT parser supports up to 24."""
-
 
 def translate(
     graph: nn.Module,
@@ -37,7 +31,7 @@ def translate(
         spatial_axes: axes of height and width of a dynamic graph; ``None`` for a static one.
         multiple: height and width are multiples of this many pixels.
         outputs: names of the outputs.
-        opset: ONNX opset, one of :data:`SUPPORTED_OPSETS`.
+        opset: ONNX opset, one of :data:`export.onnx.opsets.OPSETS`.
     """
     shapes: Any = None
     if spatial_axes is not None:

@@ -33,6 +33,7 @@ import numpy as np
 from granet.data.augment import CameraFaults
 from granet.data.image_files import Pixels, list_pictures, read_rgb
 from granet.data.layouts import Files, ddn_pairs, paired, rain100_pairs, side_by_side
+from granet.data.specs import Spec, parse_spec
 from granet.data.streaks import transplanted
 from granet.errors import UserError
 from granet.synthetic.rain import Floats, add_rain, render_rain, sample_rain
@@ -231,124 +232,84 @@ def open_dataset(spec: str, split: Split) -> Dataset:
     """
     if split not in get_args(Split):
         raise UserError(f"unknown split {split!r}: the splits are {', '.join(get_args(Split))}")
-    kind, colon, where = spec.partition(":")
-    if kind not in _KINDS or not colon or not where:
-        kinds = ", ".join(f"{name}:{form}" for name, (form, _) in _KINDS.items())
-        raise UserError(f"{spec!r} is not a data set: give one of {kinds}")
-    return _KINDS[kind][1](spec, where, split)
+    return _opened(parse_spec(spec), split)
 
 
-def _rain100(spec: str, where: str, split: Split) -> Dataset:
-    letter = spec[len("rain100")].upper()
-    return FilePairs(spec, f"Rain100{letter}", rain100_pairs(Path(where), split, letter))
+def _opened(spec: Spec, split: Split) -> Dataset:
+    return _OPENED_BY[spec.kind](spec, split)
 
 
-def _ddn(spec: str, where: str, split: Split) -> Dataset:
-    return FilePairs(spec, "DDN-Dataset", ddn_pairs(Path(where), split))
+def _rain100(spec: Spec, split: Split) -> Dataset:
+    letter = spec.kind[-1].upper()
+    return FilePairs(spec.text, f"Rain100{letter}", rain100_pairs(Path(spec.where), split, letter))
 
 
-def _did(spec: str, where: str, split: Split) -> Dataset:
+def _ddn(spec: Spec, split: Split) -> Dataset:
+    return FilePairs(spec.text, "DDN-Dataset", ddn_pairs(Path(spec.where), split))
+
+
+def _did(spec: Spec, split: Split) -> Dataset:
     folders = {
         "train": ("did-mdn-training", "train", "training"),
         "test": ("did-mdn-test", "test", "testing"),
     }
-    return FilePairs(spec, "DID-Dataset", side_by_side(Path(where), split, folders, below=True))
+    return FilePairs(spec.text, "DID-Dataset", side_by_side(Path(spec.where), split, folders, below=True))
 
 
-def _rain800(spec: str, where: str, split: Split) -> Dataset:
+def _rain800(spec: Spec, split: Split) -> Dataset:
     folders = {"train": ("training", "train"), "test": ("test_syn", "test", "testing")}
-    files = side_by_side(Path(where), split, folders, below=False)
-    return FilePairs(spec, "Rain800", files, clean_left=True)
+    files = side_by_side(Path(spec.where), split, folders, below=False)
+    return FilePairs(spec.text, "Rain800", files, clean_left=True)
 
 
-def _pairs(spec: str, where: str, split: Split) -> Dataset:
-    rainy, comma, clean = where.partition(",")
-    if not (rainy and comma and clean):
-        raise UserError(f"{spec!r}: expected two directories, pairs:RAINY_DIR,CLEAN_DIR")
+def _pairs(spec: Spec, split: Split) -> Dataset:
+    rainy, clean = spec.directories
     files = paired(list_pictures(rainy), list_pictures(clean), f"pairs of {rainy} and {clean}")
-    return FilePairs(spec, f"pairs of {Path(rainy).name}", files)
+    return FilePairs(spec.text, f"pairs of {Path(rainy).name}", files)
 
 
-def _synthetic(spec: str, where: str, split: Split) -> Dataset:
-    source, _, query = where.partition("?")
-    options = dict(part.partition("=")[::2] for part in query.split("&") if part)
-    unknown = options.keys() - {"heaviness", "split", "faults", "streaks"}
-    if unknown or options.get("split", "all") != "all":
-        raise UserError(
-            f"{spec!r}: expected heaviness=LOW-HIGH, faults=SHARE, streaks=SPEC or split=all after the ?, "
-            "joined by &"
-        )
-    if "streaks" in options and "heaviness" in options:
-        raise UserError(f"{spec!r}: heaviness does not apply to streaks: give one of them")
-    rain = _drawn_rain(parse_heaviness(options["heaviness"]) if "heaviness" in options else None)
-    if "streaks" in options:
-        rain = _taken_rain(open_dataset(options["streaks"], "train"))
-    clean = _clean_pictures(source, split)
-    chosen = [i for i in range(len(clean)) if "split" in options or (i % HELD_BACK == 0) == (split == "test")]
+def _synthetic(spec: Spec, split: Split) -> Dataset:
+    rain = _drawn_rain(spec.heaviness)
+    if spec.streaks is not None:
+        rain = _taken_rain(_opened(spec.streaks, "train"))
+    clean = _clean_pictures(spec, split)
+    everything = "split" in spec.options
+    chosen = [i for i in range(len(clean)) if everything or (i % HELD_BACK == 0) == (split == "test")]
     if not chosen:
         raise UserError(
-            f"{source}: a single picture, which is held back for testing like every {HELD_BACK}th: "
-            f"add pictures, or write synthetic:{source}?split=all"
+            f"{spec.where}: a single picture, which is held back for testing like every {HELD_BACK}th: "
+            f"add pictures, or write synthetic:{spec.where}?split=all"
         )
-    faults = CameraFaults(_parse_share(spec, options.get("faults", "0")))
-    title = f"{'transplanted' if 'streaks' in options else 'synthetic'} rain on {Path(source).name}"
-    return SyntheticRain(spec, title, clean, chosen, rain, faults)
+    title = f"{'synthetic' if spec.streaks is None else 'transplanted'} rain on {Path(spec.where).name}"
+    return SyntheticRain(spec.text, title, clean, chosen, rain, CameraFaults(spec.faults))
 
 
-def _clean_pictures(source: str, split: Split) -> Dataset:
+def _clean_pictures(spec: Spec, split: Split) -> Dataset:
     """The clean pictures of a directory, or of the pairs of a spec."""
-    kind = source.partition(":")[0]
-    return open_dataset(source, split) if kind in _KINDS else open_dataset(f"clean:{source}", split)
+    return open_dataset(f"clean:{spec.where}", split) if spec.source is None else _opened(spec.source, split)
 
 
-def _parse_share(spec: str, text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise UserError(f"{spec!r}: faults={text}: expected a share from 0 to 1, as in faults=0.3")
-    return share
+def _clean(spec: Spec, split: Split) -> Dataset:
+    return CleanPictures(spec.text, f"clean pictures of {Path(spec.where).name}", list_pictures(spec.where))
 
 
-def parse_heaviness(text: str) -> tuple[float, float]:
-    """Parses ``0.1-0.4`` to (0.1, 0.4), and ``0.2`` to (0.2, 0.2).
-
-    Raises:
-        UserError: if ``text`` is not a range within 0 and 1.
-    """
-    low, dash, high = text.partition("-")
-    try:
-        bounds = float(low), float(high if dash else low)
-    except ValueError:
-        bounds = (1.0, 0.0)
-    if not 0 <= bounds[0] <= bounds[1] <= 1:
-        raise UserError(f"heaviness {text!r}: expected LOW-HIGH from 0 (drizzle) to 1, as in 0.1-0.4")
-    return bounds
-
-
-def _clean(spec: str, where: str, split: Split) -> Dataset:
-    return CleanPictures(spec, f"clean pictures of {Path(where).name}", list_pictures(where))
-
-
-def _drawn(spec: str, where: str, split: Split) -> Dataset:
-    if not where.isdecimal() or int(where) == 0:
-        raise UserError(f"{spec!r}: expected a number of streets, as in drawn:8")
-    return DrawnStreets(spec, int(where))
+def _drawn(spec: Spec, split: Split) -> Dataset:
+    return DrawnStreets(spec.text, int(spec.where))
 
 
 def _size(pixels: Pixels) -> str:
     return f"{pixels.shape[1]}x{pixels.shape[0]}"
 
 
-_KINDS: dict[str, tuple[str, Callable[[str, str, Split], Dataset]]] = {
-    "rain100l": ("DIR", _rain100),
-    "rain100h": ("DIR", _rain100),
-    "ddn": ("DIR", _ddn),
-    "did": ("DIR", _did),
-    "rain800": ("DIR", _rain800),
-    "pairs": ("RAINY_DIR,CLEAN_DIR", _pairs),
-    "synthetic": ("CLEAN_DIR", _synthetic),
-    "drawn": ("COUNT", _drawn),
-    "clean": ("DIR", _clean),
+_OPENED_BY: dict[str, Callable[[Spec, Split], Dataset]] = {
+    "rain100l": _rain100,
+    "rain100h": _rain100,
+    "ddn": _ddn,
+    "did": _did,
+    "rain800": _rain800,
+    "pairs": _pairs,
+    "synthetic": _synthetic,
+    "drawn": _drawn,
+    "clean": _clean,
 }
+"""Kind of data -> the function that opens it."""

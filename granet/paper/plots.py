@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from granet.app.console import UsageError
 from granet.app.extras import require
 from granet.app.files import write_atomically
 from granet.data.image_files import Pixels
@@ -56,12 +57,13 @@ def check_figure(path: Path, *, overwrite: bool) -> None:
     """Checks before the work that a figure can be drawn and written to ``path``.
 
     Raises:
-        UserError: if the suffix is not ``.png``, the directory is missing, the file exists and may not be
+        UsageError: if the suffix is not ``.png``.
+        UserError: if the directory is missing, the file exists and may not be
             replaced, or matplotlib is not installed.
     """
     require("drawing a figure", "matplotlib")
     if path.suffix.lower() != ".png":
-        raise UserError(f"{path}: figures are PNG: give a name that ends in .png")
+        raise UsageError(f"{path}: figures are PNG: give a name that ends in .png")
     if not path.parent.is_dir():
         raise UserError(f"{path}: there is no directory {path.parent}")
     if path.is_dir():

@@ -14,7 +14,7 @@ import typer
 from numpy.typing import NDArray
 
 from granet.app.command import Options, Overwrite, add_command
-from granet.app.console import say
+from granet.app.console import UsageError, say
 from granet.app.files import write_atomically
 from granet.app.program import run_program
 from granet.errors import UserError
@@ -44,7 +44,7 @@ def make(options: SheetOptions) -> None:
     """Write a contact sheet of the synthetic rain."""
     destination = options.destination
     if destination.suffix.lower() != ".png":
-        raise UserError(f"{destination}: the sheet is a PNG: give a name that ends in .png")
+        raise UsageError(f"{destination}: the sheet is a PNG: give a name that ends in .png")
     if destination.exists() and not options.overwrite:
         raise UserError(f"{destination}: already exists: give --overwrite to replace it")
     sheet = contact_sheet()

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from granet.app.console import UsageError
+from granet.app.value import wrong_value
 from granet.config import GraNetConfig
 from granet.training.options import TrainOptions
 from granet.training.recipe import Recipe
@@ -62,7 +63,8 @@ def _network(options: TrainOptions) -> GraNetConfig:
                 f"--set {text}: expected NAME=VALUE, as in fine_stage=false or channels=32"
             ) from error
     known = asdict(GraNetConfig.preset("paper" if options.preset is None else options.preset.value))
-    return GraNetConfig.from_dict(known | changes)
+    with wrong_value("--set"):
+        return GraNetConfig.from_dict(known | changes)
 
 
 def _own_weights(options: TrainOptions) -> Path | None:

@@ -10,11 +10,11 @@ import typer
 
 from granet.app.command import Options
 from granet.app.console import UsageError
+from granet.app.value import checked
+from granet.data.specs import DATA, parse_heaviness, parse_spec
 from granet.training.recipe import Limits
+from granet.training.specs import check_with_share
 from granet.weights.file_names import base_name
-
-DATA = "{data}"
-"""Placeholder in a spec for the directory of ``--data``."""
 
 SPECS = (
     "rain100l:DIR, rain100h:DIR, ddn:DIR, did:DIR, rain800:DIR, pairs:RAINY,CLEAN, synthetic:CLEAN_DIR "
@@ -74,12 +74,18 @@ class TrainOptions(Options):
         typer.Option(
             "--train",
             metavar="SPEC",
+            callback=checked(check_with_share),
             help=f"Train on this data: {SPECS}. Repeat to mix data sets; SPEC@0.3 sets a share.",
         ),
     ]
     val: Annotated[
         list[str],
-        typer.Option("--val", metavar="SPEC", help="Validate on this data. Repeat for more data sets."),
+        typer.Option(
+            "--val",
+            metavar="SPEC",
+            callback=checked(parse_spec),
+            help="Validate on this data. Repeat for more data sets.",
+        ),
     ]
     data: Annotated[Path | None, typer.Option(help=f"Replace {DATA} in the specs with this directory.")] = (
         None
@@ -160,6 +166,7 @@ class TrainOptions(Options):
         str | None,
         typer.Option(
             metavar="LOW-HIGH",
+            callback=checked(parse_heaviness),
             help="Heaviness of synthetic rain, from 0 (drizzle) to 1 (default: light to heavy).",
         ),
     ] = None

@@ -15,6 +15,7 @@ import typer
 from msgspec import Meta
 
 from granet.app.command import Options
+from granet.app.console import UsageError
 from granet.app.schema import read_toml
 from granet.errors import UserError
 from granet.training.options import TrainOptions
@@ -49,7 +50,8 @@ def read_recipe(name: str, keys: Mapping[str, str]) -> dict[str, Any]:
         found = read_toml(Path(name), kind)
     else:
         packaged = ", ".join(packaged_recipes())
-        raise UserError(f"--recipe {name}: no such file; the packaged recipes are {packaged}")
+        wrong = UserError if Path(name).suffix else UsageError
+        raise wrong(f"--recipe {name}: no such file; the packaged recipes are {packaged}")
     values = {field: getattr(found, field) for field in keys}
     return {field: _as_typed(field, value) for field, value in values.items() if value is not None}
 

@@ -3,7 +3,8 @@
 from collections import Counter
 
 from granet.app.console import UsageError
-from granet.training.options import DATA, TrainOptions
+from granet.data.specs import DATA
+from granet.training.options import TrainOptions
 from granet.training.recipe import Recipe
 from granet.training.specs import takes_heaviness
 

@@ -4,7 +4,19 @@ import re
 from collections.abc import Sequence
 
 from granet.app.console import UsageError
-from granet.data.datasets import parse_heaviness
+from granet.data.specs import parse_heaviness, parse_spec
+
+_WITH_SHARE = re.compile(r"(.+?)(?:@(\d+(?:\.\d*)?|\.\d+))?")
+
+
+def check_with_share(text: str) -> None:
+    """Checks one ``SPEC`` or ``SPEC@0.3``.
+
+    Raises:
+        UserError: if the spec is malformed.
+    """
+    part = _WITH_SHARE.fullmatch(text)
+    parse_spec(part[1] if part else text)
 
 
 def split_shares(specs: Sequence[str]) -> tuple[list[str], tuple[float, ...] | None]:
@@ -13,7 +25,7 @@ def split_shares(specs: Sequence[str]) -> tuple[list[str], tuple[float, ...] | N
     Raises:
         UsageError: if only some specs have a share, or one is 0.
     """
-    parts = [re.fullmatch(r"(.+?)(?:@(\d+(?:\.\d*)?|\.\d+))?", spec) for spec in specs]
+    parts = [_WITH_SHARE.fullmatch(spec) for spec in specs]
     names = [part[1] if part else spec for part, spec in zip(parts, specs, strict=True)]
     shares = [part[2] if part else None for part in parts]
     if all(share is None for share in shares):

@@ -9,6 +9,7 @@ from granet.app.command import Json, Options, Overwrite
 from granet.app.console import UsageError
 from granet.app.durations import parse_duration
 from granet.app.options import Map
+from granet.app.value import checked
 from runtime.archive.driver import OnFailure
 from runtime.archive.selection import SUFFIXES, Selection
 from runtime.encoding_option import Bitrate, Codec, Crf, PixFmt, Preset, encoding_of
@@ -23,6 +24,7 @@ Model = Annotated[
     str | None,
     typer.Option(
         metavar="MODEL",
+        callback=checked(is_packaged_name),
         help="Run this model: lite (packaged), or a path (default: lite; on a GPU base, once it is "
         "packaged).",
     ),
@@ -127,8 +129,8 @@ class ArchiveOptions(Options):
         )
         check_model_options(self, self.model, self.device, self.backend, self.renames)
         if self.metrics is not None:
-            parse_listen(self.metrics)
-        _ = self.encoding
+            parse_listen(self.metrics, "--metrics")
+        _ = self.encoding, self.segment_seconds
 
     @property
     def selection(self) -> Selection:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from granet.app.console import Say
+from granet.app.console import Say, UsageError
 from granet.app.progress import Progress, no_progress
 from granet.errors import UserError
 from granet.size_rule import Size
@@ -25,7 +25,7 @@ from runtime.checks.parity_cases import synthetic_rain
 from runtime.engines.base import Engine
 from runtime.engines.remote.address import ServerAddress
 from runtime.media.frame import Pixels
-from runtime.open import BACKENDS, ENGINES, open_engine
+from runtime.open import ENGINES, check_backend, open_engine
 from runtime.telemetry.summary import Percentiles, Times
 
 BENCH_SIZE: Size = (320, 480)
@@ -122,17 +122,17 @@ def pair(
     the pairs that are left out for this reason.
 
     Raises:
-        UserError: if a backend is unknown, or a model or a backend would be left out completely.
+        UserError: if a backend is unknown.
+        UsageError: if a model or a backend would be left out completely.
     """
     for backend in backends:
-        if backend not in ("auto", *BACKENDS):
-            raise UserError(f"unknown backend {backend!r}: choose auto, {', '.join(BACKENDS)}")
+        check_backend(backend)
     pairs = [(model, backend) for model in models for backend in backends or ("auto",)]
     possible = [(model, backend) for model, backend in pairs if _can_run(model, backend)]
     left_out = [one for one in pairs if one not in possible]
     for model, backend in left_out:
         if model not in {other for other, _ in possible} or backend not in {other for _, other in possible}:
-            raise UserError(f"{model}: {backend} cannot run it: {_WHAT_RUNS_WHERE}")
+            raise UsageError(f"--backend {backend} with {model}: cannot run it: {_WHAT_RUNS_WHERE}")
     if left_out:
         names = ", ".join(f"{model.name} in {backend}" for model, backend in left_out)
         say(f"skipped: {names}: {_WHAT_RUNS_WHERE}")

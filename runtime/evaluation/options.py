@@ -8,9 +8,12 @@ import typer
 
 from granet.app.command import Options
 from granet.app.options import Map
+from granet.app.value import checked
+from granet.data.specs import parse_spec
 from granet.weights.file_names import is_checkpoint
 from granet.weights.renames import Rename, parse_renames
 from runtime.model_option import DeviceOption, model_path
+from runtime.open import check_backend
 
 MOST_FRAMES = 120
 """Frames of ``--fixed-camera`` that are measured by default; their luma is in memory, before and after."""
@@ -45,6 +48,7 @@ class EvalOptions(Options):
         typer.Option(
             "--data",
             metavar="SPEC",
+            callback=checked(parse_spec),
             help="Measure on the test split of a data set with ground truth: rain100l:DIR, rain100h:DIR, "
             "ddn:DIR, did:DIR, rain800:DIR, pairs:RAINY_DIR,CLEAN_DIR, synthetic:CLEAN_DIR, drawn:COUNT. "
             "Repeat for more.",
@@ -111,7 +115,12 @@ class EvalOptions(Options):
     ] = False
     device: DeviceOption = "auto"
     backend: Annotated[
-        str, typer.Option(metavar="B", help="Run exported models in auto, onnxruntime or openvino.")
+        str,
+        typer.Option(
+            metavar="B",
+            callback=checked(check_backend),
+            help="Run exported models in auto, onnxruntime or openvino.",
+        ),
     ] = "auto"
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace figures that exist.")] = False
 

@@ -8,6 +8,7 @@ import typer
 
 from granet.app.command import Json, Options, Overwrite
 from granet.app.options import Map
+from granet.app.value import checked
 from runtime.encoding_option import Bitrate, Codec, Crf, PixFmt, Preset, encoding_of
 from runtime.live.outputs import Outputs, View
 from runtime.model_option import BackendOption, DeviceOption
@@ -15,6 +16,7 @@ from runtime.sinks.open import NULL, WINDOW, is_written_to_disk
 from runtime.sources.camera.source import CameraOptions, parse_camera_options
 from runtime.sources.part.part import Part
 from runtime.sources.video.hardware import Hwaccel
+from runtime.sources.video.raw import parse_raw
 from runtime.telemetry.listen import Metrics, parse_listen
 
 
@@ -141,7 +143,11 @@ class RunOptions(Options):
     ] = False
     raw: Annotated[
         str | None,
-        typer.Option(metavar="WxH:FORMAT@FPS", help="Read raw frames from --input -, like 640x480:bgr24@30."),
+        typer.Option(
+            metavar="WxH:FORMAT@FPS",
+            callback=checked(parse_raw),
+            help="Read raw frames from --input -, like 640x480:bgr24@30.",
+        ),
     ] = None
     give_up_after: Annotated[
         float | None,

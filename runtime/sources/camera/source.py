@@ -10,6 +10,7 @@ import cv2
 
 from granet.app.console import UsageError
 from granet.app.options import parse_size
+from granet.app.value import wrong_value
 from granet.errors import UserError
 from runtime.media.frame import Pixels
 from runtime.sources.base import WrongSettingsError
@@ -30,11 +31,18 @@ class CameraOptions:
         pixel_format: four-letter V4L2 code: ``MJPG``, ``YUYV``.
         size: (height, width) in pixels.
         rate: frames per second.
+
+    Raises:
+        WrongSettingsError: if the code has not four letters.
     """
 
     pixel_format: str | None = None
     size: tuple[int, int] | None = None
     rate: Fraction | None = None
+
+    def __post_init__(self) -> None:
+        if self.pixel_format is not None and len(self.pixel_format) != 4:
+            raise WrongSettingsError(f"{self.pixel_format} is not a four-letter pixel format such as MJPG")
 
 
 class CameraSource(CaptureSource):
@@ -52,10 +60,6 @@ class CameraSource(CaptureSource):
     def __init__(self, camera: int | str, options: CameraOptions | None = None) -> None:
         wanted = options or CameraOptions()
         name = f"camera {camera}"
-        if wanted.pixel_format is not None and len(wanted.pixel_format) != 4:
-            raise WrongSettingsError(
-                f"{name}: {wanted.pixel_format} is not a four-letter pixel format such as MJPG"
-            )
         path = device_path(camera)
         problem = None if path is None else problem_of(path)
         if problem is not None:
@@ -79,10 +83,11 @@ def parse_camera_options(pixel_format: str | None, size: str | None, rate: str |
         rate: frames per second, as ``30`` or ``30000/1001``.
 
     Raises:
-        UsageError: if size or rate cannot be parsed.
+        UsageError: if one cannot be parsed.
     """
     sides = None if size is None else parse_size(size, "--camera-size")
-    return CameraOptions(pixel_format, sides, _rate(rate))
+    with wrong_value("--camera-format"):
+        return CameraOptions(pixel_format, sides, _rate(rate))
 
 
 def _rate(text: str | None) -> Fraction | None:

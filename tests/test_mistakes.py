@@ -78,6 +78,15 @@ USAGE = [
             ("granet-train", "photos", "did you mean --recipe photos"),
         )
     ),
+    *(
+        Mistake(f"granet-export {line}", rf"unexpected argument {word}: {other} is given too; give one", 2)
+        for line, word, other in (
+            ("onnx a.pt best.pt", r"best\.pt", r"a\.pt"),
+            ("onnx --ckpt a.pt best.pt", r"best\.pt", r"a\.pt"),
+            ("calibrate a.onnx b.onnx", r"b\.onnx", r"a\.onnx"),
+            ("trt a.onnx b.onnx --size 64x48", r"b\.onnx", r"a\.onnx"),
+        )
+    ),
     Mistake("granet-run --input", r"'--input' requires an argument", 2),
     Mistake("granet-run --input clip.mp4 --max-frames 0", r"--max-frames: give 1 or more", 2),
     Mistake("granet-run --input clip.mp4 --max-frames ten", r"--max-frames: give a whole number", 2),
@@ -198,14 +207,16 @@ MODELS = [
     Mistake("granet-run --input clip.mp4 --output dry.mp4 --model broken.onnx", r"damaged.*export it again"),
     Mistake("granet-run --input clip.mp4 --output dry.mp4 --device 0", r"device '0': .*cuda:N"),
     Mistake("granet-run --input clip.mp4 --output dry.mp4 --backend trt", r"backend 'trt': .*tensorrt"),
-    Mistake("granet-export onnx --ckpt best.pt --opset 11", r"opset 11: .*18 to 24"),
+    Mistake("granet-export onnx --ckpt best.pt --opset 11", r"--opset: give (18 or more|.*18 to 24)", 2),
     Mistake(
         "granet-export onnx --ckpt module.pt", r"module\.pt: refused.*save the weights alone: torch\.save"
     ),
     Mistake("granet-export onnx --ckpt prenet.pt", r"prenet\.pt: .*--map OLD=NEW.*granet-export inspect"),
     Mistake("granet-export onnx --ckpt nan.pt", r"nan\.pt: .*holds NaN.*use an earlier one"),
     Mistake("granet-export onnx --ckpt renamed.pt", r"coarse\..*--map OLD=NEW.*granet-export inspect"),
-    Mistake("granet-export quantize lite.onnx", r"--table is missing: .*granet-export calibrate lite\.onnx"),
+    Mistake(
+        "granet-export quantize lite.onnx", r"--table is missing: .*granet-export calibrate lite\.onnx", 2
+    ),
     Mistake("granet-export calibrate coded.onnx --images photos", r"already quantised: use the float32"),
     Mistake("granet-export calibrate lite.onnx --images photos", r"at least 128 .*--synthesise.*--force"),
     Mistake("granet-export quantize lite.onnx --table table.json -o a.onnx", r"granet-export calibrate$"),
@@ -217,13 +228,14 @@ MODELS = [
     Mistake("granet-export parity --ckpt nan.pt lite.onnx", r"nan\.pt: .*holds NaN.*use an earlier one"),
     Mistake("granet-export inspect photos/a.png", r"a\.png: .*ends in \.onnx, \.engine, \.pt"),
     Mistake("granet-export trt photos/a.png", r"a\.png: not an ONNX file"),
-    Mistake("granet-eval --model lite --data photos", r"'photos' is not a data set: .*rain100l:DIR"),
+    Mistake("granet-eval --model lite --data photos", r"'photos' is not a data set: .*rain100l:DIR", 2),
     Mistake(
-        "granet-train --train photos --val photos --out r", r"'photos' is not a data set: .*rain100l:DIR"
+        "granet-train --train photos --val photos --out r", r"'photos' is not a data set: .*rain100l:DIR", 2
     ),
     Mistake(
         "granet-export roofline lite.onnx --gpu gtx",
         r"'gtx'; the nearest .*rtx5090.*--gflops and --bandwidth",
+        2,
     ),
 ]
 

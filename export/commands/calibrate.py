@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
@@ -30,6 +30,8 @@ class Method(StrEnum):
 @dataclass(frozen=True, kw_only=True)
 class CalibrateOptions(RainOptions):
     """Options of ``granet-export calibrate``."""
+
+    results: ClassVar[tuple[str, ...]] = (".json",)
 
     model: Annotated[
         Path,

@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
@@ -29,6 +29,8 @@ NAMED_SIZES: dict[str, Size] = {
 @dataclass(frozen=True, kw_only=True)
 class FieldReportOptions(Options):
     """Options of ``granet-export field-report``."""
+
+    results: ClassVar[tuple[str, ...]] = (".html", ".htm")
 
     models: Annotated[
         list[str],
@@ -80,7 +82,7 @@ class FieldReportOptions(Options):
         )
         if self.output is None:
             return
-        if self.output.suffix.lower() not in (".html", ".htm"):
+        if self.output.suffix.lower() not in self.results:
             raise UsageError(
                 f"--output {self.output}: is a web page, so its name must end in .html; JSON goes to stdout "
                 "with --json"

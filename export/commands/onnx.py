@@ -37,6 +37,7 @@ class OnnxOptions(BudgetOptions):
     """Options of ``granet-export onnx``."""
 
     positional: ClassVar[str] = "--ckpt"
+    results: ClassVar[tuple[str, ...]] = (".onnx",)
 
     ckpt: Checkpoint
     renames: Map = None

@@ -4,7 +4,7 @@ import sys
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
@@ -81,6 +81,8 @@ class JudgingOptions(Options):
 @dataclass(frozen=True, kw_only=True)
 class QuantizeOptions(JudgingOptions):
     """Options of ``granet-export quantize``."""
+
+    results: ClassVar[tuple[str, ...]] = (".onnx",)
 
     model: Annotated[
         Path,

@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
@@ -20,6 +20,8 @@ from runtime.sinks.part_file import check_file
 @dataclass(frozen=True, kw_only=True)
 class SensitivityOptions(JudgingOptions):
     """Options of ``granet-export sensitivity``."""
+
+    results: ClassVar[tuple[str, ...]] = (".json",)
 
     model: Annotated[
         Path,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
@@ -18,6 +18,7 @@ from granet.app.value import checked
 from granet.size_rule import Size
 from granet.weights.file_names import is_checkpoint
 from granet.weights.renames import parse_renames
+from runtime.open import ENGINES
 from runtime.tensorrt.flavour import parse_capability
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class FlavourChoice(StrEnum):
 @dataclass(frozen=True, kw_only=True)
 class TrtOptions(RainOptions):
     """Options of ``granet-export trt``."""
+
+    results: ClassVar[tuple[str, ...]] = ENGINES
 
     model: Annotated[
         Path | None,

@@ -68,6 +68,9 @@ class Options:
     positional: ClassVar[str] = ""
     """The option whose value may stand alone, as in ``granet-run clip.mp4``; empty for none."""
 
+    results: ClassVar[tuple[str, ...]] = ()
+    """Endings that a name after :data:`OUTPUT` may have; empty for any."""
+
     given: tuple[str, ...] = ()
     debug: DebugOption = False
     version: VersionOption = False
@@ -135,7 +138,8 @@ def add_command(app: typer.Typer, options: type[O_contra], run: Callable[[O_cont
     command.__name__, command.__doc__ = run.__name__, run.__doc__
     command.__annotations__ = {each.name: each.annotation for each in parameters}
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    app.command(cls=type("Command", (StrictCommand,), {"positional": options.positional}))(command)
+    named = {"positional": options.positional, "results": options.results}
+    app.command(cls=type("Command", (StrictCommand,), named))(command)
 
 
 class StrictCommand(TyperCommand):
@@ -145,9 +149,11 @@ class StrictCommand(TyperCommand):
 
     Attributes:
         positional: see :class:`Options`.
+        results: see :class:`Options`.
     """
 
     positional: ClassVar[str] = ""
+    results: ClassVar[tuple[str, ...]] = ()
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """See :class:`typer.core.TyperCommand`."""
@@ -178,7 +184,7 @@ class StrictCommand(TyperCommand):
             if "" in _as_list(values.get(parameter.name)):  # as of a shell's variable that is not set
                 raise UsageError(f"{_spoken(parameter)} is empty: give a value, or leave it out")
         if left and not ctx.resilient_parsing:
-            raise UsageError(self._stray(left, order))
+            raise UsageError(self._stray(left, order, values))
         rest = super().parse_args(ctx, args)
         for each in self.params:
             _require_finite(_long(each.opts), ctx.params.get(str(each.name)))
@@ -206,12 +212,13 @@ class StrictCommand(TyperCommand):
         ours = {american(option): option for each in self.params for option in each.opts}
         return ours.get(name, name) + equals + value if name.startswith("--") else word
 
-    def _stray(self, left: list[str], order: list[Any]) -> str:
+    def _stray(self, left: list[str], order: list[Any], values: dict[str, Any]) -> str:
         """The error for values without an option: names the first, and the option that is the likeliest.
 
         Args:
             left: the values.
             order: the parameters that are given.
+            values: their values by the name of the parameter.
         """
         free = [
             each
@@ -222,8 +229,21 @@ class StrictCommand(TyperCommand):
         word = left[1] if first is not None and len(left) > 1 else left[0]
         if first is None or len(left) > 1:
             free = self._behind_the_input([each for each in free if each is not first])
+        if free and OUTPUT in free[0].opts and self.results and not word.lower().endswith(self.results):
+            return (
+                f"unexpected argument {word}: {self._input(left, values)} is given too; give one of the two"
+            )
         hint = f"did you mean {_long(free[0].opts)} {word}?" if free else "--help lists the arguments"
         return f"unexpected argument {word}: {hint}"
+
+    def _input(self, left: list[str], values: dict[str, Any]) -> str:
+        """The input of the command: an argument, or the value of the option that may stand alone."""
+        taken = (
+            values.get(str(each.name))
+            for each in self.params
+            if each.param_type_name == "argument" or self.positional in each.opts
+        )
+        return next((str(value) for value in taken if isinstance(value, str)), left[0])
 
     def _behind_the_input(self, free: list[Any]) -> list[Any]:
         """The options that a second value may be for, if the first is the input of the command."""

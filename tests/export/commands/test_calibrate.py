@@ -115,7 +115,7 @@ def test_of_a_data_set_the_rainy_halves_are_taken(here: Path, capsys: pytest.Cap
         (["data/any.onnx", "--images", "data/broken", "--force"], 1, "p1.png"),
         (["data/any.onnx", "--images", "data/none"], 1, "none"),
         (["data/any.onnx", "--video", "data/any.onnx"], 1, "not a supported video or picture"),
-        (["data/any.onnx", "--data", "rain9000:data"], 1, "is not a data set"),
+        (["data/any.onnx", "--data", "rain9000:data"], 2, "is not a data set"),
         (["data/any.onnx", "--synthesise", "data/none"], 1, "no such directory"),
         (["data/int8.onnx", "--images", "data/few"], 1, "is already quantised"),
         (["data/few/p1.png", "--images", "data/few"], 1, "not an ONNX file"),

@@ -131,7 +131,7 @@ def test_without_options_the_recipe_is_the_papers(
         ("--batch 2", 2, "--batch without --crop: whole pictures differ in size"),
         ("--resume --overwrite", 2, "--overwrite with --resume"),
         ("--train pairs:a,b@0.5", 2, "has no share: give each --train a share"),
-        ("--train nothing:here", 1, "'nothing:here' is not a data set"),
+        ("--train nothing:here", 2, "'nothing:here' is not a data set"),
         ("--val rain100l:nowhere", 1, "nowhere: there is no such directory"),
         ("--heaviness 3 --train synthetic:data/clean", 1, "expected LOW-HIGH from 0"),
         ("--set width=3", 1, "unknown settings: width"),

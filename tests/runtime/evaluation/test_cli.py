@@ -200,7 +200,7 @@ PAIRS = "--data rain100l:data"
         (f"--ckpt missing.pt {PAIRS}", 1, "missing.pt: no such model file"),
         (f"--ckpt text.pt {PAIRS}", 1, "text.pt: "),
         (f"--ckpt full.pt {PAIRS} --device gpu", 1, "torch does not support device gpu"),
-        ("--model half.onnx --data data", 1, "'data' is not a data set"),
+        ("--model half.onnx --data data", 2, "--data: 'data' is not a data set"),
         ("--model half.onnx --data rain100l:missing", 1, "missing"),
         ("--model half.onnx --data rain100l:empty", 1, "empty"),
         ("--model half.onnx --data pairs:empty,empty", 1, "no pictures"),

@@ -98,10 +98,10 @@ USAGE = [
     Mistake("granet-run --input clip.mp4 --output dry.gif", r"--output dry\.gif: .*\.mp4 .*\.png", 2),
     Mistake("granet-run --input clip.mp4 --output dry.jpg", r"directory, or --max-frames 1", 2),
     Mistake(
-        "granet-run --input clip.mp4 --raw 4x4:bgr24@25", r"--raw with --input clip\.mp4: .*--input -", 2
+        "granet-run --input clip.mp4 --raw 32x32:bgr24@25", r"--raw with --input clip\.mp4: .*--input -", 2
     ),
-    Mistake("granet-train --train photos --out r --preset big", r"--preset: big .*paper, base, lite", 2),
-    Mistake("granet-train --train photos --out r --batch 0", r"--batch: give 1 or more", 2),
+    Mistake("granet-train --train drawn:2 --out r --preset big", r"--preset: big .*paper, base, lite", 2),
+    Mistake("granet-train --train drawn:2 --out r --batch 0", r"--batch: give 1 or more", 2),
     Mistake("granet-train --out r", r"--train", 2),
     Mistake("granet-eval", r"--ckpt best\.pt, or --model", 2),
     Mistake("granet-export nothing", r"No such command 'nothing' \(--help", 2),
@@ -205,8 +205,8 @@ CODING = [
 MODELS = [
     Mistake("granet-run --input clip.mp4 --output dry.mp4 --model missing.onnx", r"no such model file"),
     Mistake("granet-run --input clip.mp4 --output dry.mp4 --model broken.onnx", r"damaged.*export it again"),
-    Mistake("granet-run --input clip.mp4 --output dry.mp4 --device 0", r"device '0': .*cuda:N"),
-    Mistake("granet-run --input clip.mp4 --output dry.mp4 --backend trt", r"backend 'trt': .*tensorrt"),
+    Mistake("granet-run --input clip.mp4 --output dry.mp4 --device 0", r"device '0': .*cuda:N", 2),
+    Mistake("granet-run --input clip.mp4 --output dry.mp4 --backend trt", r"backend 'trt': .*tensorrt", 2),
     Mistake("granet-export onnx --ckpt best.pt --opset 11", r"--opset: give (18 or more|.*18 to 24)", 2),
     Mistake(
         "granet-export onnx --ckpt module.pt", r"module\.pt: refused.*save the weights alone: torch\.save"
@@ -279,7 +279,7 @@ HARDWARE = [
 
 TRAINING = [
     Mistake("granet-train --train rain100l:pairs --val rain100l:pairs --out old", r"old.*--resume"),
-    Mistake("granet-train --train rain100:pairs --val rain100l:pairs --out r", r"rain100:.*rain100l"),
+    Mistake("granet-train --train rain100:pairs --val rain100l:pairs --out r", r"rain100:.*rain100l", 2),
     Mistake(
         "granet-export trt lite.onnx --size 64x48 --compute-capability 99",
         r"capability 9\.9: choose from .*8\.6",

@@ -1,6 +1,8 @@
 """``granet-export field-report``: what a device can do, for its owner and for the documentation."""
 
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -105,6 +107,7 @@ def field_report(options: FieldReportOptions) -> None:
     options.check()
     sizes = [_size(text) for text in options.size or []]
     paths = [model_path(text, options.device, options.backend, "MODEL") for text in options.models]
+    _require_names(paths)
     subjects = pair(paths, [options.backend], options.device, say)
     with terminal_progress("field report") as progress:
         report = measure_field(subjects, sizes, options.frames, options.warm_up, options.ckpt, progress)
@@ -117,6 +120,13 @@ def field_report(options: FieldReportOptions) -> None:
         print_field(report)
     if report.misses():
         raise ParityError(f"parity missed: {'; '.join(report.misses())}")
+
+
+def _require_names(paths: Sequence[Path]) -> None:
+    """Refuses two models of one name: a report that others read has no folders to tell them apart."""
+    (name, count), *_ = Counter(path.name for path in paths).most_common(1)
+    if count > 1:
+        raise UsageError(f"MODEL {name}: two models have this name, and a report has no folders: rename one")
 
 
 def _size(text: str) -> Size:

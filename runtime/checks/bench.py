@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from granet.app.console import Say, UsageError
+from granet.app.distinct_names import distinct_names
 from granet.app.progress import Progress, no_progress
 from granet.errors import UserError
 from granet.size_rule import Size
@@ -58,7 +59,7 @@ class BenchResult:
     """The result of one engine.
 
     Attributes:
-        model: file name of the model.
+        model: file name of the model; with folders if another one has the same.
         backend: the backend that ran it.
         device: the device that it ran on.
         description: the engine's description with versions, in one line.
@@ -132,7 +133,7 @@ def pair(
     left_out = [one for one in pairs if one not in possible]
     for model, backend in left_out:
         if model not in {other for other, _ in possible} or backend not in {other for _, other in possible}:
-            raise UsageError(f"--backend {backend} with {model}: cannot run it: {_WHAT_RUNS_WHERE}")
+            raise UsageError(f"{model}: {backend} cannot run it: {_WHAT_RUNS_WHERE}")
     if left_out:
         names = ", ".join(f"{model.name} in {backend}" for model, backend in left_out)
         say(f"skipped: {names}: {_WHAT_RUNS_WHERE}")
@@ -175,7 +176,8 @@ def measure_bench(
     with ExitStack() as stack:
         engines = [stack.enter_context(open_engine(one.model, one.device, one.backend)) for one in subjects]
         size = size or _common_size(engines)
-        timings = [_Timing(engine) for engine in engines]
+        names = distinct_names([one.model for one in subjects])
+        timings = [_Timing(engine, name) for engine, name in zip(engines, names, strict=True)]
         plans = [engine.plan(*size).description for engine in engines]
         _take_turns(timings, size, frames, warm_up, progress)
     # The engines are closed first, because memory may not suffice for a large frame in two processes.
@@ -187,15 +189,16 @@ def measure_bench(
         isolated = run_isolated(one.model, size, device=device, backend=backend)
         results.append(timing.result(timings[0], plan, isolated))
         share = _TIMING_SHARE + (1 - _TIMING_SHARE) * (index + 1) / len(subjects)
-        progress(share, 1.0, f"memory of {info.model}")
+        progress(share, 1.0, f"memory of {timing.name}")
     return BenchReport(this_machine(), size, frames, warm_up, tuple(results))
 
 
 class _Timing:
-    """The times of one engine."""
+    """The times of one engine, under the name that tells it from the others."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, name: str) -> None:
         self.engine = engine
+        self.name = name
         self.seconds: list[float] = []
         self.cpu_seconds: list[float] = []
 
@@ -213,7 +216,7 @@ class _Timing:
         for seconds in self.seconds:
             times.add(seconds)
         return BenchResult(
-            model=info.model,
+            model=self.name,
             backend=info.backend,
             device=info.device,
             description=info.description,

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from granet.app.distinct_names import distinct_names
 from granet.config import GraNetConfig
 from granet.errors import UserError
 from granet.evaluation.scoring import Stages
@@ -26,7 +27,7 @@ class EvaluatedModel:
     """A model and the name it is shown under.
 
     Attributes:
-        name: its file name; the whole path if another one has the same.
+        name: its file name; with folders if another one has the same.
         path: the path that the user gave.
         engine: its engine.
         renames: names of the weights of a checkpoint of another program.
@@ -101,13 +102,11 @@ def open_models(
         raise UserError(f"{twice[0]} is named twice")
     if backend not in ("auto", "torch") and all(map(is_checkpoint, paths)):
         raise UserError(f"--backend {backend} is for exported models, and only checkpoints are named")
-    files = Counter(path.name for path in paths)
     with ExitStack() as stack:
         models = []
-        for path in paths:
+        for path, name in zip(paths, distinct_names(paths), strict=True):
             mapped = (renames or {}).get(path, ())
             open_it = partial(open_engine, renames=mapped) if mapped else open_engine
             engine = open_it(path, device, "auto" if is_checkpoint(path) else backend, colour="rgb")
-            name = path.name if files[path.name] == 1 else str(path)
             models.append(EvaluatedModel(name, path, stack.enter_context(engine), mapped))
         yield models

@@ -48,7 +48,7 @@ def test_json_is_all_there_is_on_stdout(model: str, capfd: pytest.CaptureFixture
     ("arguments", "status", "line"),
     [
         (["nothing.onnx"], 1, "error: nothing.onnx: no such model file"),
-        (["best.pt", "--backend", "openvino"], 1, "error: best.pt: openvino cannot run it"),
+        (["best.pt", "--backend", "openvino"], 2, "error: best.pt: openvino cannot run it"),
         (["m.onnx", "--backend", "tensorflow"], 2, "error: --backend: unknown backend 'tensorflow'"),
         (["m.onnx", "--size", "big"], 2, "error: "),
         (["m.onnx", "--frames", "0"], 2, "error: "),

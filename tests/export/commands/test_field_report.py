@@ -37,6 +37,14 @@ def jetson(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"export.reports.field_report.{name}", lambda f=function: f(run=run))
 
 
+def test_two_models_of_one_name_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_app(app, ["field-report", "a/best.onnx", "b/best.onnx"]) == 2
+    assert capsys.readouterr().err.startswith("error: MODEL best.onnx: two models have this name")
+
+
 def test_the_page_and_the_json_have_the_same_report(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], jetson: None
 ) -> None:

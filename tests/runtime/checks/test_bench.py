@@ -45,6 +45,16 @@ def test_engines_are_measured_in_the_order_asked_for_and_held_against_the_first(
     assert json.loads(json.dumps(report.to_json()))["results"][1]["backend"] == "onnxruntime"
 
 
+def test_two_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    subjects = []
+    for folder in ("old", "new"):
+        (tmp_path / folder).mkdir()
+        path = inverting_file(tmp_path / folder / "best.onnx", height=48, width=64, batch=1)
+        subjects.append(BenchSubject(path, "onnxruntime"))
+    report = measure_bench(subjects, frames=1, warm_up=0)
+    assert [result.model for result in report.results] == ["old/best.onnx", "new/best.onnx"]
+
+
 def test_a_static_model_at_another_size_is_reported(model: Path) -> None:
     report = measure_bench([BenchSubject(model, "onnxruntime")], (100, 64), frames=1, warm_up=0)
     assert "tiles" in report.results[0].fitting

@@ -27,6 +27,7 @@ from granet.app.run_details import installed
 from granet.errors import ParityError, UserError
 from granet.model import GraNet
 from granet.size_rule import Size
+from granet.training.recipe import shareable_facts
 from runtime.artefacts.artefact import Model
 from runtime.artefacts.metadata import Layout, ModelMetadata
 from runtime.checks.parity import TRAINED, ParityBudget, ParityReport, budget_for, in_short, measure_parity
@@ -153,7 +154,7 @@ def exported_metadata(checkpoint: CheckpointFile, options: ExportOptions) -> Mod
         batch=None if options.size is None else 1,
         outputs=options.outputs,
         versions={"granet-deploy": __version__} | installed(("torch", "onnx", "onnxscript")),
-        weights=checkpoint.checkpoint.facts,
+        weights=shareable_facts(checkpoint.checkpoint.facts),
     )
 
 

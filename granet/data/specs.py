@@ -134,7 +134,8 @@ def _synthetic(text: str, where: str) -> Spec:
         )
     if "streaks" in options and "heaviness" in options:
         raise UserError(f"{text!r}: heaviness does not apply to streaks: give one of them")
-    source = parse_spec(clean) if clean.partition(":")[0] in FORMS else None
+    kind, colon, _ = clean.partition(":")
+    source = parse_spec(clean) if colon and kind in FORMS else None  # clean may also be a directory
     streaks = parse_spec(options["streaks"]) if "streaks" in options else None
     spec = Spec(text, "synthetic", clean, options, source, streaks)
     _ = spec.heaviness, spec.faults  # refuses wrong values

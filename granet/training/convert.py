@@ -23,12 +23,13 @@ def convert(
 ) -> None:
     """Convert a checkpoint to the file format that the suffix of TARGET names."""
     from granet.checkpoint import read_checkpoint, save_checkpoint
+    from granet.training.recipe import shareable_facts
     from granet.weights.renames import parse_renames
 
     if target.exists() and not overwrite:
         raise UserError(f"{target} exists: give --overwrite or another name")
     checkpoint = read_checkpoint(source, parse_renames(renames))
-    save_checkpoint(target, checkpoint.network(), overwrite, **checkpoint.facts)
+    save_checkpoint(target, checkpoint.network(), overwrite, **shareable_facts(checkpoint.facts))
     say(f"{target}: {target.stat().st_size / 1e6:.1f} MB")
 
 

@@ -1,5 +1,6 @@
 """Makes the recipe of a training from its options."""
 
+import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +11,7 @@ from granet.config import GraNetConfig
 from granet.training.options import TrainOptions
 from granet.training.recipe import Recipe
 from granet.training.specs import split_shares, with_heaviness
+from granet.weights.content import read_file
 
 PATIENCE, PATIENCE_RAIN100L = 3, 10  # section 4.3
 LONG_SIDE = 512  # section 4.3
@@ -28,6 +30,7 @@ def make_recipe(options: TrainOptions) -> Recipe:
         val=tuple(with_heaviness(spec, options.heaviness) for spec in options.val),
         weights=weights,
         init=None if options.init is None else str(options.init),
+        init_sha256=_sha256(options.init),
         renew_coarse=options.renew_coarse,
         seed=options.seed,
         epoch_size=options.epoch_size,
@@ -43,9 +46,15 @@ def make_recipe(options: TrainOptions) -> Recipe:
         loss=options.loss.value,
         coarse_loss=options.coarse_loss,
         teacher=None if options.teacher is None else str(options.teacher),
+        teacher_sha256=_sha256(options.teacher),
         ema=options.ema or None,
         clip_gradient=options.clip_gradient,
     )
+
+
+def _sha256(path: Path | None) -> str | None:
+    """SHA-256 of a checkpoint, hexadecimal; ``None`` without a file, which is refused where it is read."""
+    return None if path is None or not path.is_file() else hashlib.sha256(read_file(path)).hexdigest()
 
 
 def _network(options: TrainOptions) -> GraNetConfig:

@@ -1,10 +1,11 @@
 """The recipe of a training: everything that decides its result and must not change when it is resumed."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from granet.config import GraNetConfig
+from granet.data.specs import without_folders
 from granet.errors import UserError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Recipe:
         weights: shares of the data sets in the samples; proportional to their sizes if ``None``.
         val: specs of the validation data.
         init: checkpoint with the initial weights; random weights if ``None``.
+        init_sha256: SHA-256 of that file, hexadecimal; ``None`` if it is not known.
         renew_coarse: whether the coarse stage of ``init`` starts from new weights.
         seed: random seed for weights, sampling, crops, flips and rain.
         epoch_size: samples between validations; the number of pictures if ``None``.
@@ -51,6 +53,7 @@ class Recipe:
         loss: name of the loss (:func:`granet.training.losses.restoration_loss`).
         coarse_loss: share of a further loss, that of the coarse result; 0 is the paper's.
         teacher: checkpoint of a network whose results are further targets.
+        teacher_sha256: SHA-256 of that file, hexadecimal; ``None`` if it is not known.
         ema: decay of an exponential moving average of the weights; the average is validated and saved.
         clip_gradient: largest norm of the gradient.
     """
@@ -60,6 +63,7 @@ class Recipe:
     val: tuple[str, ...]
     weights: tuple[float, ...] | None = None
     init: str | None = None
+    init_sha256: str | None = None
     renew_coarse: bool = False
     seed: int = 0
     epoch_size: int | None = None
@@ -76,13 +80,25 @@ class Recipe:
     loss: "LossName" = "l1"
     coarse_loss: float = 0.0
     teacher: str | None = None
+    teacher_sha256: str | None = None
     ema: float | None = None
     clip_gradient: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The recipe as JSON values by name; of checkpoints the file name alone: others may read it."""
-        values = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
-        return values | {"init": _file_name(self.init), "teacher": _file_name(self.teacher)}
+        """The recipe as JSON values by name, without the user's folders: others may read it."""
+        return shareable({name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()})
+
+    def completed(self, other: dict[str, Any]) -> "Recipe":
+        """This recipe with what only the start of a training needs, from ``other``, its record.
+
+        A training that goes on does not read its initial weights, so they need not be named, or exist.
+        """
+        known: dict[str, Any] = {
+            name: getattr(self, name) or other.get(name) for name in map(_hash_of, CHECKPOINTS)
+        }
+        if self.init is None:
+            known |= {name: other.get(name, getattr(self, name)) for name in ("init", "renew_coarse")}
+        return replace(self, **known)
 
     def require_same(
         self, other: dict[str, Any], option: str = "--resume", instead: str = "another --out"
@@ -97,9 +113,12 @@ class Recipe:
         Raises:
             UserError: one line with all differences.
         """
-        mine, older = _as_now(self.to_json()), _as_now(other)
+        older = _as_now(other)
+        mine = _as_now(self.completed(older).to_json())
         # A setting that is missing had its default, which is the behaviour from before it existed.
         theirs = {f.name: older.get(f.name, f.default) for f in fields(self)}
+        for name in CHECKPOINTS:
+            _compare_checkpoints(name, mine, theirs)
         differing = [
             f"{name} {_differs(mine[name], theirs[name])}" for name in mine if mine[name] != theirs[name]
         ]
@@ -110,18 +129,54 @@ class Recipe:
             )
 
 
+CHECKPOINTS = ("init", "teacher")
+"""Settings that name checkpoints; beside each is its hash."""
+
+
+def shareable(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A recorded recipe without the user's folders: file names and names of data sets alone.
+
+    Older versions recorded paths.
+    """
+    files = {name: _file_name(recipe[name]) for name in CHECKPOINTS if name in recipe}
+    data = {name: list(map(without_folders, recipe[name])) for name in ("train", "val") if name in recipe}
+    return recipe | files | data
+
+
+def shareable_facts(facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts of a checkpoint, with its recipe as :func:`shareable` if it has one of ours."""
+    recipe = facts.get("recipe")
+    if not isinstance(recipe, dict):
+        return facts
+    try:
+        return facts | {"recipe": shareable(recipe)}
+    except TypeError:  # a recipe of another program
+        return facts
+
+
 def _file_name(path: str | None) -> str | None:
     return path and Path(path).name
+
+
+def _hash_of(checkpoint: str) -> str:
+    return f"{checkpoint}_sha256"
+
+
+def _compare_checkpoints(name: str, mine: dict[str, Any], theirs: dict[str, Any]) -> None:
+    """Leaves at most one difference: the content if both are known, whatever the name, else the name."""
+    content = _hash_of(name)
+    if mine[content] and theirs[content]:
+        same = mine[content] == theirs[content]
+        mine[name] = theirs[name] if same else f"{mine[name]} with other content"
+    mine[content] = theirs[content] = None
 
 
 def _as_now(recipe: dict[str, Any]) -> dict[str, Any]:
     """Converts a recipe of an older version: a single crop size, fewer settings of the network, folders."""
     crop, config = recipe.get("crop"), recipe.get("config")
-    return recipe | {
+    return shareable(recipe) | {
         "crop": [crop] if isinstance(crop, int) else crop,
         "config": asdict(GraNetConfig()) | config if isinstance(config, dict) else config,
-        "init": _file_name(recipe.get("init")),
-        "teacher": _file_name(recipe.get("teacher")),
     }
 
 

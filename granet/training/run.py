@@ -23,7 +23,7 @@ from granet.training.options import TrainOptions
 from granet.training.processes import Processes, joined
 from granet.training.recipe import Recipe
 from granet.training.samples import Cutting, TrainingData
-from granet.training.start import first_network, weights_and_progress
+from granet.training.start import earlier_training, first_network
 from granet.training.state import load_state
 from granet.training.teacher import load_teacher
 from granet.training.trainer import Trainer
@@ -104,7 +104,7 @@ def _check_start(options: TrainOptions, recipe: Recipe, epoch_size: int) -> Comp
     if recipe.teacher is not None:
         load_teacher(recipe.teacher)
     if options.go_on_from is not None:
-        weights_and_progress(options.go_on_from, recipe, epoch_size)
+        earlier_training(options.go_on_from, recipe, epoch_size)
     if not options.resume:
         return None
     state = load_state(options.out / "state.pt")

@@ -1,7 +1,8 @@
 """The weights that a training starts from: random ones, those of ``--init``, or those of ``--continue``."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -50,7 +51,22 @@ def _renewed(network: GraNet) -> CoarseStage:
     return stage
 
 
-def weights_and_progress(checkpoint: Path, recipe: Recipe, epoch_size: int) -> tuple[State, Progress]:
+@dataclass(frozen=True)
+class EarlierTraining:
+    """What a checkpoint records of its training.
+
+    Attributes:
+        state: the weights by name, float32 on the CPU.
+        progress: how far the training was.
+        recipe: from :meth:`granet.training.recipe.Recipe.to_json`.
+    """
+
+    state: State
+    progress: Progress
+    recipe: dict[str, Any]
+
+
+def earlier_training(checkpoint: Path, recipe: Recipe, epoch_size: int) -> EarlierTraining:
     """Reads from a checkpoint what is needed to continue its training without a state file.
 
     Args:
@@ -77,4 +93,5 @@ def weights_and_progress(checkpoint: Path, recipe: Recipe, epoch_size: int) -> t
         )
     recipe.require_same(trained, f"--continue {checkpoint}", "start from its weights with --init")
     epoch = samples // epoch_size
-    return found.state, Progress(samples=samples, steps=steps, epoch=epoch, seconds=60.0 * minutes)
+    progress = Progress(samples=samples, steps=steps, epoch=epoch, seconds=60.0 * minutes)
+    return EarlierTraining(found.state, progress, trained)

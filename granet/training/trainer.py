@@ -20,7 +20,7 @@ from granet.training.processes import FailedElsewhere, Processes
 from granet.training.recipe import Limits, Recipe
 from granet.training.samples import TrainingData
 from granet.training.schedule import Schedule
-from granet.training.start import first_network, weights_and_progress
+from granet.training.start import earlier_training, first_network
 from granet.training.state import Progress, load_state, save_state
 from granet.training.validation import Validation
 
@@ -92,6 +92,7 @@ class Trainer:
         """
         state = load_state(self.files.state_path)
         self._recipe.require_same(state.recipe)
+        self._recipe = self._recipe.completed(state.recipe)
         self.progress = state.progress
         self.learner.load_states(state.states)
         self.schedule.load_state(state.states["plateau"])
@@ -108,8 +109,9 @@ class Trainer:
             UserError: if the file is not a checkpoint, has another network or recipe, or does not record
                 its progress.
         """
-        state, self.progress = weights_and_progress(checkpoint, self._recipe, self._data.epoch_size)
-        self.learner.load_weights(state)
+        earlier = earlier_training(checkpoint, self._recipe, self._data.epoch_size)
+        self.progress, self._recipe = earlier.progress, self._recipe.completed(earlier.recipe)
+        self.learner.load_weights(earlier.state)
         self._saved_step = self.schedule.first_step = self.progress.steps
         self._saved_at = self.progress.seconds
 

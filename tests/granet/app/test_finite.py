@@ -23,6 +23,9 @@ APPS = [
 ]
 
 
+_VALUES = {"--train": "drawn:1", "--val": "drawn:1"}
+
+
 def float_options() -> list[tuple[typer.Typer, list[str], str]]:
     """Every option with a fractional value, of all commands."""
     found = []
@@ -34,7 +37,10 @@ def float_options() -> list[tuple[typer.Typer, list[str], str]]:
                 word
                 for each in command.params
                 if each.required
-                for word in (*(each.opts[:1] if each.param_type_name == "option" else ()), "x.onnx")
+                for word in (
+                    *(each.opts[:1] if each.param_type_name == "option" else ()),
+                    _VALUES.get(each.opts[0], "x.onnx"),
+                )
             ]
             for parameter in command.params:
                 # Typer's own parameters from 0.16 on, those of the click package before.

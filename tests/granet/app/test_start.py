@@ -14,7 +14,6 @@ ENTRIES = [
     "runtime.evaluation.cli",
     "runtime.archive.cli",
     "export.cli",
-    "granet.training.cli",
 ]
 
 

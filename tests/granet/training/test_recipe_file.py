@@ -137,7 +137,7 @@ def test_a_file_that_cannot_be_read(
         path.mkdir()
         assert "is a directory, not a file" in refused(capsys, "--recipe", str(path))[1]
     status, err = refused(capsys, "--recipe", "bass")
-    assert status == 1 and "--recipe bass: no such file; the packaged recipes are base" in err
+    assert status == 2 and "--recipe bass: no such file; the packaged recipes are base" in err
 
 
 def test_missing_data_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from granet.data.image_files import Pixels
 from granet.errors import UserError
 from granet.training.compute import PLAIN, Compute
 from granet.training.processes import Processes
-from granet.training.recipe import Limits, Recipe
+from granet.training.recipe import Limits, Recipe, shareable_facts
 from granet.training.samples import Cutting, TrainingData
 from granet.training.start import first_network
 from granet.training.state import load_state
@@ -278,3 +278,41 @@ def test_a_checkpoint_does_not_say_in_which_folder_its_first_weights_were(recipe
     recipe.require_same(record | {"init": "/home/you/first.pt"})
     with pytest.raises(UserError, match=r"init is other\.pt instead of first.pt"):
         replace(recipe, init="other.pt").require_same(record)
+
+
+def test_checkpoints_are_compared_by_their_content_if_it_is_known(recipe: Recipe) -> None:
+    first = replace(recipe, init="first.pt", init_sha256="1" * 64, teacher="big.pt", teacher_sha256="2" * 64)
+    record = first.to_json()
+    replace(first, init="moved.pt", teacher="renamed.pt").require_same(record)
+    with pytest.raises(UserError, match=r"teacher is big\.pt with other content instead of big\.pt; give"):
+        replace(first, teacher_sha256="3" * 64).require_same(record)
+    # A file that is gone, and a record of an older version, have no hash: the name decides.
+    replace(first, init_sha256=None).require_same(record)
+    older = {name: value for name, value in record.items() if not name.endswith("_sha256")}
+    first.require_same(older)
+    with pytest.raises(UserError, match=r"teacher is other\.pt instead of big\.pt"):
+        replace(first, teacher="other.pt").require_same(older)
+
+
+def test_a_training_that_goes_on_needs_no_first_weights(recipe: Recipe) -> None:
+    first = replace(recipe, init="first.pt", init_sha256="1" * 64, renew_coarse=True)
+    recipe.require_same(first.to_json())
+    assert recipe.completed(first.to_json()) == first
+    with pytest.raises(UserError, match=r"init is first\.pt instead of None"):
+        first.require_same(recipe.to_json())
+
+
+def test_a_recipe_has_no_folders_whichever_version_wrote_it(recipe: Recipe) -> None:
+    at_home = replace(recipe, train=("rain100l:/home/me/Rain100L",), val=("clean:/home/me/photos",))
+    record = at_home.to_json()
+    assert "/home" not in str(record)
+    assert (record["train"], record["val"]) == (["rain100l:Rain100L"], ["clean:photos"])
+    replace(at_home, train=("rain100l:/mnt/Rain100L",)).require_same(record)
+    older = record | {"train": ["rain100l:/home/you/Rain100L"], "init": "/home/you/first.pt"}
+    at_home.require_same(older)
+    with pytest.raises(UserError, match=r"train is \['rain100l:Rain100L'\] instead of \['rain100l:other'\]"):
+        at_home.require_same(record | {"train": ["rain100l:/home/me/other"]})
+    facts = {"psnr_db": 30.0, "recipe": older}
+    assert "/home" not in str(shareable_facts(facts)) and shareable_facts(facts)["psnr_db"] == 30.0
+    for other in ({}, {"recipe": "l1"}, {"recipe": {"train": 3, "init": 4}}):
+        assert shareable_facts(other) == other

@@ -1,6 +1,7 @@
 """No command takes a number that is not finite: nan passes every comparison with a limit."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -23,7 +24,11 @@ APPS = [
 ]
 
 
-_VALUES = {"--train": "drawn:1", "--val": "drawn:1"}
+def _required(parameter: Any) -> list[str]:
+    """A value that the command accepts, after its option."""
+    option = parameter.opts[0]
+    value = "drawn:1" if option in ("--train", "--val") else "x.onnx"
+    return [option, value] if parameter.param_type_name == "option" else [value]
 
 
 def float_options() -> list[tuple[typer.Typer, list[str], str]]:
@@ -33,15 +38,7 @@ def float_options() -> list[tuple[typer.Typer, list[str], str]]:
         group = typer.main.get_command(app)
         commands = getattr(group, "commands", {})
         for name, command in commands.items() if commands else [("", group)]:
-            required = [
-                word
-                for each in command.params
-                if each.required
-                for word in (
-                    *(each.opts[:1] if each.param_type_name == "option" else ()),
-                    _VALUES.get(each.opts[0], "x.onnx"),
-                )
-            ]
+            required = [word for each in command.params if each.required for word in _required(each)]
             for parameter in command.params:
                 # Typer's own parameters from 0.16 on, those of the click package before.
                 described = getattr(parameter, "type_descriptor", None)

@@ -1,6 +1,7 @@
 """``granet-train`` on the command line: its files, its messages and its exit status."""
 
 import importlib.util
+import json
 import os
 import shlex
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -311,6 +313,15 @@ def test_a_training_continues_from_its_weights_alone(
     assert "continues after step 4" in err and "complete after 8 steps" in err
     status, err = ended(capsys, *longer[:-1], "5", "--out", "second", "--resume")
     assert status == 0 and "continues after step 8" in err and "complete after 10 steps" in err
+    # Without --init too: `make weights` gives it at the start only.
+    at = longer.index("--init")
+    network = [
+        word for name, value in asdict(CONFIG).items() for word in ("--set", f"{name}={json.dumps(value)}")
+    ]
+    bare = [*longer[:at], *network, *longer[at + 2 : -1]]
+    status, err = ended(capsys, *bare, "6", "--out", "second", "--resume")
+    assert status == 0 and "complete after 12 steps" in err, err
+    assert load_state(Path("second/state.pt")).recipe["init"] == "tiny.pt"
 
 
 def endless(spec: str, epochs: int = 100_000) -> list[str]:

@@ -53,14 +53,16 @@ lint: $(READY)
 # lite. Interrupt it at any time; the same command resumes runs/PRESET. On another machine it continues the unfinished
 # training in the repository (CONTINUE), or starts from the weights of an earlier training (START). FRESH=1 starts from
 # nothing.
-DATA ?= ../shared/data
+DATA ?=
 PRESET ?= base
 RUN := runs/$(PRESET)
 PACKAGED := runtime/models/$(PRESET).safetensors
 CONTINUE := $(wildcard $(RUN)/continue.safetensors)
 START := $(wildcard $(RUN)/start.safetensors)
 KEPT := $(if $(CONTINUE),--continue $(CONTINUE),$(if $(START),--init $(START)))
-weights: $(READY)
+weights: $(if $(DATA),$(READY))
+	@test -n '$(DATA)' || { echo 'give the directory of the data sets (docs/training.md lists them):' \
+	  'make weights PRESET=$(PRESET) DATA=DIR' >&2; exit 2; }
 	$(BIN)/granet-train --recipe $(PRESET) --data $(DATA) --out $(RUN) \
 	  $(if $(wildcard $(RUN)/state.pt),--resume,$(if $(FRESH),,$(KEPT)))
 

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from export.onnx.translate import DEFAULT_OPSET, translate
+from export.onnx.opsets import DEFAULT_OPSET
+from export.onnx.translate import translate
 
 
 def exported(

@@ -17,7 +17,9 @@ def print_bench(report: BenchReport) -> None:
     out = ResultConsole(_WIDTH)
     height, width = report.size
     title = f"{width}x{height}, {report.frames} frames each, in turns, after {report.warm_up} warm-up frames"
-    table = Table("engine", "ms p50 / p90 / p99", "core-ms", "fps", "time", "CPU", "peak", title=title)
+    table = Table(
+        "engine", "ms p50 / p90 / p99", "core-ms", "least", "fps", "time", "CPU", "peak", title=title
+    )
     for column in table.columns[1:]:
         column.justify = "right"
         column.no_wrap = True
@@ -29,7 +31,10 @@ def print_bench(report: BenchReport) -> None:
         out.print(Text(f"{number}  {result.description}{fitting}"))
     out.print(Text(f"on {report.machine}"))
     out.print(
-        Text("time, CPU: relative to engine 1. core-ms: mean processor time per frame, over all threads.")
+        Text(
+            "time, CPU: relative to engine 1. core-ms, least: mean and least processor time per frame, over "
+            "all threads."
+        )
     )
     out.print(Text(_memory_note(report)))
 
@@ -40,6 +45,7 @@ def _row(number: int, result: BenchResult) -> list[str]:
         f"{number}  {result.backend} {result.model}",
         f"{ms.p50:.1f} / {ms.p90:.1f} / {ms.p99:.1f}",
         f"{result.cpu_ms:.1f}",
+        f"{result.least_cpu_ms:.1f}",
         f"{result.fps:.1f}",
         f"{result.wall_ratio:.2f}x",
         f"{result.cpu_ratio:.2f}x",

@@ -66,6 +66,7 @@ class BenchResult:
         fitting: how the frames were fitted to the graph, see :class:`FittingPlan`.
         ms: wall time per frame, in milliseconds.
         cpu_ms: mean CPU time per frame over all threads, in core-milliseconds.
+        least_cpu_ms: the least CPU time of a frame; other programs disturb it less than the mean.
         fps: frames per second, over the total time.
         wall_ratio: wall time relative to the first engine; the median over the rounds.
         cpu_ratio: total CPU time relative to the first engine.
@@ -83,6 +84,7 @@ class BenchResult:
     fitting: str
     ms: Percentiles
     cpu_ms: float
+    least_cpu_ms: float
     fps: float
     wall_ratio: float
     cpu_ratio: float
@@ -223,6 +225,7 @@ class _Timing:
             fitting=plan,
             ms=times.percentiles(),
             cpu_ms=round(1e3 * sum(self.cpu_seconds) / len(self.cpu_seconds), 3),
+            least_cpu_ms=round(1e3 * min(self.cpu_seconds), 3),
             fps=round(len(self.seconds) / sum(self.seconds), 3),
             wall_ratio=round(float(np.median(np.divide(self.seconds, first.seconds))), 4),
             cpu_ratio=round(sum(self.cpu_seconds) / sum(first.cpu_seconds), 4),

@@ -62,9 +62,7 @@ class OnnxOptions(BudgetOptions):
     ] = False
     opset: Annotated[
         int,
-        typer.Option(
-            min=OPSETS[0], max=OPSETS[-1], help=f"Export this ONNX opset, {OPSETS[0]} to {OPSETS[-1]}."
-        ),
+        typer.Option(min=OPSETS[0], max=OPSETS[-1], help="Export this ONNX opset."),
     ] = DEFAULT_OPSET
     overwrite: Overwrite = False
 

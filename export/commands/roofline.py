@@ -13,6 +13,7 @@ from export.commands.options import model_argument
 from export.reports.gpus import GPUS, GpuPeaks, find_gpu, own_gpu
 from granet.app.command import Json, Options
 from granet.app.console import UsageError
+from granet.app.extras import require
 from granet.app.options import parse_size
 from granet.app.results import ResultConsole, print_line
 from granet.app.schema import DamagedError, Finite, PositiveInt, decode_json, read_bytes, to_json
@@ -117,11 +118,12 @@ def roofline(options: RooflineOptions) -> None:
     The floor comes from the roofline model: each convolution and matrix product takes as long as its
     arithmetic or its memory traffic, and all else is free. A share of 100% is the fastest possible.
     """
+    options.check()
+    require("counting the arithmetic of a model", "onnx")
     from export.reports.roofline import roofline as count
     from export.reports.roofline import shares
     from runtime.artefacts.onnx_file import read_metadata
 
-    options.check()
     peaks = options.peaks()
     times, timed_size = _times(options.ms, options.bench)
     sizes: Sequence[tuple[int, int] | None] = [parse_size(text) for text in options.size or []]

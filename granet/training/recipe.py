@@ -93,11 +93,13 @@ class Recipe:
 
         A training that goes on does not read its initial weights, so they need not be named, or exist.
         """
-        known: dict[str, Any] = {
-            name: getattr(self, name) or other.get(name) for name in map(_hash_of, CHECKPOINTS)
-        }
+        known: dict[str, Any] = {}
+        for name in CHECKPOINTS:  # a file of this name that is gone
+            if getattr(self, _hash_of(name)) is None and _file_name(getattr(self, name)) == other.get(name):
+                known[_hash_of(name)] = other.get(_hash_of(name))
         if self.init is None:
-            known |= {name: other.get(name, getattr(self, name)) for name in ("init", "renew_coarse")}
+            started = ("init", "init_sha256", "renew_coarse")
+            known |= {name: other.get(name, getattr(self, name)) for name in started}
         return replace(self, **known)
 
     def require_same(

@@ -1,7 +1,10 @@
 """``granet-export`` as a user types it: what it makes, what it prints, how it ends."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -125,13 +128,16 @@ def test_parity_notices_other_weights(
     assert f"parity {error.partition('parity ')[2]}" in out
 
 
+ROOT = Path(__file__).parents[2]
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
         (["onnx", "--ckpt", "none.pt"], 1, "none.pt"),
         (["onnx", "--ckpt", "CKPT", "--size", "64x48", "--dynamic"], 2, "give one of them"),
         (["onnx", "--ckpt", "CKPT", "--size", "64by48"], 2, "480x320"),
-        (["onnx", "--ckpt", "CKPT", "--opset", "7"], 1, "opset 7"),
+        (["onnx", "--ckpt", "CKPT", "--opset", "7"], 2, "--opset"),
         (["onnx", "--ckpt", "CKPT", "-o", "no/such/a.onnx"], 1, "no directory"),
         (["onnx", "--ckpt", "words.pt"], 1, "words.pt"),
         (["onnx", "--ckpt", "CKPT", "--size", "64x48", "--mean-db", "999"], 3, "nothing written"),
@@ -190,6 +196,40 @@ def test_a_second_or_misplaced_checkpoint_is_wrong_usage(
     arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ended(capsys, *arguments) == (2, "", f"error: {says}\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["onnx", "any.pt"],
+        ["parity", "lite", "--ckpt", "any.pt"],
+        ["calibrate", "lite", "--data", "drawn:2"],
+        ["quantize", "lite", "--table", "any.json"],
+        ["sensitivity", "lite", "--table", "any.json"],
+        ["trt", "lite"],
+        ["inspect", "lite"],
+        ["roofline", "lite"],
+    ],
+)
+def test_every_command_without_onnx_says_what_to_install(arguments: list[str], tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.util as util, sys\n"
+        "gone, find = ('onnx', 'torch'), util.find_spec\n"
+        "sys.modules.update(dict.fromkeys(gone))\n"
+        "util.find_spec = lambda name, *rest: None if name in gone else find(name, *rest)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-m", "export.cli", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        check=False,
+    )
+    assert ended.returncode == 1 and ended.stderr.count("\n") == 1
+    assert (
+        "which is not installed: pip install onnx" in ended.stderr or "pip install torch onnx" in ended.stderr
+    )
 
 
 def test_an_edge_box_learns_what_to_install(

@@ -100,7 +100,8 @@ def _verified(part: Path, engine: EngineFile, verify: Verify) -> EngineFile:
         raise
     except UserError as error:  # for example, it was built for another GPU
         say(f"note: parity could not be measured here: {error}")
-        reason = f"not measured: {error}"
+        # Others may read the record: it has names, not the user's folders.
+        reason = "not measured: " + str(error).replace(str(part), engine.path.name)
         return replace(engine, metadata=replace(engine.metadata, parity=None, parity_reason=reason))
     if report.misses():
         raise ParityError(f"parity missed, nothing written: {in_short(report.misses())}")

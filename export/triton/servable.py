@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
 
+from granet.app.console import UsageError
 from granet.app.options import CAMERA_SIZE
 from granet.app.schema import read_bytes
 from granet.errors import UserError
@@ -62,6 +63,7 @@ def servable(path: Path, via: Via | None) -> Servable:
         via: the back end; ``None`` for the model's own: onnxruntime, tensorrt, or python for a checkpoint.
 
     Raises:
+        UsageError: if that back end does not run such models.
         UserError: if the model cannot be read, or that back end cannot run it.
     """
     if is_checkpoint(path):
@@ -75,7 +77,7 @@ def servable(path: Path, via: Via | None) -> Servable:
         raise UserError(f"{path}: not a model: give an ONNX file, an engine or a checkpoint")
     chosen = via or own
     if chosen not in make:
-        raise UserError(f"{path}: Triton cannot run it via {chosen}: use --via {' or '.join(make)}")
+        raise UsageError(f"{path}: Triton cannot run it via {chosen}: use --via {' or '.join(make)}")
     makers = cast(Mapping[str, Callable[[Path], Servable]], make)
     return makers[chosen](path)
 

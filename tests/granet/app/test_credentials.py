@@ -73,6 +73,7 @@ def test_properties_of_a_pipeline_are_hidden() -> None:
         "frames/img_????.png: matches no pictures",
         "/data/cam=1/day=2/a.mp4 -> b.mkv",
         "file:/data/day=2/a.mp4",
+        "--raw foo: write WIDTHxHEIGHT:FORMAT@RATE, as in 640x480:bgr24@25",
         "--raw 640x480:bgr24@30: needs --input -",
         "gst: needs a pipeline after the colon",
         "write rtsp://HOST:PORT/PATH or rtmp://HOST/APP/KEY, with an optional USER:PASSWORD@ before HOST",

@@ -159,10 +159,10 @@ def test_refusals_are_one_line(tmp_path: Path, repository: Path, capsys: pytest.
     rtx = engine_file(tmp_path, record("tensorrt-rtx"))
     cases: list[tuple[list[str | Path], str, int]] = [
         ([dynamic, "--via", "openvino"], "any size", 1),
-        ([dynamic, "--via", "tensorrt"], "onnxruntime or openvino or python", 1),
+        ([dynamic, "--via", "tensorrt"], "onnxruntime or openvino or python", 2),
         ([tensor], "--layout frames", 1),
         ([rtx], "TensorRT-RTX", 1),
-        ([rtx, "--via", "onnxruntime"], "tensorrt or python", 1),
+        ([rtx, "--via", "onnxruntime"], "tensorrt or python", 2),
         ([static, "--max-batch", "4"], "--dynamic", 2),
         ([dynamic, "--name", "../up"], "--name", 2),
         ([tmp_path / "none.onnx"], "none.onnx", 1),

@@ -213,7 +213,7 @@ PAIRS = "--data rain100l:data"
         (f"--ckpt full.pt {PAIRS} --figure7 7.png --pick rain-9", 1, "--pick rain-9: no such picture"),
         ("--ckpt full.pt --images empty --figure6 6.png", 1, "empty: no pictures"),
         (f"--ckpt full.pt {PAIRS} --figure7 there.png", 1, "--overwrite"),
-        (f"--ckpt full.pt {PAIRS} --figure7 7.pdf", 1, "figures are PNG"),
+        (f"--ckpt full.pt {PAIRS} --figure7 7.pdf", 2, "figures are PNG"),
         (f"--ckpt full.pt {PAIRS} --figure7 no/7.png", 1, "no directory no"),
     ],
 )

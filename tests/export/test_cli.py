@@ -148,7 +148,7 @@ ROOT = Path(__file__).parents[2]
         (["parity", "text.onnx", "--ckpt", "CKPT"], 1, "text.onnx"),
         (["parity", "MODEL", "--ckpt", "CKPT", "--images", "empty"], 1, "no pictures"),
         (["parity", "MODEL", "--ckpt", "CKPT", "--device", "cuda"], 1, "cuda"),
-        (["parity", "MODEL", "--ckpt", "CKPT", "--backend", "magic"], 1, "magic"),
+        (["parity", "MODEL", "--ckpt", "CKPT", "--backend", "magic"], 2, "magic"),
         (["frobnicate"], 2, "frobnicate"),
     ],
 )
@@ -187,7 +187,7 @@ def test_the_command_alone_prints_its_help(capsys: pytest.CaptureFixture[str]) -
         (["trt", "best.pt"], "best.pt is a checkpoint: write --ckpt best.pt"),
         (
             ["onnx", "--ckpt", "a.pt", "best.pt"],
-            "unexpected argument best.pt: did you mean --output best.pt?",
+            "unexpected argument best.pt: a.pt is given too; give one of the two",
         ),
         (["onnx", "--ckpt", "a.pt", "--ckpt", "best.pt"], "--ckpt is given 2 times: give it once"),
     ],

@@ -311,7 +311,7 @@ class TestCommand:
         [
             ([], 1, "name one with --size"),
             (["--size", "64"], 2, "not a size"),
-            (["--size", "64x48", "--gpu", "voodoo2"], 1, "no figures for a GPU"),
+            (["--size", "64x48", "--gpu", "voodoo2"], 2, "no figures for a GPU"),
             (["--size", "64x48", "--gflops", "1"], 2, "give --gflops and --bandwidth"),
             (["--size", "64x48", "--ms", "3"], 2, "--gpu NAME"),
             (["--size", "64x48", "--size", "32x32", "--gpu", "t4", "--ms", "3"], 2, "one --size"),

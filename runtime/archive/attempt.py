@@ -14,9 +14,9 @@ from granet.errors import UserError
 from runtime.archive.dry_segment import copy_dry
 from runtime.archive.job_folder import JobFolder, SegmentRecord
 from runtime.archive.plan import PlannedFile, PlannedSegment
+from runtime.archive.storage.base import is_away
 from runtime.archive.storage.place import stored
-from runtime.archive.video_file import open_video, read_recording
-from runtime.artefacts.manifest import sha256_of
+from runtime.archive.video_file import digest_of, open_video, read_recording
 from runtime.engines.base import Engine
 from runtime.live.pipeline import Pipeline
 from runtime.media.frame import Frame
@@ -85,15 +85,22 @@ def process_segment(
         UserError: if the range cannot be decoded or the result cannot be written.
     """
     check_unchanged(file)
-    with job.attempt(segment.key, Path(file.output).suffix) as attempt:
-        record = _made(attempt.path, file, segment, engine, encoding, skip_dry=skip_dry, passing=passing)
-        attempt.store()
-        check_unchanged(file)
-        if job.publish_segment(segment.key, record):
-            attempt.keep()
-            return record
+    try:
+        with job.attempt(segment.key, Path(file.output).suffix) as attempt:
+            record = _made(attempt.path, file, segment, engine, encoding, skip_dry=skip_dry, passing=passing)
+            attempt.store()
+            check_unchanged(file)
+            if job.publish_segment(segment.key, record):
+                attempt.keep()
+                return record
+    except (UserError, OSError, av.FFmpegError) as error:
+        # A twin that was first may have joined the recording, and then removed the file of this attempt.
+        if is_away(error) or (twin := job.segment(segment.key)) is None:
+            raise
+        return twin
     twin = job.segment(segment.key)
-    assert twin is not None  # publishing failed because it exists
+    if twin is None:  # it was withdrawn at once, because its video is damaged
+        raise UserError(f"{file.name}: the segment of a twin was withdrawn; it is made again")
     return twin
 
 
@@ -161,7 +168,7 @@ def _made(
         worker=worker_name(),
         notes=tuple(dict.fromkeys(notes)),
         reason=passing,
-        sha256=sha256_of(path),
+        sha256=digest_of(path),
     )
 
 

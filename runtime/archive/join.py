@@ -13,8 +13,8 @@ from runtime.archive.plan import Plan, PlannedFile, PlannedSegment
 from runtime.archive.storage.base import Draft, Identity, is_away
 from runtime.archive.storage.place import stored
 from runtime.archive.thumbnails import before_and_after
+from runtime.archive.video_file import digest_of
 from runtime.archive.video_parts import Part
-from runtime.artefacts.manifest import sha256_of
 from runtime.sinks.video.encoding import DEFAULT, Encoding
 
 
@@ -61,7 +61,7 @@ def publish_result(
     """
     try:
         made = _written(job, file, fill, overwrite=overwrite)
-    except UserError as error:
+    except (UserError, OSError) as error:
         if is_away(error):
             raise
         # A twin may have been first: it removes the videos that this one still wants to read.
@@ -107,10 +107,26 @@ def check_results(job: JobFolder, plan: Plan, *, overwrite: bool) -> None:
             )
 
 
+def tidy(job: JobFolder, plan: Plan) -> None:
+    """Removes what attempts left that were ended after a twin had finished their recording.
+
+    It does nothing while a recording is left to finish, whose attempts may still be at work.
+
+    Raises:
+        UserError: if a record cannot be read.
+    """
+    if all(job.storage.map(lambda file: bool(file.problem) or job.file(file.key) is not None, plan)):
+        job.drop_attempts()
+        for file in plan:
+            if not file.problem:
+                job.storage.sweep(file.output)
+
+
 def _settle(job: JobFolder, file: PlannedFile, record: FileRecord) -> None:
     """Records a result that has its name, and removes what is no longer needed."""
     job.publish_file(file.key, record)
     job.drop_intents(file.key)
+    job.storage.sweep(file.output)
     for segment in file.segments:
         job.drop_videos(segment.key)
 
@@ -174,10 +190,10 @@ def _verified(
     """The video of a segment, if it is what was published; a damaged one is withdrawn."""
     if job.has_video(segment.key, record):
         video = held.enter_context(job.video_of(segment.key, record))
-        if sha256_of(video) == record.sha256:
+        if digest_of(video) == record.sha256:
             return video
     if job.file(file.key) is None:  # otherwise a twin has joined the recording and removed the video
-        job.withdraw_segment(segment.key)
+        job.withdraw_segment(segment.key, record)
     raise JoinError(f"{file.name}: a published segment was damaged or removed; it is made again")
 
 

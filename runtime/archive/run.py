@@ -18,7 +18,7 @@ from runtime.archive.driver import Driver
 from runtime.archive.estimate import measure_rate
 from runtime.archive.inputs import check_apart, check_names, find_recordings
 from runtime.archive.job_folder import FOLDER, JobFolder
-from runtime.archive.join import check_results
+from runtime.archive.join import check_results, tidy
 from runtime.archive.lock import only_job
 from runtime.archive.options import ArchiveOptions
 from runtime.archive.plan import Plan, PlannedFile, Settings
@@ -154,6 +154,7 @@ def _driven(job: JobFolder, plan: Plan, pool: Pool, options: ArchiveOptions) -> 
 def _finish(job: JobFolder, plan: Plan, end: _End, options: ArchiveOptions) -> None:
     """Reports what is done, when the job no longer runs."""
     if job.is_there():
+        tidy(job, plan)
         say(f"report: {write_report(job, plan)}")
         status = status_of(job, plan)
         for line in status.lines():

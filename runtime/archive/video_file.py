@@ -3,7 +3,9 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
+from typing import cast
 
 from av.container import InputContainer
 
@@ -77,7 +79,7 @@ def digest_of(path: Path) -> str:
     """
     try:
         with open_regular(path) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            return hashlib.file_digest(cast("BufferedReader", file), "sha256").hexdigest()
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
 

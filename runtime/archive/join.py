@@ -1,6 +1,6 @@
 """Join a recording whose segments are published: verify, copy, count, give it its name once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +10,7 @@ from runtime.archive.attempt import check_unchanged
 from runtime.archive.job_folder import FileRecord, JobFolder, SegmentRecord
 from runtime.archive.joined_video import JoinedVideo, JoinError, count_packets
 from runtime.archive.plan import Plan, PlannedFile, PlannedSegment
+from runtime.archive.selection import Recording
 from runtime.archive.storage.base import Draft, Identity, is_away
 from runtime.archive.storage.place import stored
 from runtime.archive.thumbnails import before_and_after
@@ -101,10 +102,28 @@ def check_results(job: JobFolder, plan: Plan, *, overwrite: bool) -> None:
     there = job.storage.map(lambda file: not file.problem and job.storage.entry(file.output), plan)
     for file, found in zip(plan, there, strict=True):
         if found and finished_file(job, file) is None:
-            raise UserError(
-                f"{job.storage.address(file.output)}: exists, and job {job.job} did not make it from the "
-                f"present {file.name}; add --overwrite to replace such files, or choose another destination"
-            )
+            raise _not_ours(job, file)
+
+
+def check_new_job(job: JobFolder, recordings: Sequence[Recording], *, overwrite: bool) -> None:
+    """Refuses results that exist before a job has its first plan, with which it becomes the current one.
+
+    Raises:
+        UserError: names the first of them.
+    """
+    if overwrite or job.plans():
+        return
+    there = job.storage.map(lambda each: job.storage.entry(each.output), recordings)
+    for recording, found in zip(recordings, there, strict=True):
+        if found:
+            raise _not_ours(job, recording)
+
+
+def _not_ours(job: JobFolder, file: PlannedFile | Recording) -> UserError:
+    return UserError(
+        f"{job.storage.address(file.output)}: exists, and job {job.job} did not make it from the present "
+        f"{file.name}; add --overwrite to replace such files, or choose another destination"
+    )
 
 
 def tidy(job: JobFolder, plan: Plan) -> None:

@@ -14,6 +14,7 @@ from granet.errors import UserError
 from runtime.archive.dry_segment import copy_dry
 from runtime.archive.job_folder import JobFolder, SegmentRecord
 from runtime.archive.plan import PlannedFile, PlannedSegment
+from runtime.archive.sign_of_life import SignOfLife
 from runtime.archive.storage.base import is_away
 from runtime.archive.storage.place import stored
 from runtime.archive.video_file import digest_of, open_video, read_recording
@@ -104,8 +105,12 @@ def process_segment(
     return twin
 
 
-def count_frames(path: Path) -> int:
+def count_frames(path: Path, life: SignOfLife) -> int:
     """Decodes a video and counts its frames.
+
+    Args:
+        path: the video.
+        life: of the attempt.
 
     Raises:
         UserError: if it cannot be decoded to its end.
@@ -114,7 +119,11 @@ def count_frames(path: Path) -> int:
         with open_video(path) as container:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
-            return sum(1 for _ in container.decode(stream))
+            count = 0
+            for _ in container.decode(stream):
+                count += 1
+                life.frame()
+            return count
     except (av.FFmpegError, IndexError) as error:
         raise UserError(f"{path}: the encoded segment cannot be decoded again: {error}") from error
 
@@ -151,10 +160,10 @@ def _made(
     def note(text: str) -> None:
         notes.append(text.replace(str(path), file.output))  # all attempts then say the same
 
-    start = time.perf_counter()
-    copied = _copied(path, file, segment, encoding, note) if skip_dry else None
+    start, life = time.perf_counter(), SignOfLife(path)
+    copied = _copied(path, file, segment, encoding, note, life) if skip_dry else None
     made = copied or _derained(path, file, segment, engine, encoding, note, skip_dry=skip_dry)
-    frames = count_frames(path)
+    frames = count_frames(path, life)
     if frames != made.frames:
         raise UserError(f"{path}: {made.frames} frames were written and {frames} can be decoded")
     return SegmentRecord(
@@ -182,13 +191,13 @@ class _Made:
 
 
 def _copied(
-    path: Path, file: PlannedFile, segment: PlannedSegment, encoding: Encoding, say: Say
+    path: Path, file: PlannedFile, segment: PlannedSegment, encoding: Encoding, say: Say, life: SignOfLife
 ) -> _Made | None:
-    start = copy_dry(path, file, segment, encoding, say)
+    start = copy_dry(path, file, segment, encoding, say, life.frame)
     if start is None:
         return None
     try:
-        frames = count_frames(path)
+        frames = count_frames(path, life)
     except UserError:  # the packets are those of the recording, which may be damaged
         frames = 0
     if frames != segment.frames:

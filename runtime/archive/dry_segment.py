@@ -1,6 +1,6 @@
 """A segment in which it never rains, copied without encoding where the result can be joined."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,7 +47,12 @@ def is_dry(file: PlannedFile, segment: PlannedSegment) -> bool:
 
 
 def copy_dry(
-    path: Path, file: PlannedFile, segment: PlannedSegment, encoding: Encoding, say: Say
+    path: Path,
+    file: PlannedFile,
+    segment: PlannedSegment,
+    encoding: Encoding,
+    say: Say,
+    looked: Callable[[], None],
 ) -> Fraction | None:
     """Copies the packets of a dry segment into a video of its own.
 
@@ -60,11 +65,12 @@ def copy_dry(
         segment: the part of it.
         encoding: how the other segments are encoded.
         say: called with the reason if a dry segment cannot be copied.
+        looked: called for each frame that was looked at.
 
     Returns:
         The time of its first frame in seconds; ``None`` if it was not copied.
     """
-    look = _look(file, segment)
+    look = _look(file, segment, looked)
     if look is None:
         return None
     kind = container_for(path.suffix).for_retries()
@@ -85,13 +91,16 @@ class _Look(NamedTuple):
     info: StreamInfo
 
 
-def _look(file: PlannedFile, segment: PlannedSegment) -> _Look | None:
+def _look(
+    file: PlannedFile, segment: PlannedSegment, looked: Callable[[], None] = lambda: None
+) -> _Look | None:
     """Looks at every frame that is measured; ``None`` if it rains."""
     look, faint = None, FaintRain()
     every = max(1, min(EVERY, segment.frames // FRAMES))
     try:
         with read_recording(file.path, lambda note: None, segment.span) as source:
             for frame in source.frames("bgr"):
+                looked()
                 look = _Look(frame, source.info) if look is None else look
                 if frame.index % every == 0 and _rains(block_strengths(frame.pixels), faint):
                     return None

@@ -161,10 +161,10 @@ class LocalStorage(Storage):
         try:
             yield attempt
         finally:
-            if not attempt.kept:
-                for unpublished in (path, *path.parent.glob(f"{glob.escape(path.stem)}.part*")):
-                    with suppress(OSError):
-                        unpublished.unlink(missing_ok=True)
+            unpublished = [*path.parent.glob(f"{glob.escape(path.stem)}.part*")]
+            for left in unpublished if attempt.kept else [path, *unpublished]:
+                with suppress(OSError):
+                    left.unlink(missing_ok=True)
 
     def draft(self, key: str, *, overwrite: bool) -> Draft:
         """See :meth:`Storage.draft`; it grows beside its place."""

@@ -115,6 +115,14 @@ class Claim:
             self._descriptor = -1
 
 
+def sweep_parts(final: Path) -> None:
+    """Removes the unfinished outputs that killed runs left beside an output, up to the first free name."""
+    for path in part_names(final):
+        if not os.path.lexists(path):
+            return
+        _sweep(path, directory=False)
+
+
 def part_names(final: Path) -> Iterator[Path]:
     """``NAME.part.EXT``, ``NAME.part2.EXT``, ``NAME.part3.EXT`` ..."""
     yield final.with_name(f"{final.stem}.part{final.suffix}")

@@ -14,9 +14,10 @@ from granet.errors import UserError
 from runtime.archive.dry_segment import copy_dry
 from runtime.archive.job_folder import JobFolder, SegmentRecord
 from runtime.archive.plan import PlannedFile, PlannedSegment
+from runtime.archive.sign_of_life import SignOfLife
+from runtime.archive.storage.base import is_away
 from runtime.archive.storage.place import stored
-from runtime.archive.video_file import open_video, read_recording
-from runtime.artefacts.manifest import sha256_of
+from runtime.archive.video_file import digest_of, open_video, read_recording
 from runtime.engines.base import Engine
 from runtime.live.pipeline import Pipeline
 from runtime.media.frame import Frame
@@ -85,20 +86,31 @@ def process_segment(
         UserError: if the range cannot be decoded or the result cannot be written.
     """
     check_unchanged(file)
-    with job.attempt(segment.key, Path(file.output).suffix) as attempt:
-        record = _made(attempt.path, file, segment, engine, encoding, skip_dry=skip_dry, passing=passing)
-        attempt.store()
-        check_unchanged(file)
-        if job.publish_segment(segment.key, record):
-            attempt.keep()
-            return record
+    try:
+        with job.attempt(segment.key, Path(file.output).suffix) as attempt:
+            record = _made(attempt.path, file, segment, engine, encoding, skip_dry=skip_dry, passing=passing)
+            attempt.store()
+            check_unchanged(file)
+            if job.publish_segment(segment.key, record):
+                attempt.keep()
+                return record
+    except (UserError, OSError, av.FFmpegError) as error:
+        # A twin that was first may have joined the recording, and then removed the file of this attempt.
+        if is_away(error) or (twin := job.segment(segment.key)) is None:
+            raise
+        return twin
     twin = job.segment(segment.key)
-    assert twin is not None  # publishing failed because it exists
+    if twin is None:  # it was withdrawn at once, because its video is damaged
+        raise UserError(f"{file.name}: the segment of a twin was withdrawn; it is made again")
     return twin
 
 
-def count_frames(path: Path) -> int:
+def count_frames(path: Path, life: SignOfLife) -> int:
     """Decodes a video and counts its frames.
+
+    Args:
+        path: the video.
+        life: of the attempt.
 
     Raises:
         UserError: if it cannot be decoded to its end.
@@ -107,7 +119,11 @@ def count_frames(path: Path) -> int:
         with open_video(path) as container:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
-            return sum(1 for _ in container.decode(stream))
+            count = 0
+            for _ in container.decode(stream):
+                count += 1
+                life.frame()
+            return count
     except (av.FFmpegError, IndexError) as error:
         raise UserError(f"{path}: the encoded segment cannot be decoded again: {error}") from error
 
@@ -144,10 +160,10 @@ def _made(
     def note(text: str) -> None:
         notes.append(text.replace(str(path), file.output))  # all attempts then say the same
 
-    start = time.perf_counter()
-    copied = _copied(path, file, segment, encoding, note) if skip_dry else None
+    start, life = time.perf_counter(), SignOfLife(path)
+    copied = _copied(path, file, segment, encoding, note, life) if skip_dry else None
     made = copied or _derained(path, file, segment, engine, encoding, note, skip_dry=skip_dry)
-    frames = count_frames(path)
+    frames = count_frames(path, life)
     if frames != made.frames:
         raise UserError(f"{path}: {made.frames} frames were written and {frames} can be decoded")
     return SegmentRecord(
@@ -161,7 +177,7 @@ def _made(
         worker=worker_name(),
         notes=tuple(dict.fromkeys(notes)),
         reason=passing,
-        sha256=sha256_of(path),
+        sha256=digest_of(path),
     )
 
 
@@ -175,13 +191,13 @@ class _Made:
 
 
 def _copied(
-    path: Path, file: PlannedFile, segment: PlannedSegment, encoding: Encoding, say: Say
+    path: Path, file: PlannedFile, segment: PlannedSegment, encoding: Encoding, say: Say, life: SignOfLife
 ) -> _Made | None:
-    start = copy_dry(path, file, segment, encoding, say)
+    start = copy_dry(path, file, segment, encoding, say, life.frame)
     if start is None:
         return None
     try:
-        frames = count_frames(path)
+        frames = count_frames(path, life)
     except UserError:  # the packets are those of the recording, which may be damaged
         frames = 0
     if frames != segment.frames:

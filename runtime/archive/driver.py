@@ -193,7 +193,7 @@ class Driver:
         return may_be_copied(self._job, file)
 
     def _handle(self, task: Task, outcome: Outcome) -> None:
-        if outcome.kind == "done":
+        if outcome.kind == "done" or (outcome.kind != "storage" and self._is_published(task)):
             self._handle_done(task, outcome)
         elif outcome.kind == "storage" and self._pauses[task.key] < _MOST_PAUSES:
             self._pauses[task.key] += 1
@@ -201,6 +201,12 @@ class Driver:
             self._again.append(task)
         else:
             self._handle_failure(task, outcome)
+
+    def _is_published(self, task: Task) -> bool:
+        """Whether the result is there, although an attempt failed: a twin or its own last step was first."""
+        if task.copying or task.segment is None:
+            return self._job.file(task.key) is not None
+        return self._job.has_segment(task.key)
 
     def _handle_done(self, task: Task, outcome: Outcome) -> None:
         if task.copying:
@@ -261,9 +267,9 @@ class Driver:
             self._attempts.pop(task.key)
             self._again.append(Task(task.file, segment, passing=reason))
             return
-        self._announce(f"{where}; its frames are left out")
         record = SegmentRecord(file="", frames=0, expected=segment.frames, outcome="gap", reason=reason)
-        self._job.publish_segment(segment.key, record)
+        if self._job.publish_segment(segment.key, record):
+            self._announce(f"{where}; its frames are left out")
         self._finish_segment(task.file, segment)
 
     def _fail(self, task: Task, reason: str) -> None:

@@ -1,14 +1,16 @@
 """A segment in which it never rains, copied without encoding where the result can be joined."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import av
+import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from granet.app.console import Say
 from granet.errors import UserError
@@ -23,7 +25,8 @@ from runtime.sinks.video.containers import VideoContainer, container_for
 from runtime.sinks.video.encoding import Encoding
 from runtime.sources.base import DecodedFrame, StreamInfo
 from runtime.sources.video.stream_info import video_stream
-from runtime.views.rain_strength import rain_strength
+from runtime.views.faint_rain import FAINT_BELOW, FRAMES, FaintRain
+from runtime.views.rain_strength import block_strengths
 
 _WITH_HEADER = {"mp4", "mov", "matroska"}
 """Formats in which the parameter sets of a segment may stand before its key frames."""
@@ -34,7 +37,9 @@ class _CannotCopyError(Exception):
 
 
 def is_dry(file: PlannedFile, segment: PlannedSegment) -> bool:
-    """Whether no measured frame of a segment shows rain. Every fifth is measured, without the network.
+    """Whether no measured frame of a segment shows rain, nor several together. The network is not used.
+
+    Every fifth frame is measured, and more in a short segment.
 
     A segment that cannot be decoded counts as rainy: it is processed, and then the error is named.
     """
@@ -42,7 +47,12 @@ def is_dry(file: PlannedFile, segment: PlannedSegment) -> bool:
 
 
 def copy_dry(
-    path: Path, file: PlannedFile, segment: PlannedSegment, encoding: Encoding, say: Say
+    path: Path,
+    file: PlannedFile,
+    segment: PlannedSegment,
+    encoding: Encoding,
+    say: Say,
+    looked: Callable[[], None],
 ) -> Fraction | None:
     """Copies the packets of a dry segment into a video of its own.
 
@@ -55,11 +65,12 @@ def copy_dry(
         segment: the part of it.
         encoding: how the other segments are encoded.
         say: called with the reason if a dry segment cannot be copied.
+        looked: called for each frame that was looked at.
 
     Returns:
         The time of its first frame in seconds; ``None`` if it was not copied.
     """
-    look = _look(file, segment)
+    look = _look(file, segment, looked)
     if look is None:
         return None
     kind = container_for(path.suffix).for_retries()
@@ -80,20 +91,29 @@ class _Look(NamedTuple):
     info: StreamInfo
 
 
-def _look(file: PlannedFile, segment: PlannedSegment) -> _Look | None:
+def _look(
+    file: PlannedFile, segment: PlannedSegment, looked: Callable[[], None] = lambda: None
+) -> _Look | None:
     """Looks at every frame that is measured; ``None`` if it rains."""
-    look = None
+    look, faint = None, FaintRain()
+    every = max(1, min(EVERY, segment.frames // FRAMES))
     try:
         with read_recording(file.path, lambda note: None, segment.span) as source:
             for frame in source.frames("bgr"):
+                looked()
                 look = _Look(frame, source.info) if look is None else look
-                if frame.index % EVERY == 0 and rain_strength(frame.pixels) >= DRY_BELOW:
+                if frame.index % every == 0 and _rains(block_strengths(frame.pixels), faint):
                     return None
     except UserError as error:
         if is_away(error):
             raise
         return None
     return look
+
+
+def _rains(blocks: NDArray[np.float32], faint: FaintRain) -> bool:
+    """Whether a measured frame, or the latest ones together, show rain."""
+    return faint.strength_with(blocks) >= FAINT_BELOW or float(np.median(blocks)) >= DRY_BELOW
 
 
 def _check_picture(file: PlannedFile, first: Frame, kind: VideoContainer) -> None:

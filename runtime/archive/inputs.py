@@ -16,6 +16,9 @@ from runtime.archive.storage.local import LocalStorage
 from runtime.archive.storage.place import is_address, storage_at
 from runtime.sources.pictures.source import has_wildcard, root_of_pattern
 
+_LONGEST = 255 - len(".part99")
+"""Bytes of the name of a result: file systems have 255 for that of its unfinished file."""
+
 
 def find_recordings(source: str, selection: Selection, say: Say = lambda message: None) -> list[Recording]:
     """The recordings of a source, sorted by name.
@@ -61,12 +64,12 @@ def _found_locally(source: str, selection: Selection, say: Say) -> Iterator[Reco
 
 
 def check_names(recordings: Sequence[Recording]) -> None:
-    """Refuses results that would overwrite each other, also on file systems that ignore case.
+    """Refuses results that would overwrite each other, also where case does not count, or too long ones.
 
     The key of an object may begin with a slash, or hold two in a row, and then names another file on a disk.
 
     Raises:
-        UserError: names two of them, or one whose name is not a path relative to the source.
+        UserError: names two of them, or one whose name is too long or is not a path relative to the source.
     """
     taken: dict[str, Recording] = {}
     for recording in recordings:
@@ -79,6 +82,11 @@ def check_names(recordings: Sequence[Recording]) -> None:
             raise UserError(
                 f"{recording.path}: a folder in its name is empty, so its result could lie outside the "
                 "destination; rename it, or leave it out with --exclude"
+            )
+        if len(os.fsencode(recording.output.rpartition("/")[2])) > _LONGEST:
+            raise UserError(
+                f"{recording.name}: its name is too long for a result that is not finished: rename it to at "
+                f"most {_LONGEST} bytes, or leave it out with --exclude"
             )
         same = unicodedata.normalize("NFC", recording.output).casefold()
         other = taken.setdefault(same, recording)

@@ -198,10 +198,14 @@ class JobFolder:
         """
         return self._create(self._segment_key(key), msgspec.json.encode(record))
 
-    def withdraw_segment(self, key: str) -> None:
-        """Removes a published segment whose video is damaged, so that it is made again."""
+    def withdraw_segment(self, key: str, record: SegmentRecord) -> None:
+        """Removes a published segment whose video is damaged, so that it is made again.
+
+        Other attempts at it stay: one of them may be about to be published.
+        """
         self.storage.remove(self._segment_key(key))
-        self.drop_videos(key)
+        if record.file:
+            self.storage.remove(f"{self._segments(key)}/{record.file}")
 
     def video_of(self, key: str, record: SegmentRecord) -> AbstractContextManager[Path]:
         """The video of a published segment as a local file.
@@ -223,6 +227,12 @@ class JobFolder:
         """Removes the videos of all attempts at a segment; its record stays, so that no late twin returns."""
         for entry in self.storage.entries(self._segments(key)):
             if f"{key}." in entry.key and not entry.key.endswith(".json"):
+                self.storage.remove(entry.key)
+
+    def drop_attempts(self) -> None:
+        """Removes all videos of a job whose recordings are finished."""
+        for entry in self.storage.entries(f"{self.folder}/segments"):
+            if not entry.key.endswith(".json"):
                 self.storage.remove(entry.key)
 
     def file(self, key: str) -> FileRecord | None:

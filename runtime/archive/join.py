@@ -1,6 +1,6 @@
 """Join a recording whose segments are published: verify, copy, count, give it its name once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -10,11 +10,12 @@ from runtime.archive.attempt import check_unchanged
 from runtime.archive.job_folder import FileRecord, JobFolder, SegmentRecord
 from runtime.archive.joined_video import JoinedVideo, JoinError, count_packets
 from runtime.archive.plan import Plan, PlannedFile, PlannedSegment
+from runtime.archive.selection import Recording
 from runtime.archive.storage.base import Draft, Identity, is_away
 from runtime.archive.storage.place import stored
 from runtime.archive.thumbnails import before_and_after
+from runtime.archive.video_file import digest_of
 from runtime.archive.video_parts import Part
-from runtime.artefacts.manifest import sha256_of
 from runtime.sinks.video.encoding import DEFAULT, Encoding
 
 
@@ -61,7 +62,7 @@ def publish_result(
     """
     try:
         made = _written(job, file, fill, overwrite=overwrite)
-    except UserError as error:
+    except (UserError, OSError) as error:
         if is_away(error):
             raise
         # A twin may have been first: it removes the videos that this one still wants to read.
@@ -101,16 +102,50 @@ def check_results(job: JobFolder, plan: Plan, *, overwrite: bool) -> None:
     there = job.storage.map(lambda file: not file.problem and job.storage.entry(file.output), plan)
     for file, found in zip(plan, there, strict=True):
         if found and finished_file(job, file) is None:
-            raise UserError(
-                f"{job.storage.address(file.output)}: exists, and job {job.job} did not make it from the "
-                f"present {file.name}; add --overwrite to replace such files, or choose another destination"
-            )
+            raise _not_ours(job, file)
+
+
+def check_new_job(job: JobFolder, recordings: Sequence[Recording], *, overwrite: bool) -> None:
+    """Refuses results that exist before a job has its first plan, with which it becomes the current one.
+
+    Raises:
+        UserError: names the first of them.
+    """
+    if overwrite or job.plans():
+        return
+    there = job.storage.map(lambda each: job.storage.entry(each.output), recordings)
+    for recording, found in zip(recordings, there, strict=True):
+        if found:
+            raise _not_ours(job, recording)
+
+
+def _not_ours(job: JobFolder, file: PlannedFile | Recording) -> UserError:
+    return UserError(
+        f"{job.storage.address(file.output)}: exists, and job {job.job} did not make it from the present "
+        f"{file.name}; add --overwrite to replace such files, or choose another destination"
+    )
+
+
+def tidy(job: JobFolder, plan: Plan) -> None:
+    """Removes what attempts left that were ended after a twin had finished their recording.
+
+    It does nothing while a recording is left to finish, whose attempts may still be at work.
+
+    Raises:
+        UserError: if a record cannot be read.
+    """
+    if all(job.storage.map(lambda file: bool(file.problem) or job.file(file.key) is not None, plan)):
+        job.drop_attempts()
+        for file in plan:
+            if not file.problem:
+                job.storage.sweep(file.output)
 
 
 def _settle(job: JobFolder, file: PlannedFile, record: FileRecord) -> None:
     """Records a result that has its name, and removes what is no longer needed."""
     job.publish_file(file.key, record)
     job.drop_intents(file.key)
+    job.storage.sweep(file.output)
     for segment in file.segments:
         job.drop_videos(segment.key)
 
@@ -174,10 +209,10 @@ def _verified(
     """The video of a segment, if it is what was published; a damaged one is withdrawn."""
     if job.has_video(segment.key, record):
         video = held.enter_context(job.video_of(segment.key, record))
-        if sha256_of(video) == record.sha256:
+        if digest_of(video) == record.sha256:
             return video
     if job.file(file.key) is None:  # otherwise a twin has joined the recording and removed the video
-        job.withdraw_segment(segment.key)
+        job.withdraw_segment(segment.key, record)
     raise JoinError(f"{file.name}: a published segment was damaged or removed; it is made again")
 
 

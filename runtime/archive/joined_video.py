@@ -137,14 +137,11 @@ class JoinedVideo:
     def _video_packets(self, writer: VideoWriter) -> Iterator[_Timed]:
         clock = DecodingClock(writer.delay, keeps_time=self._kind.keeps_time)
         for part in self._videos:
-            with open_video(part.path) as segment:
-                stream = segment.streams.video[0]
-                packets = [each for each in segment.demux(stream) if each.size]
-                if writer.mixed:
-                    packets = with_parameter_sets(packets, stream, writer.template)
-                for packet in clock.timed(packets, part.start):
-                    packet.stream = writer.stream
-                    yield (packet.dts or 0) * packet.time_base, 0, packet
+            # Twice: a recording without a place to cut is one segment, which may be larger than the memory.
+            shown = [packet.pts or 0 for packet in _coded(part, writer)]
+            for packet in clock.timed(_coded(part, writer), shown, part.start):
+                packet.stream = writer.stream
+                yield (packet.dts or 0) * packet.time_base, 0, packet
 
     def _add_sounds(self, info: StreamInfo, output: OutputContainer) -> dict[int, SoundTrack]:
         """Index of an audio stream in the source -> its track; one that no way can hold is left out."""
@@ -177,6 +174,14 @@ class JoinedVideo:
                     yield time, 1, coded
             elif others.redirect(packet):
                 yield time, 1, packet
+
+
+def _coded(part: Part, writer: VideoWriter) -> "Iterator[Packet[Any]]":
+    """The packets of a segment as they are written, but for their times."""
+    with open_video(part.path) as segment:
+        stream = segment.streams.video[0]
+        packets = (each for each in segment.demux(stream) if each.size)
+        yield from with_parameter_sets(packets, stream, writer.template) if writer.mixed else packets
 
 
 def count_packets(path: Path) -> int:

@@ -113,7 +113,7 @@ class ArchiveOptions(Options):
         """Refuses options that the run would not use.
 
         Raises:
-            UsageError: names the two options.
+            UsageError: names the two options, or the one that is malformed.
         """
         working = ("--workers", "--tries", "--on-failure", "--ray", "--metrics", "--json", "--overwrite")
         planned = "with --plan-only" if self.plan_only else None
@@ -130,7 +130,7 @@ class ArchiveOptions(Options):
         check_model_options(self, self.model, self.device, self.backend, self.renames)
         if self.metrics is not None:
             parse_listen(self.metrics, "--metrics")
-        _ = self.encoding, self.segment_seconds
+        _ = self.encoding, self.segment_seconds, self.selection
 
     @property
     def selection(self) -> Selection:

@@ -8,6 +8,8 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Discard, Disposition, Stream
 
+from runtime.sources.base import Track
+
 _COVERS = {"mp4", "mov"}
 """Formats in which FFmpeg writes a picture as a cover, and not as another video."""
 
@@ -62,8 +64,10 @@ class OtherStreams:
         elif not _can_hold(kind, stream):
             self._lost.append(f"not kept: a {stream.type} stream, which {kind} cannot hold")
         else:
-            self._copies[stream.index] = self._output.add_stream_from_template(stream)
-            self._copies[stream.index].disposition = stream.disposition
+            copy = self._copies[stream.index] = self._output.add_stream_from_template(stream)
+            track = Track.of(stream)
+            copy.disposition = track.flags
+            copy.metadata.update(track.labels)
 
 
 def is_cover(stream: Stream) -> bool:

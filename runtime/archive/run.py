@@ -11,6 +11,7 @@ from pathlib import Path
 from granet import __version__
 from granet.app.console import Interrupted, say
 from granet.app.progress import terminal_progress
+from granet.app.results import print_line
 from granet.app.signals import on_interrupt
 from granet.errors import UserError
 from granet.weights.renames import parse_renames
@@ -18,7 +19,7 @@ from runtime.archive.driver import Driver
 from runtime.archive.estimate import measure_rate
 from runtime.archive.inputs import check_apart, check_names, find_recordings
 from runtime.archive.job_folder import FOLDER, JobFolder
-from runtime.archive.join import check_results
+from runtime.archive.join import check_new_job, check_results, tidy
 from runtime.archive.lock import only_job
 from runtime.archive.options import ArchiveOptions
 from runtime.archive.plan import Plan, PlannedFile, Settings
@@ -70,6 +71,8 @@ def run_archive(options: ArchiveOptions) -> None:
     job.make()
     with only_job(job):
         _say_other_jobs(job)
+        if not options.plan_only:
+            check_new_job(job, recordings, overwrite=options.overwrite)
         with terminal_progress("plan") as progress:
             plan = make_plan(job, recordings, settings, options.source, say, progress)
         if options.plan_only:
@@ -154,6 +157,7 @@ def _driven(job: JobFolder, plan: Plan, pool: Pool, options: ArchiveOptions) -> 
 def _finish(job: JobFolder, plan: Plan, end: _End, options: ArchiveOptions) -> None:
     """Reports what is done, when the job no longer runs."""
     if job.is_there():
+        tidy(job, plan)
         say(f"report: {write_report(job, plan)}")
         status = status_of(job, plan)
         for line in status.lines():
@@ -192,17 +196,18 @@ def _print_estimate(
             f"{file.width}x{file.height}, {file.seconds:.1f} s, {file.frames} frames, "
             f"{len(file.segments)} segments -> {file.output}"
         )
-        sys.stdout.write(f"{file.name}: {about}\n")
+        print_line(f"{file.name}: {about}")
     if not good:
         raise UserError(f"{options.source}: none of the recordings can be processed")
     with open_model(model, options.device, options.backend, renames=settings.renames) as engine:
         say(f"measuring on {good[0].name}, for a minute at most")
         rate = measure_rate(good[0], engine, settings.encoding)
     seconds = sum(rate.seconds_for(file.frames, file.width * file.height) for file in good)
-    sys.stdout.write(
+    print_line(
         f"job {settings.job}: {len(good)} recordings, {sum(file.seconds for file in good) / 3600:.2f} hours, "
-        f"{sum(file.frames for file in good)} frames, "
-        f"{sum(len(file.segments) for file in good)} segments\n"
+        f"{sum(file.frames for file in good)} frames, {sum(len(file.segments) for file in good)} segments"
+    )
+    print_line(
         f"estimate: {seconds / 3600:.2f} hours with one worker, from {rate.frames} frames in "
-        f"{rate.seconds:.1f} s ({os.cpu_count()} cores)\n"
+        f"{rate.seconds:.1f} s ({os.cpu_count()} cores)"
     )

@@ -1,12 +1,17 @@
 """Open the videos of an archive: recordings, and segments that another machine may have written."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
+from typing import cast
 
 from av.container import InputContainer
 
 from granet.app.console import Say
+from granet.app.input_file import open_regular
+from granet.errors import UserError
 from runtime.archive.storage.place import stored
 from runtime.sources.url import Address, file_address
 from runtime.sources.video.container import open_input
@@ -64,6 +69,19 @@ def open_recording(path: str) -> Iterator[InputContainer]:
     """
     with stored(path).video() as video, open_video(video) as container:
         yield container
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of the video of a segment, hexadecimal; it may be larger than the memory.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
+    try:
+        with open_regular(path) as file:
+            return hashlib.file_digest(cast("BufferedReader", file), "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def name_of(video: Path | Address) -> str:

@@ -1,8 +1,9 @@
 """The parts of a joined video: how each is decoded, and when its frames are shown."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -73,20 +74,20 @@ class VideoWriter:
     mixed: bool
 
 
-def with_parameter_sets(packets: "list[Packet[Any]]", stream: Any, template: Look) -> "list[Packet[Any]]":
+def with_parameter_sets(
+    packets: "Iterable[Packet[Any]]", stream: Any, template: Look
+) -> "Iterator[Packet[Any]]":
     """The packets of a segment whose key frames say themselves how they are decoded."""
     own = ParameterSets.of(stream.codec_context.extradata or b"")
     length_bytes = ParameterSets.of(template.header).length_bytes
     ticks = stream.time_base / template.time_base
-    rewritten = []
     for packet in packets:
         is_key = packet.is_keyframe
         copy: Packet[Any] = Packet(own.rewritten(bytes(packet), length_bytes, is_key=is_key))
         copy.is_keyframe, copy.time_base = is_key, template.time_base
         copy.pts, copy.dts = (None if at is None else round(at * ticks) for at in (packet.pts, packet.dts))
         copy.duration = round((packet.duration or 0) * ticks)
-        rewritten.append(copy)
-    return rewritten
+        yield copy
 
 
 class DecodingClock:
@@ -108,24 +109,38 @@ class DecodingClock:
         self._origin: Fraction | None = None
         """Time of the first frame, which has the number 0."""
 
-    def timed(self, packets: "list[Packet[Any]]", start: Fraction) -> "list[Packet[Any]]":
-        """The packets of the next segment with new timestamps; its first frame is shown at ``start``."""
-        if not self._keeps_time:
-            return self._numbered(packets, start)
-        shift = round(start / packets[0].time_base) - min(packet.pts or 0 for packet in packets)
-        for packet in packets:
-            packet.pts = (packet.pts or 0) + shift
-        shown = [packet.pts or 0 for packet in packets]
-        times = [*self._before, *sorted(shown)] if self._before else decoding_times(shown, self._delay)
-        for packet, dts in zip(packets, times, strict=False):
-            packet.dts = dts
-        self._before = times[len(packets) :]
-        return packets
+    def timed(
+        self, packets: "Iterator[Packet[Any]]", shown: Sequence[int], start: Fraction
+    ) -> "Iterator[Packet[Any]]":
+        """The packets of the next segment with new timestamps, one after the other.
 
-    def _numbered(self, packets: "list[Packet[Any]]", start: Fraction) -> "list[Packet[Any]]":
+        Args:
+            packets: in file order.
+            shown: their presentation timestamps.
+            start: when the first frame is shown, in seconds.
+        """
+        if (first := next(packets, None)) is None:
+            return
+        change = self._shown_at if self._keeps_time else self._numbered
+        yield from change(chain([first], packets), first, shown, start)
+
+    def _shown_at(
+        self, packets: "Iterable[Packet[Any]]", first: "Packet[Any]", shown: Sequence[int], start: Fraction
+    ) -> "Iterator[Packet[Any]]":
+        shift = round(start / first.time_base) - min(shown)
+        moved = [pts + shift for pts in shown]
+        times = [*self._before, *sorted(moved)] if self._before else decoding_times(moved, self._delay)
+        self._before = times[len(shown) :]
+        for packet, pts, dts in zip(packets, moved, times, strict=False):
+            packet.pts, packet.dts = pts, dts
+            yield packet
+
+    def _numbered(
+        self, packets: "Iterable[Packet[Any]]", first: "Packet[Any]", shown: Sequence[int], start: Fraction
+    ) -> "Iterator[Packet[Any]]":
         """Frames in presentation order, which a format without timestamps stores by their numbers."""
         self._origin = start if self._origin is None else self._origin
-        shift = round((start - self._origin) / packets[0].time_base) - (packets[0].dts or 0)
+        shift = round((start - self._origin) / first.time_base) - (first.dts or 0)
         for packet in packets:
             packet.pts = packet.dts = (packet.dts or 0) + shift
-        return packets
+            yield packet

@@ -8,7 +8,7 @@ from granet.app.progress import terminal_progress
 from granet.app.signals import on_interrupt
 from granet.errors import UserError
 from runtime.archive.driver import Driver
-from runtime.archive.join import check_results
+from runtime.archive.join import check_results, tidy
 from runtime.archive.lock import only_job
 from runtime.archive.options import WorkerOptions
 from runtime.archive.pool import LocalPool
@@ -69,6 +69,8 @@ def run_worker(options: WorkerOptions) -> None:
         )
         with on_interrupt(driver.stop) as interruption:
             tally = driver.run()
+    if job.is_there():
+        tidy(job, plan)
     if interruption.happened:
         raise Interrupted(interruption.number)
     if tally.failed:

@@ -1,15 +1,19 @@
 """Skips inference for dry frames, which bypass the engine unchanged.
 
 The detector errs on the safe side: one frame with a little rain turns inference on, and only seconds
-without rain turn it off. A scene counts as dry if fewer than half of its blocks contain anything bright,
-thin, long and nearly vertical. A scene full of railings or reeds is taken for rain and computed as usual.
-Rain that appears as mist, or as drops on the lens, is not detected.
+without rain turn it off. Rain that is too faint for one frame is seen in several
+(:mod:`runtime.views.faint_rain`). A scene counts as dry if fewer than half of its blocks contain anything
+bright, thin, long and nearly vertical. A scene full of railings or reeds is taken for rain and computed as
+usual. Rain that appears as mist, or as drops on the lens, is not detected.
 """
+
+import numpy as np
 
 from granet.app.console import Say
 from runtime.media.frame import Pixels
 from runtime.telemetry.health import Health
-from runtime.views.rain_strength import rain_strength
+from runtime.views.faint_rain import FAINT_BELOW, FAINT_FROM, FaintRain
+from runtime.views.rain_strength import block_strengths
 
 WET_FROM = 0.02
 """Strength in grey levels from which a frame counts as rainy. Of 100 rainy pictures of Rain100L one is
@@ -32,24 +36,26 @@ class DryDetector:
         self._seen = 0
         self._calm = 0
         self._dry = False
+        self._faint = FaintRain()
 
     def is_dry(self, pixels: Pixels) -> bool:
         """Whether the next frame is dry; call it for every frame, uint8 H x W x 3 in any channel order."""
         is_measured = self._seen % EVERY == 0
         self._seen += 1
         if is_measured:
-            self._update(rain_strength(pixels))
+            blocks = block_strengths(pixels)
+            self._update(float(np.median(blocks)), self._faint.strength_with(blocks))
         return self._dry
 
-    def _update(self, strength: float) -> None:
-        if strength >= WET_FROM:
+    def _update(self, strength: float, faint: float) -> None:
+        if strength >= WET_FROM or (self._dry and faint >= FAINT_FROM):
             self._dry, self._calm = False, 0
         elif strength >= DRY_BELOW:
             # Undecided: keep the current state.
             self._calm = 0
         else:
             self._calm += 1
-            self._dry = self._dry or self._calm >= CALM
+            self._dry = self._dry or (self._calm >= CALM and faint < FAINT_BELOW)
 
 
 class DrySkipper:

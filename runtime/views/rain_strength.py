@@ -41,11 +41,20 @@ def rain_strength(pixels: Pixels) -> float:
     Args:
         pixels: uint8 H x W x 3, in any channel order.
     """
+    return float(np.median(block_strengths(pixels)))
+
+
+def block_strengths(pixels: Pixels) -> NDArray[np.float32]:
+    """Mean streak strength of each block in grey levels, float32 rows x columns.
+
+    Args:
+        pixels: uint8 H x W x 3, in any channel order.
+    """
     streaks = _streaks(_reduced(pixels)).astype(np.float32)
     block = min(_BLOCK, *streaks.shape)
     rows, columns = streaks.shape[0] // block, streaks.shape[1] // block
     blocks = streaks[: rows * block, : columns * block].reshape(rows, block, columns, block)
-    return float(np.median(blocks.mean(axis=(1, 3))))
+    return np.asarray(blocks.mean(axis=(1, 3)), np.float32)
 
 
 def _reduced(pixels: Pixels) -> Pixels:

@@ -201,6 +201,10 @@ class Storage(ABC):
         """
 
     @abstractmethod
+    def sweep(self, key: str) -> None:
+        """Removes what killed runs left of a draft; one that is growing stays."""
+
+    @abstractmethod
     def shows(self, key: str) -> bool:
         """Whether the storage is there, with or without this file: a mount point without it is empty."""
 

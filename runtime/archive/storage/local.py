@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
-from granet.app.files import publish, write_atomically
+from granet.app.claim import sweep_parts
+from granet.app.files import destination_of, publish, write_atomically
 from granet.app.input_file import LIST_BYTES, open_regular, read_bounded, require_regular
 from granet.errors import UserError
 from runtime.archive.storage.base import ENDS, Draft, Entry, Identity, Storage, fingerprint
@@ -160,10 +161,10 @@ class LocalStorage(Storage):
         try:
             yield attempt
         finally:
-            if not attempt.kept:
-                for unpublished in (path, *path.parent.glob(f"{glob.escape(path.stem)}.part*")):
-                    with suppress(OSError):
-                        unpublished.unlink(missing_ok=True)
+            unpublished = [*path.parent.glob(f"{glob.escape(path.stem)}.part*")]
+            for left in unpublished if attempt.kept else [path, *unpublished]:
+                with suppress(OSError):
+                    left.unlink(missing_ok=True)
 
     def draft(self, key: str, *, overwrite: bool) -> Draft:
         """See :meth:`Storage.draft`; it grows beside its place."""
@@ -173,6 +174,11 @@ class LocalStorage(Storage):
         except OSError as error:
             raise UserError(f"{path.parent}: cannot be created: {error.strerror or error}") from error
         return PartFile(path, overwrite=overwrite)
+
+    def sweep(self, key: str) -> None:
+        """See :meth:`Storage.sweep`."""
+        with suppress(UserError):  # a place that no longer takes a result
+            sweep_parts(destination_of(self.path(key)).path)
 
     def shows(self, key: str) -> bool:
         """See :meth:`Storage.shows`."""

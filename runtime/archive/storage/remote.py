@@ -208,6 +208,9 @@ class RemoteStorage(Storage):
 
         return RemoteDraft(key.rpartition("/")[2], upload)
 
+    def sweep(self, key: str) -> None:
+        """See :meth:`Storage.sweep`; nothing: the next process removes the scratch folder of a killed one."""
+
     def shows(self, key: str) -> bool:
         """See :meth:`Storage.shows`."""
         try:

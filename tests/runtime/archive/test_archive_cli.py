@@ -143,6 +143,23 @@ def test_results_of_somebody_else_are_not_replaced(source: Path, engines_onnx: P
     assert (dst / "a.mp4").read_bytes() == b"precious"
 
 
+def test_a_refused_command_does_not_become_the_job_of_the_destination(
+    source: Path, engines_onnx: Path
+) -> None:
+    dst = source.parent / "dst"
+    assert run(source, dst, *model(engines_onnx)).returncode == 0
+    refused = run(source, dst, *model(engines_onnx), "--crf", 40)
+    assert refused.returncode == 1 and "add --overwrite" in refused.stderr
+    assert json.loads(run("status", dst, "--json").stdout)["complete"]
+
+
+def test_a_name_with_control_characters_is_one_line(source: Path, engines_onnx: Path) -> None:
+    (source / "a.mp4").rename(source / "red\x1b[31m\nline.mp4")
+    shown = run(source, source.parent / "dst", *model(engines_onnx), "--dry-run")
+    assert shown.returncode == 0 and "\x1b" not in shown.stdout
+    assert len(shown.stdout.splitlines()) == 4
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -157,3 +157,11 @@ def test_a_recording_with_damage_inside_is_finished_and_the_damage_reported(
     assert 40 <= done.frames <= 60
     assert done.frames == len(read_clip(job.destination / file.output).frames)
     assert done.notes, "the report says nothing of the damage"
+
+
+def test_the_video_of_a_segment_may_be_larger_than_a_model(
+    job: JobFolder, file: PlannedFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.artefacts.manifest.MODEL_BYTES", 100)
+    publish_all(job, file)
+    assert join_file(job, file, overwrite=False).frames == 40

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import msgspec
 import numpy as np
 import pytest
 
@@ -17,9 +18,12 @@ from runtime.archive.shards import Shard
 from runtime.archive.status import status_of
 from runtime.archive.storage.local import LocalStorage
 from runtime.archive.tasks import Task, Work, Worker
+from runtime.live.dry_skipper import DRY_BELOW, EVERY
 from runtime.sinks.video.encoding import Encoding
+from runtime.views.rain_strength import rain_strength
 from tests.media import numbered, read_clip
 from tests.runtime.archive.recordings import GOP, SETTINGS, made_job, make_recording, planned
+from tests.runtime.views.test_faint_rain import faint
 
 SIZE = (120, 160)
 
@@ -72,6 +76,19 @@ def test_a_recording_with_rain_anywhere_is_processed(
     assert (tally.files, tally.done_frames) == (1, 30)
     assert done is not None and not done.copied and done.frames == 30
     assert len(read_clip(job.destination / "a.mp4").frames) == 30
+
+
+@pytest.mark.parametrize(("count", "seconds", "every"), [(60, 6.0, EVERY), (20, 1.0, 1)])
+def test_a_recording_with_rain_too_faint_for_one_frame_is_processed(
+    job: JobFolder, tmp_path: Path, engines_onnx: Path, count: int, seconds: float, every: int
+) -> None:
+    frames = [faint(index // every) for index in range(count)]
+    assert max(map(rain_strength, frames)) < DRY_BELOW
+    settings = msgspec.structs.replace(SETTINGS, segment=seconds)
+    file = planned(make_recording(tmp_path / "a.mp4", frames=frames), settings=settings)
+    driven(job, [file], engines_onnx)
+    done = job.file(file.key)
+    assert done is not None and (done.copied, done.segments_copied, done.dry) == (False, 0, 0)
 
 
 def test_a_dry_recording_whose_format_changes_is_passed_through(

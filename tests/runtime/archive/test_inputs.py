@@ -5,6 +5,7 @@ import pytest
 
 from granet.errors import UserError
 from runtime.archive.inputs import Recording, Selection, check_apart, check_names, find_recordings
+from runtime.sinks.part_file import PartFile
 
 
 @pytest.fixture
@@ -162,3 +163,13 @@ def test_a_link_does_not_hide_a_destination_inside_the_source(tree: Path) -> Non
     (tree.parent / "link").symlink_to(tree / "day")
     with pytest.raises(UserError, match="lies inside"):
         check_apart(str(tree), tree.parent / "link")
+
+
+def test_a_name_without_room_for_an_unfinished_result_is_refused(tmp_path: Path) -> None:
+    longest = f"{'ü' * 122}.mp4"  # 248 bytes
+    check_names([Recording(Path(longest), longest)])
+    PartFile(tmp_path / longest).discard()
+    with pytest.raises(UserError, match=r"too long .* at most 248 bytes"):
+        check_names([Recording(Path(f"a{longest}"), f"a{longest}")])
+    with pytest.raises(UserError, match="too long"):
+        check_names([Recording(Path("x"), f"{'x' * 245}.ts")])  # its result is x.ts.mkv

@@ -127,15 +127,19 @@ def test_a_mount_point_without_its_storage_is_not_filled(
     """A lost mount leaves an empty folder, and nothing may be written into it."""
     job = made_job(tmp_path / "dst")
     said: list[str] = []
+
+    def stop_soon(message: str) -> None:
+        said.append(message)
+        threading.Timer(0.3, driver.stop).start()
+
     with LocalPool(work_on(job, engines_onnx), 1) as pool:
-        driver = Driver(job, pool, [file], file.frames, announce=said.append, pause=0.05)
+        driver = Driver(job, pool, [file], file.frames, announce=stop_soon, pause=0.05)
         submit = pool.submit
 
         def vanish(task: object) -> None:
             if not (tmp_path / "away").exists():
                 (tmp_path / "dst").rename(tmp_path / "away")
                 (tmp_path / "dst").mkdir()
-                threading.Timer(2.0, driver.stop).start()
             submit(task)  # type: ignore[arg-type]
 
         pool.submit = vanish  # type: ignore[method-assign]

@@ -1,9 +1,11 @@
 """The codec of a video file: the asked one, or one line."""
 
 from fractions import Fraction
+from hashlib import sha256
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -59,6 +61,19 @@ def test_copy_codec_is_the_codec_of_the_input(clip: Path) -> None:
     hevc = clip.with_name("hevc.mkv")
     write(clip, hevc, codec="hevc")
     assert write(hevc, clip.with_name("again.mkv"), codec="copy-codec") == "hevc"
+
+
+def test_the_same_frames_become_the_same_file_each_time(tmp_path: Path) -> None:
+    blurred = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 256, (480, 640, 3), np.uint8), (0, 0), 4)
+    scene = cv2.normalize(blurred, None, 0, 255, cv2.NORM_MINMAX)
+    frames = [scene[i : i + 240, 2 * i : 2 * i + 320] for i in range(20)]
+    source = make_clip(tmp_path / "in.mp4", frames=frames)
+    files = []
+    for index in range(20):
+        target = tmp_path / f"{index}.mp4"
+        write(source, target, count=20, codec="h264")
+        files.append(sha256(target.read_bytes()).hexdigest())
+    assert len(set(files)) == 1
 
 
 def test_a_higher_crf_makes_a_smaller_file(clip: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.media import number_of, read_clip
 from tests.runtime.live.test_run_live import ROOT, running
+from tests.runtime.sources.watching import PATIENCE
 
 SOURCE = Path(__file__).with_name("fake_v4l2.c")
 pytestmark = pytest.mark.skipif(
@@ -60,7 +61,7 @@ def test_format_size_and_rate_are_as_requested(library: Path, device: Path, tmp_
         str(device), tmp_path, *asked, "--max-frames", "20",
         option="--camera", **environment(library, device),
     ) as run:  # fmt: skip
-        assert run.process.wait(30) == 0, run.told()
+        assert run.process.wait(PATIENCE) == 0, run.told()
         assert "(128x96, 15 fps)" in run.told()
     clip = read_clip(tmp_path / "out.mkv")
     numbers = [number_of(frame) for frame in clip.frames]
@@ -86,7 +87,7 @@ def test_unsupported_settings_are_one_line(
     library: Path, device: Path, tmp_path: Path, asked: tuple[str, ...], message: str
 ) -> None:
     with running(str(device), tmp_path, *asked, option="--camera", **environment(library, device)) as run:
-        assert run.process.wait(30) == 1
+        assert run.process.wait(PATIENCE) == 1
         assert message in run.told().splitlines()[-1]
 
 
@@ -100,7 +101,7 @@ def test_a_camera_that_is_unplugged_comes_back(library: Path, device: Path, tmp_
             frames = int(run.wait_for(lambda state: state["state"] == "live")["frames"])  # type: ignore[call-overload]
             run.wait_for_frames(frames + 5)
         run.process.send_signal(signal.SIGTERM)
-        assert run.process.wait(20) == -signal.SIGTERM
+        assert run.process.wait(PATIENCE) == -signal.SIGTERM
         told = run.told()
         assert told.count("live again after") == told.count("reconnecting: was unplugged") == 2
         assert "WARN" not in told

@@ -18,6 +18,7 @@ from torch import Tensor
 from granet.app.console import UsageError
 from granet.config import GraNetConfig
 from granet.errors import UserError
+from granet.weights.inert import items_of
 from granet.weights.mismatch import CONVERT, another_network, listed, shortened
 from granet.weights.renames import Rename
 
@@ -123,12 +124,13 @@ def _weights_in(content: Mapping[Any, Any], depth: int = 0) -> State:
     Without a GraNet, the first tensors that there are. Counters (``n_averaged``, ``num_batches_tracked``) are
     scalars and are left out.
     """
-    inner = [content.get(key) for key in _WRAPPERS] if depth < _DEEPEST_WRAPPER else []
+    items = dict(items_of(content))
+    inner = [items.get(key) for key in _WRAPPERS] if depth < _DEEPEST_WRAPPER else []
     found = [_weights_in(wrapped, depth + 1) for wrapped in inner if isinstance(wrapped, Mapping)]
-    found.append({str(name): value for name, value in content.items() if _is_weight(value)})
+    found.append({str(name): value for name, value in items.items() if _is_weight(value)})
     known = next(filter(_has_granet, found), None)
     if known is None and depth == 0:
-        known = _under_another_key(content)
+        known = _under_another_key(items)
     return known or next(filter(None, found), {})
 
 

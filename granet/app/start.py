@@ -9,6 +9,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import NoReturn
 
+from granet.app.opencv_limits import wrong_limit
 from granet.app.out_of_memory import out_of_memory
 
 try:
@@ -29,6 +30,9 @@ def start(name: str) -> None:
     Raises:
         SystemExit: with status 1, after one line on stderr, if the module cannot be imported.
     """
+    # OpenCV would abort the process, which nothing catches.
+    if wrong := wrong_limit(os.environ):
+        _fail(wrong)
     is_limited = _memory_is_limited()
     if is_limited and not _can_be_loaded(name):
         _fail(_LACKING)

@@ -19,7 +19,7 @@ import torch
 from granet.app.input_file import open_regular, other_kind
 from granet.errors import UserError
 from granet.weights.file_names import SAFETENSORS
-from granet.weights.inert import stand_in
+from granet.weights.inert import items_of, stand_in
 from granet.weights.pickle_check import check_pickle
 
 MOST_BYTES = 4 << 30
@@ -104,6 +104,7 @@ def parse_torch(data: bytes) -> tuple[Mapping[Any, Any], str | None]:
         raise UserError("it is neither a zip archive nor a pickle: this is not a PyTorch checkpoint")
     if not isinstance(content, Mapping):
         raise UserError(f"it holds a {type(content).__name__}: this is not a checkpoint of GraNet")
+    content = dict(items_of(content))
     record = content.get("granet")
     return content, record if isinstance(record, str) else None
 

@@ -7,6 +7,7 @@ A collection keeps its items, because weights may be among them; any other value
 import re
 import sys
 from collections import OrderedDict
+from collections.abc import ItemsView, Mapping
 from typing import Any, Self
 
 _BUILTINS = ("set", "frozenset", "complex", "slice", "range", "Ellipsis")
@@ -68,6 +69,11 @@ class AsMapping:
     def __new__(cls, *arguments: Any) -> Any:
         """An empty dictionary, whatever the arguments."""
         return OrderedDict()
+
+
+def items_of(mapping: Mapping[Any, Any]) -> ItemsView[Any, Any]:
+    """The items of a mapping of a file, whose attributes may hide its methods: somebody's ``items = 5``."""
+    return type(mapping).items(mapping)
 
 
 def stand_in(name: str) -> type[object] | None:

@@ -184,17 +184,18 @@ class SupervisedSource(Source):
             return False
         options, now, connection = self._options, time.monotonic(), self._connection
         self._fresh_at = max(self._fresh_at, self._inbox.last_at)
+        if connection is not None:
+            if connection.done and connection.ended_for_good:
+                self.health.enter("ended")
+                return False
+            # Before giving up, so that the reason is known.
+            self._check(connection, now)
         if options.give_up_after is not None and now - self._fresh_at > options.give_up_after:
             raise self._given_up()
         if connection is None:
             came_back = self._return_watch.came_back(now)
             if came_back or self._schedule.is_due(now, responds=self._return_watch.is_here):
                 self._connect(now)
-            return True
-        if connection.done and connection.ended_for_good:
-            self.health.enter("ended")
-            return False
-        self._check(connection, now)
         return True
 
     def _check(self, connection: Connection, now: float) -> None:

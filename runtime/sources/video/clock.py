@@ -9,6 +9,7 @@ import av
 
 from granet.app.console import Say
 from granet.errors import UserError
+from runtime.sources.video.outliers import without_outliers
 
 MOST_TOGETHER = 8
 """Maximum number of frames that wait for the next later timestamp."""
@@ -21,8 +22,8 @@ class Clock:
 
     Frames without a timestamp or with the same one share the time up to the next later timestamp, at most
     one frame period each. After :data:`MOST_TOGETHER` such frames, and after a step back (joined recordings),
-    time continues at the frame rate. A timestamp far ahead of those before and after it is replaced like a
-    missing one: otherwise one damaged timestamp would move all frames after it.
+    time continues at the frame rate. A few damaged timestamps far ahead of those before and after them
+    (:mod:`runtime.sources.video.outliers`) are replaced like missing ones.
 
     Args:
         time_base: seconds per unit of the timestamps.
@@ -44,8 +45,8 @@ class Clock:
     def timed(self, frames: Iterable[av.VideoFrame]) -> Iterator[tuple[av.VideoFrame, int]]:
         """The frames, each with its timestamp in units of the time base."""
         try:
-            for frame in frames:
-                yield from self._add(frame, frame.pts)
+            for frame, pts in without_outliers(frames, self._step, lambda: self._say(_CORRECTED)):
+                yield from self._add(frame, pts)
         except UserError:
             # The frames before the damage are whole.
             yield from self._release(None)
@@ -53,12 +54,13 @@ class Clock:
         yield from self._release(None)
 
     def _add(self, frame: av.VideoFrame, pts: int | None) -> Iterator[tuple[av.VideoFrame, int]]:
-        if self._last is not None and pts is not None and self._are_far_ahead(self._last, pts):
-            self._say(_CORRECTED)
-            self._start = self._last + min(self._step, (pts - self._last) // (len(self._waiting) + 1))
         if not self._waiting or (pts is not None and pts > self._start):
             yield from self._release(pts)
             self._start, self._stamp, self._waiting = pts or 0, pts, [frame]
+            if self._last is not None and self._last >= self._start:
+                # More frames have waited than there are units up to this timestamp.
+                self._say(_CORRECTED)
+                self._start = self._last + 1
             return
         if pts is not None:
             self._say(_CORRECTED)
@@ -72,10 +74,6 @@ class Clock:
         count = len(self._waiting)
         yield from self._release(None)
         self._start, self._stamp, self._waiting = self._start + count * self._step, pts, [frame]
-
-    def _are_far_ahead(self, last: int, following: int) -> bool:
-        """Whether the frames that wait are late by many periods, but those before and after them are not."""
-        return last + len(self._waiting) < following < self._start - MOST_TOGETHER * self._step
 
     def _release(self, end: int | None) -> Iterator[tuple[av.VideoFrame, int]]:
         """The frames that wait, evenly spaced and before ``end``."""

@@ -4,10 +4,9 @@ FFmpeg skips the media data as a whole and then finds no index, although every f
 of less than 4 GiB is corrected.
 """
 
-import mmap
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import BinaryIO
 
 from granet.app.input_file import open_regular
 from runtime.sources.url import Address, SeekableFile
@@ -27,15 +26,48 @@ def with_index(address: Address) -> Address:
     path, (data, index) = address.path, found
 
     def opened() -> SeekableFile:
-        with open_regular(path) as file:
-            view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-        if view[data : data + 4] == b"\0\0\0\1":
-            view[data + 8 : data + 16] = (index - data).to_bytes(8, "big")
+        file = open_regular(path)
+        file.seek(data)
+        if file.read(4) == b"\0\0\0\1":
+            corrected = _Corrected(file, data + 8, (index - data).to_bytes(8, "big"))
         else:
-            view[data : data + 4] = (index - data).to_bytes(4, "big")
-        return cast("SeekableFile", view)  # its seek returns nothing, which PyAV allows
+            corrected = _Corrected(file, data, (index - data).to_bytes(4, "big"))
+        corrected.seek(0, 0)
+        return corrected
 
     return replace(address, opener=opened)
+
+
+class _Corrected:
+    """A file with other bytes in one place. Not a memory map: a file that shrinks would end the process.
+
+    Args:
+        file: the file.
+        at: place of the bytes.
+        correct: what is read there.
+    """
+
+    def __init__(self, file: BinaryIO, at: int, correct: bytes) -> None:
+        self._file, self._at, self._correct = file, at, correct
+
+    def __del__(self) -> None:
+        """Closes the file, which PyAV only lets go."""
+        self._file.close()
+
+    def read(self, size: int, /) -> bytes:
+        start = self._file.tell()
+        data = self._file.read(size)
+        first, last = max(start, self._at), min(start + len(data), self._at + len(self._correct))
+        if first >= last:
+            return data
+        correct = self._correct[first - self._at : last - self._at]
+        return data[: first - start] + correct + data[last - start :]
+
+    def seek(self, offset: int, whence: int, /) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
 
 
 def _index_behind(path: Path) -> tuple[int, int] | None:

@@ -188,6 +188,17 @@ def test_weights_in_a_collection_of_its_own_kind_are_found(tmp_path: Path) -> No
         assert all(torch.equal(loaded.state[name], state[name]) for name in state)
 
 
+def test_an_attribute_with_the_name_of_a_method_hides_no_weights(tmp_path: Path) -> None:
+    state = GraNet(CONFIG).state_dict()
+    options = Options("lite")
+    for name in ("items", "get", "keys", "values"):
+        setattr(options, name, 5)
+    for content in ({"model": options, "weights": state}, {"anything": options, "mine": state}):
+        torch.save(content, tmp_path / "best.pt")
+        loaded = read_checkpoint(tmp_path / "best.pt")
+        assert all(torch.equal(loaded.state[name], state[name]) for name in state)
+
+
 def test_what_is_refused_says_how_to_save_the_weights_alone(tmp_path: Path) -> None:
     for beside in (torch.nn.ReLU(), {(1, 2): 3}):
         torch.save({"state_dict": GraNet(CONFIG).state_dict(), "extra": beside}, tmp_path / "best.pt")

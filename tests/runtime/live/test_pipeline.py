@@ -18,6 +18,7 @@ from runtime.sources.live.supervised import LiveOptions, SupervisedSource
 from runtime.telemetry.summary import Times
 from tests.media import numbered
 from tests.runtime.fakes import FakeEngine
+from tests.runtime.sources.watching import PATIENCE, wait_for
 
 
 class FakeSource(Source):
@@ -37,6 +38,9 @@ class FakeSource(Source):
             time.sleep(self._pause)
             self.given += 1
             yield Frame(np.full((20, 24, 3), index % 256, np.uint8), index, index, Fraction(1, 25))
+
+    def has_given_all(self) -> bool:
+        return self.given == self._count
 
 
 class FakeSink(Sink):
@@ -73,6 +77,37 @@ class FakeSink(Sink):
 
     def abort(self) -> None:
         self.calls.append("abort")
+
+
+class BehindEngine(FakeEngine):
+    """Returns its first frame when a source has given all of its own."""
+
+    def __init__(self, source: FakeSource) -> None:
+        super().__init__()
+        self._source = source
+
+    def _infer(self, batch: Pixels, want_mask: bool) -> tuple[Pixels, ...]:
+        if self.calls == 0:
+            wait_for(self._source.has_given_all)
+        return super()._infer(batch, want_mask)
+
+
+class BehindSink(FakeSink):
+    """Takes its first frame when a source has given all of its own."""
+
+    def __init__(self, source: FakeSource) -> None:
+        super().__init__()
+        self._source = source
+
+    def write(self, frame: Frame, before: Frame | None = None) -> None:
+        wait_for(self._source.has_given_all)
+        super().write(frame, before)
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a stop, what was read is finished however long a busy machine takes."""
+    monkeypatch.setattr("runtime.live.pipeline.DRAIN", PATIENCE)
 
 
 def test_every_frame_of_a_file_comes_out_in_order_from_a_jittery_engine() -> None:
@@ -134,6 +169,7 @@ def test_an_error_among_several_frames_ends_the_run() -> None:
     assert len(sink.indices) <= 20 and engine.at_once == 0
 
 
+@pytest.mark.usefixtures("patient")
 def test_stopping_finishes_the_frames_that_are_in_the_engine() -> None:
     engine, sink = SeveralAtOnce(), FakeSink()
     pipeline = Pipeline(
@@ -188,19 +224,19 @@ def test_a_slow_sink_never_makes_frames_pile_up() -> None:
 
 
 def test_a_live_source_keeps_the_newest_frame_and_counts_what_it_drops() -> None:
-    source, sink = FakeSource(100, live=True, pause=0.002), FakeSink()
-    summary = Pipeline(source, FakeEngine(seconds=0.02), sink).run()
+    source, sink = FakeSource(100, live=True), FakeSink()
+    summary = Pipeline(source, BehindEngine(source), sink).run()
     assert summary.frames_in == 100
-    assert summary.dropped > 40
+    assert summary.dropped > 90
     assert summary.frames_out + summary.dropped == 100
     assert sink.indices == sorted(set(sink.indices))
     assert sink.indices[-1] == 99
 
 
 def test_a_slow_sink_does_not_delay_a_live_source() -> None:
-    source, sink = FakeSource(60, live=True, pause=0.002), FakeSink(seconds=0.02)
-    summary = Pipeline(source, FakeEngine(), sink).run()
-    assert source.given == 60 and summary.dropped > 20
+    source = FakeSource(60, live=True)
+    summary = Pipeline(source, FakeEngine(), BehindSink(source)).run()
+    assert source.given == 60 and summary.dropped > 50
 
 
 @pytest.mark.parametrize("live", [False, True])
@@ -242,15 +278,16 @@ def test_an_error_of_the_engine_stops_all_three() -> None:
     sink, threads = FakeSink(), threading.active_count()
     with pytest.raises(RuntimeError, match="out of memory"):
         Pipeline(FakeSource(10_000), BrokenEngine(), sink).run()
-    assert sink.calls[-1] == "abort" and threading.active_count() == threads
+    assert sink.calls[-1] == "abort"
+    wait_for(lambda: threading.active_count() == threads)
 
 
 def test_an_error_of_the_sink_stops_all_three() -> None:
     sink, source, threads = FakeSink(fail_at=3), FakeSource(10_000), threading.active_count()
     with pytest.raises(UserError, match="disk full"):
         Pipeline(source, FakeEngine(), sink).run()
-    assert sink.calls[-1] == "abort" and threading.active_count() == threads
-    assert source.given < 20
+    assert sink.calls[-1] == "abort" and source.given < 20
+    wait_for(lambda: threading.active_count() == threads)
 
 
 def test_a_sink_that_wants_no_more_frames_ends_the_run() -> None:
@@ -259,6 +296,7 @@ def test_a_sink_that_wants_no_more_frames_ends_the_run() -> None:
     assert summary.frames_out == 4 and sink.calls[-1] == "finish"
 
 
+@pytest.mark.usefixtures("patient")
 def test_stop_loses_nothing_that_was_read() -> None:
     sink, source = FakeSink(seconds=0.002), FakeSource(10_000)
     pipeline: Pipeline
@@ -267,7 +305,7 @@ def test_stop_loses_nothing_that_was_read() -> None:
     )
     summary = pipeline.run()
     # Both queues are emptied; the source may have read one more frame meanwhile.
-    assert summary.frames_in == summary.frames_out == source.given > 8
+    assert summary.frames_in == summary.frames_out == source.given > 5
     assert source.given <= 15
     assert sink.indices == list(range(summary.frames_out)) and sink.calls[-1] == "finish"
 
@@ -300,6 +338,7 @@ def test_stop_does_not_wait_for_ever_for_a_slow_engine() -> None:
     assert lost > 0 and any(f"{lost} frames were read but not written" in line for line in said)
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize(("seconds", "most"), [(0.0, 9), (0.2, 2), (0.4, 1)])
 def test_no_more_is_read_ahead_than_can_be_finished_after_a_stop(seconds: float, most: int) -> None:
     engine, source = FakeEngine(seconds=seconds), FakeSource(10_000)
@@ -318,6 +357,7 @@ def test_no_more_is_read_ahead_than_can_be_finished_after_a_stop(seconds: float,
     assert summary.frames_in == summary.frames_out == source.given
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_stop_of_a_live_run_writes_what_was_read_and_counts_the_rest() -> None:
     source, sink = FakeSource(10_000, live=True, pause=0.002), FakeSink()
     pipeline: Pipeline
@@ -415,24 +455,29 @@ def test_a_live_run_whose_camera_is_away_stops_at_once_and_leaves_its_recording(
     source = SupervisedSource("fake", lambda: next(cameras, None) or open_once(), LiveOptions())
     sink, threads = FakeSink(), threading.active_count()
     pipeline = Pipeline(source, FakeEngine(), sink)
-    timer = threading.Timer(0.5, pipeline.stop)
-    timer.start()
+
+    def stop() -> None:
+        wait_for(lambda: sink.indices and source.health.snapshot().state == "reconnecting")
+        pipeline.stop()
+
+    stopper = threading.Thread(target=stop)
+    stopper.start()
     summary = pipeline.run()
     assert summary.frames_out >= 1 and sink.calls[-1] == "finish"
     assert source.health.snapshot().state == "ended"
-    timer.join()
-    assert threading.active_count() <= threads
+    stopper.join()
+    wait_for(lambda: threading.active_count() <= threads)
 
 
 def test_the_health_of_a_stream_says_who_dropped_what_and_how_late_it_is() -> None:
-    source = FakeSource(60, live=True, pause=0.002)
-    summary = Pipeline(source, FakeEngine(seconds=0.02), FakeSink()).run()
+    source = FakeSource(60, live=True)
+    summary = Pipeline(source, BehindEngine(source), FakeSink(seconds=0.02)).run()
     snapshot = source.health.snapshot()
     assert snapshot.frames_in == 60 and snapshot.frames_out == summary.frames_out
-    assert snapshot.dropped["engine"] > 20
+    assert snapshot.dropped["engine"] > 50
     assert sum(snapshot.dropped.values()) == summary.dropped == 60 - summary.frames_out
     assert snapshot.latency_sum / snapshot.frames_out > 0.02
-    slow = FakeSource(60, live=True, pause=0.002)
-    Pipeline(slow, FakeEngine(), FakeSink(seconds=0.02)).run()
+    slow = FakeSource(60, live=True)
+    Pipeline(slow, FakeEngine(), BehindSink(slow)).run()
     dropped = slow.health.snapshot().dropped
-    assert dropped["sink"] + dropped["engine"] > 20
+    assert dropped["sink"] + dropped["engine"] > 50

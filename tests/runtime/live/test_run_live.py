@@ -24,6 +24,7 @@ import pytest
 
 from tests.media import number_of, numbered, read_clip
 from tests.runtime.sources.fault_server import Fake, RtspCamera
+from tests.runtime.sources.watching import PATIENCE
 
 ROOT = Path(__file__).parents[3]
 
@@ -92,7 +93,7 @@ class Run:
 
     def wait_for(self, condition: Callable[[dict[str, object]], bool]) -> dict[str, object]:
         """The state on the page, as soon as it meets ``condition``."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.told()
             with contextlib.suppress(urllib.error.URLError, OSError):
@@ -123,7 +124,7 @@ def running(
         yield started
     finally:
         started.process.kill()
-        started.process.communicate(timeout=20)
+        started.process.communicate(timeout=PATIENCE)
         started.err.close()
 
 
@@ -146,7 +147,7 @@ def test_a_camera_that_is_away_at_first_is_shown_by_page_and_metrics(tmp_path: P
         run.wait_for_frames(5)
         assert 'state="live",stream="rtsp://***@' in run.get("metrics", port).decode()
         run.process.send_signal(signal.SIGTERM)
-        assert run.process.wait(20) == -signal.SIGTERM
+        assert run.process.wait(PATIENCE) == -signal.SIGTERM
         lines = run.told().splitlines()
     # Before the camera was there.
     assert [line.split(":")[0] for line in lines[:2]] == ["metrics", "page"]
@@ -165,7 +166,7 @@ def test_a_stream_is_shown_and_recorded_until_sigterm(run: Run, tmp_path: Path) 
     commands = Path(f"/proc/{run.process.pid}/cmdline")
     shown += commands.read_bytes() if commands.exists() else b""
     run.process.send_signal(signal.SIGTERM)
-    assert run.process.wait(20) == -signal.SIGTERM
+    assert run.process.wait(PATIENCE) == -signal.SIGTERM
     told = run.told()
     assert "interrupted; " in told and "Traceback" not in told
     assert "s3cret" not in told and b"s3cret" not in shown
@@ -201,7 +202,7 @@ def test_values_from_the_environment_are_hidden_wherever_they_stand(tmp_path: Pa
             shown += run.get("state.json") + run.get("") + run.get("metrics", port)
             shown += Path(f"/proc/{run.process.pid}/cmdline").read_bytes()
             run.process.send_signal(signal.SIGTERM)
-            assert run.process.wait(20) == -signal.SIGTERM
+            assert run.process.wait(PATIENCE) == -signal.SIGTERM
             shown += run.told().encode()
     shown += (tmp_path / "out.mkv").read_bytes()
     assert b"s3cret" not in shown
@@ -228,7 +229,7 @@ def test_whatever_the_camera_does_a_signal_ends_the_run_and_nothing_read_is_lost
                 run.wait_for(lambda state: state["state"] != "live")
             run.process.send_signal(number)
         for run, _, mode in runs:
-            assert run.process.wait(20) == -number, run.told()
+            assert run.process.wait(PATIENCE) == -number, run.told()
             told = run.told()
             assert "interrupted; " in told and "could not be written" not in told and "Traceback" not in told
             summary = json.loads(run.out())
@@ -250,7 +251,7 @@ def test_after_sigkill_the_recording_plays_to_its_last_second(tmp_path: Path) ->
             # The least progress at the time of the kill.
             state = run.wait_for_frames(random.Random(seed).randrange(50, 90))
             run.process.kill()
-            run.process.wait(20)
+            run.process.wait(PATIENCE)
             times = []
             path = tmp_path / str(seed) / "out.part.mkv"
             with av.open(str(path)) as container, contextlib.suppress(av.FFmpegError):

@@ -82,6 +82,11 @@ static int take_picture(int descriptor, struct v4l2_buffer *buffer)
     due.tv_nsec += 1000000000 / rate;
     if (due.tv_nsec >= 1000000000)
         due.tv_nsec -= 1000000000, due.tv_sec++;
+    /* Pictures that nobody was ready for are lost; they do not come in a burst. */
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (now.tv_sec > due.tv_sec || (now.tv_sec == due.tv_sec && now.tv_nsec > due.tv_nsec))
+        due = now;
     clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL);
     if (is_ours(descriptor) < 0)
         return refuse(ENODEV);

@@ -2,9 +2,9 @@
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 
 import pytest
 
@@ -13,9 +13,12 @@ from runtime.sources.base import Source
 from runtime.sources.live.supervised import SupervisedSource
 from runtime.sources.open import open_source
 from runtime.sources.reachability import server_probe
+from runtime.sources.video.source import VideoSource
+from runtime.telemetry.health import Health
+from tests.media import number_of
 from tests.runtime.sources.fault_server import PASSWORD, Fake, HttpCamera, RtspCamera
 from tests.runtime.sources.test_faults_network import SERVERS, patient_backoff, watch
-from tests.runtime.sources.watching import PATIENCE, Watcher, impatient, wait_for
+from tests.runtime.sources.watching import NEVER, PATIENCE, Watcher, impatient, steady, wait_for
 
 
 @contextmanager
@@ -63,7 +66,7 @@ def test_a_camera_that_answers_with_an_error_comes_back_without_the_back_off(
         wait_for(lambda: watcher.source.health.snapshot().events["reconnect"] >= 2)
         camera.fake.error = ""
         watcher.wait_for_frames()
-        assert watcher.state == "live"
+        watcher.wait_for_state("live")
 
 
 def test_a_camera_that_answers_with_an_error_at_first_is_waited_for() -> None:
@@ -84,10 +87,12 @@ def test_a_camera_that_answers_with_an_error_at_first_is_waited_for() -> None:
     assert "retrying until it has a picture" in said[0]
 
 
-def test_a_wrong_password_is_not_tried_again_and_again() -> None:
+def test_a_wrong_password_is_not_tried_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Some cameras lock the account after a few attempts."""
+    # A camera that has been away is asked again, and it is away for a probe while the machine stalls.
+    monkeypatch.setattr("runtime.sources.open.server_probe", lambda url: lambda: True)
     with RtspCamera(Fake(mode="deny")) as camera, pytest.raises(UserError, match="given up"):
-        options = impatient(give_up_after=3.5, backoff=patient_backoff)
+        options = steady(give_up_after=3.5, backoff=patient_backoff)
         open_source(camera.url(user="me:wr0ng"), print, options)
     # One without a password each for the redirects and for FFmpeg, and one with it.
     assert camera.fake.requests <= 3
@@ -99,13 +104,18 @@ def test_a_wrong_password_is_not_tried_again_and_again() -> None:
 @pytest.mark.parametrize("method", ["OPTIONS", "DESCRIBE"])
 @pytest.mark.parametrize("path", ["cam", "other"])
 def test_a_redirect_in_a_circle_is_an_error_after_a_few_requests(method: str, path: str) -> None:
-    said: list[str] = []
+    said, cancelled = list[str](), threading.Event()
+
+    def look() -> None:
+        if said:
+            cancelled.set()
+
     with RtspCamera(Fake(redirect_at=method)) as camera:
         camera.fake.location = camera.url(path)
-        with pytest.raises(UserError, match=r"given up after 1 s .*in a circle"):
-            open_source(camera.url(), said.append, impatient(said, give_up_after=1.0))
-        assert camera.fake.connections < 60
-    assert sum("in a circle" in line for line in said) == 1
+        with pytest.raises(UserError, match="cancelled"):
+            open_source(camera.url(), said.append, steady(said, waiting=look), cancelled)
+        assert camera.fake.connections < 20
+    assert "in a circle" in said[0]
 
 
 def test_a_redirect_to_another_camera_is_followed_and_one_to_another_scheme_is_not() -> None:
@@ -115,7 +125,7 @@ def test_a_redirect_to_another_camera_is_followed_and_one_to_another_scheme_is_n
             watcher.wait_for_frames()
         first.fake.location = "file:///etc/passwd"
         with pytest.raises(UserError, match="not an RTSP address"):
-            open_source(first.url(), print, impatient(give_up_after=0.5))
+            VideoSource(first.url(), print)
 
 
 def test_a_chain_of_redirects_has_an_end() -> None:
@@ -131,7 +141,7 @@ def test_a_chain_of_redirects_has_an_end() -> None:
         camera.allowed = elsewhere  # type: ignore[method-assign]
         camera.fake.location = camera.url("cam0")
         with pytest.raises(UserError, match="redirects more than 5 times"):
-            open_source(camera.url(), print, impatient(give_up_after=0.5))
+            VideoSource(camera.url(), print)
 
 
 # The first open, of what may be a file
@@ -172,7 +182,7 @@ def test_a_live_source_without_a_picture_is_left_and_its_thread_ends() -> None:
 
 def test_flv_that_announces_sound_without_sending_any_opens() -> None:
     """FFmpeg would wait 90 s of video for the sound."""
-    with HttpCamera(Fake(rate=25)) as camera, watch(camera, "flv", open_within=6.0) as watcher:
+    with HttpCamera(Fake(rate=25)) as camera, watch(camera, "flv", open_within=30.0) as watcher:
         watcher.wait_for_frames()
         assert watcher.source.info.live
 
@@ -190,12 +200,17 @@ def test_flv_that_announces_sound_without_sending_any_opens() -> None:
     ],
 )
 def test_what_is_wrong_with_an_answer_is_said_once(head: str, body: bytes, reason: str) -> None:
-    said: list[str] = []
+    said, cancelled, health = list[str](), threading.Event(), Health("camera", live=True)
+
+    def look() -> None:
+        if health.snapshot().events["reconnect"] == 2:
+            cancelled.set()
+
     with answering(head, body) as address:
         with pytest.raises(UserError, match=reason):
-            open_source(address, said.append, impatient(said))
-        with pytest.raises(UserError, match=f"given up after 2 s .*{reason}"):
-            open_source(address, said.append, impatient(said, live=True, give_up_after=2.0))
+            open_source(address, said.append, steady(said))
+        with pytest.raises(UserError, match="cancelled"):
+            open_source(address, said.append, steady(said, live=True, waiting=look), cancelled, health)
     assert sum(reason in line for line in said) == 1
     assert "retrying until it has a picture" in said[0]
 
@@ -206,30 +221,31 @@ def test_what_is_wrong_with_an_answer_is_said_once(head: str, body: bytes, reaso
 @pytest.mark.parametrize("end", ["closed", "silent"])
 def test_a_frame_that_was_held_back_does_not_make_a_stopped_camera_live(end: str) -> None:
     """The parser holds a frame until the next one begins, and hands it out when the connection ends."""
-    patience = {"closed": 600.0, "silent": 1.8}[end]
-    with RtspCamera() as camera, watch(camera, reopen_after=patience) as watcher:
+    patience = {"closed": NEVER, "silent": 3.0}[end]
+    timeouts = {"stalled_after": 0.25, "reopen_after": patience, "open_within": 1.5}
+    with RtspCamera() as camera, watch(camera, **timeouts) as watcher:
         watcher.wait_for_frames(10)
         camera.fake.mode = "mute"
-        watcher.wait_for_state("stalled")
-        seen = len(watcher.frames)
-        time.sleep(1.2)
+        watcher.wait_for_silence()
+        seen, live = len(watcher.frames), watcher.source.health.snapshot().transitions["live"]
         if end == "closed":
             camera.fake.mode = "refuse"
         watcher.wait_for_state("reconnecting")
         assert len(watcher.frames) == seen
-        assert watcher.source.health.snapshot().transitions["live"] == 1
+        assert watcher.source.health.snapshot().transitions["live"] == live
         camera.fake.mode = "serve"
         camera.drop()
         watcher.wait_for_frames()
 
 
 def test_a_slow_camera_loses_no_frame() -> None:
-    with RtspCamera(Fake(rate=0.8)) as camera, watch(camera, reopen_after=600.0, open_within=9.0) as watcher:
-        watcher.wait_for_frames(2)
-        sent, seen = camera.fake.sent, len(watcher.frames)
-        watcher.wait_for_frames(5)
-        # The newest frame may still be in the parser.
-        assert abs((camera.fake.sent - sent) - (len(watcher.frames) - seen)) <= 1
+    with RtspCamera(Fake(rate=0.8)) as camera, watch(camera) as watcher:
+        # A stall of the machine may cost one frame, but not every second one.
+        wait_for(lambda: follow_each_other([number_of(frame.pixels) for frame in watcher.frames[-5:]]))
+
+
+def follow_each_other(numbers: list[int]) -> bool:
+    return len(numbers) == 5 and all((b - a) % 14 == 1 for a, b in pairwise(numbers))
 
 
 # Schemes

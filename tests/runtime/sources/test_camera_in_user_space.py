@@ -8,10 +8,12 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.media import number_of, read_clip
 from tests.runtime.live.test_run_live import ROOT, running
+from tests.runtime.sources.watching import PATIENCE
 
 SOURCE = Path(__file__).with_name("fake_v4l2.c")
 pytestmark = pytest.mark.skipif(
@@ -59,15 +61,18 @@ def test_format_size_and_rate_are_as_requested(library: Path, device: Path, tmp_
         str(device), tmp_path, *asked, "--max-frames", "20",
         option="--camera", **environment(library, device),
     ) as run:  # fmt: skip
-        assert run.process.wait(30) == 0, run.told()
+        assert run.process.wait(PATIENCE) == 0, run.told()
         assert "(128x96, 15 fps)" in run.told()
     clip = read_clip(tmp_path / "out.mkv")
     numbers = [number_of(frame) for frame in clip.frames]
     assert clip.size == (96, 128) and 0 < len(numbers) <= 20
-    assert all((b - a) % 14 in (1, 2, 3, 4, 5) for a, b in pairwise(numbers))
-    # Fifteen frames per second on the camera's clock, including dropped frames.
-    seconds, frames = float(clip.times[-1] - clip.times[0]), sum((b - a) % 14 for a, b in pairwise(numbers))
-    assert frames / seconds == pytest.approx(15, rel=0.25)
+    # Fifteen frames per second and not thirty, where two frames follow each other. A stall loses frames.
+    near = [
+        float(after - before)
+        for (before, after), (a, b) in zip(pairwise(clip.times), pairwise(numbers), strict=True)
+        if (b - a) % 14 == 1
+    ]
+    assert not near or float(np.median(near)) > 1 / 22
 
 
 @pytest.mark.parametrize(
@@ -82,7 +87,7 @@ def test_unsupported_settings_are_one_line(
     library: Path, device: Path, tmp_path: Path, asked: tuple[str, ...], message: str
 ) -> None:
     with running(str(device), tmp_path, *asked, option="--camera", **environment(library, device)) as run:
-        assert run.process.wait(30) == 1
+        assert run.process.wait(PATIENCE) == 1
         assert message in run.told().splitlines()[-1]
 
 
@@ -96,7 +101,7 @@ def test_a_camera_that_is_unplugged_comes_back(library: Path, device: Path, tmp_
             frames = int(run.wait_for(lambda state: state["state"] == "live")["frames"])  # type: ignore[call-overload]
             run.wait_for_frames(frames + 5)
         run.process.send_signal(signal.SIGTERM)
-        assert run.process.wait(20) == -signal.SIGTERM
+        assert run.process.wait(PATIENCE) == -signal.SIGTERM
         told = run.told()
         assert told.count("live again after") == told.count("reconnecting: was unplugged") == 2
         assert "WARN" not in told

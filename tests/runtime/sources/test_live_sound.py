@@ -21,7 +21,7 @@ from runtime.telemetry.health import Health
 from tests.media import make_clip, number_of, numbered, read_clip
 from tests.runtime.fakes import FakeEngine
 from tests.runtime.sources.fault_server import Fake, RtspCamera
-from tests.runtime.sources.watching import impatient, wait_for
+from tests.runtime.sources.watching import steady, wait_for
 
 BASE = Fraction(1, 90_000)
 
@@ -161,7 +161,7 @@ def test_sound_from_before_the_first_frame_of_a_source_has_no_time_and_is_left_o
 def test_a_cameras_sound_is_recorded_in_time_across_a_reconnection(tmp_path: Path) -> None:
     path, said = tmp_path / "out.mkv", list[str]()
     with RtspCamera(Fake(sound=True, rate=25)) as camera:
-        with open_source(camera.url(), said.append, impatient(said)) as source:
+        with open_source(camera.url(), said.append, steady(said)) as source:
             sink = RecordingSink(str(path), source.info, said.append, overwrite=False, health=source.health)
             pipeline = Pipeline(source, FakeEngine(), sink, limit=40)
             health = source.health
@@ -204,7 +204,7 @@ def test_sound_that_a_format_cannot_hold_is_announced_and_the_picture_recorded(
     path, said = tmp_path / name, list[str]()
     with (
         RtspCamera(Fake(sound=True)) as camera,
-        open_source(camera.url(), said.append, impatient()) as source,
+        open_source(camera.url(), said.append, steady()) as source,
     ):
         sink = RecordingSink(str(path), source.info, said.append, overwrite=False, health=source.health)
         Pipeline(source, FakeEngine(), sink, limit=10).run()

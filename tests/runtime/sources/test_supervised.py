@@ -17,7 +17,7 @@ from runtime.media.colour_tags import ColourTags
 from runtime.media.frame import Colour, Frame
 from runtime.sources.base import DecodedFrame, Source, StreamInfo, WrongSettingsError
 from runtime.sources.live.supervised import LiveOptions, SupervisedSource
-from tests.runtime.sources.watching import Watcher, impatient, wait_for
+from tests.runtime.sources.watching import Watcher, impatient, steady, wait_for
 
 BASE = Fraction(1, 1000)
 
@@ -56,7 +56,7 @@ def test_a_camera_that_is_unplugged_comes_back() -> None:
         assert camera is not None
         return camera
 
-    with Watcher(SupervisedSource("camera 0", open_once, impatient(said))) as watcher:
+    with Watcher(SupervisedSource("camera 0", open_once, steady(said))) as watcher:
         wait_for(lambda: watcher.source.health.snapshot().transitions["live"] == 2)
         watcher.wait_for_frames()
         snapshot = watcher.source.health.snapshot()
@@ -107,7 +107,7 @@ def test_opening_that_hangs_is_left() -> None:
 
 
 class Noted(Backoff):
-    """Records when a wait is requested."""
+    """Records when a wait is requested, and how long; there is none."""
 
     def __init__(self, first: float, most: float, events: list[str | float]) -> None:
         super().__init__(first, most, random.Random(1))
@@ -115,7 +115,7 @@ class Noted(Backoff):
 
     def wait(self) -> float:
         self._events.append(super().wait())
-        return self._events[-1]  # type: ignore[return-value]
+        return 0.0
 
 
 def test_every_attempt_waits_longer_until_one_lasts() -> None:
@@ -125,13 +125,13 @@ def test_every_attempt_waits_longer_until_one_lasts() -> None:
         events.append("opened")
         return FakeCamera(1, fail, pause=0)
 
-    options = impatient(backoff=lambda: Noted(0.05, 0.2, events))
+    options = steady(backoff=lambda: Noted(100.0, 400.0, events))
     with Watcher(SupervisedSource("camera 0", open_once, options)):
         wait_for(lambda: events.count("opened") >= 5)
     # A connection that is lost right after its first frame does not reset the back-off.
     assert events[:9:2] == ["opened"] * 5
     waits = [wait for wait in events[1:9:2] if isinstance(wait, float)]
-    assert waits == pytest.approx([0.05, 0.1, 0.2, 0.2], rel=0.25)
+    assert waits == pytest.approx([100, 200, 400, 400], rel=0.25)
 
 
 def test_no_attempt_is_made_before_its_time() -> None:
@@ -176,7 +176,7 @@ def test_waiting_for_the_first_frame_shows_activity() -> None:
 def test_a_fault_of_a_driver_is_a_lost_connection() -> None:
     said: list[str] = []
     cameras = iter([FakeCamera(2, lambda: 1 / 0), FakeCamera(10_000)])  # type: ignore[arg-type,return-value]
-    with Watcher(SupervisedSource("camera 0", lambda: next(cameras), impatient(said))) as watcher:
+    with Watcher(SupervisedSource("camera 0", lambda: next(cameras), steady(said))) as watcher:
         wait_for(lambda: watcher.source.health.snapshot().events["reconnect"] == 1)
         watcher.wait_for_frames()
     assert any("ZeroDivisionError" in line for line in said)
@@ -193,6 +193,17 @@ def test_a_source_gives_up_after_the_requested_time() -> None:
     assert isinstance(watcher.error, UserError)
     assert str(watcher.error).startswith("fake: given up after 0.5 s without a frame (")
     assert watcher.state == "ended" and watcher.frames
+
+
+def test_giving_up_names_the_reason_even_if_nobody_looked_in_time() -> None:
+    camera = FakeCamera(1, lambda: fail("fake: gone"))
+    source = SupervisedSource("fake", lambda: camera, impatient(give_up_after=0.1))
+    frames = source.frames("bgr")
+    next(frames)
+    wait_for(lambda: not [thread for thread in threading.enumerate() if thread.name == "connection"])
+    time.sleep(0.2)
+    with pytest.raises(UserError, match=r"given up after 0\.1 s without a frame \(gone\)"):
+        next(frames)
 
 
 def test_invalid_settings_are_an_error_at_once() -> None:
@@ -213,15 +224,13 @@ def test_the_wait_for_a_first_frame_can_be_cancelled() -> None:
 def test_a_broadcast_that_has_ended_ends() -> None:
     finished = FakeCamera(3, pause=0.05)
     finished.info = StreamInfo("fake", "video", live=False, rate=Fraction(25))
-    source = SupervisedSource("fake", lambda: finished, impatient())
+    source = SupervisedSource("fake", lambda: finished, steady())
     frames = list(source.frames("bgr"))
     assert 1 <= len(frames) <= 3 and source.health.snapshot().state == "ended"
 
 
 def test_only_the_newest_frame_waits_and_the_others_are_counted() -> None:
-    source = SupervisedSource(
-        "fake", lambda: FakeCamera(20, partial(time.sleep, 1), pause=0.002), impatient()
-    )  # type: ignore[arg-type]
+    source = SupervisedSource("fake", lambda: FakeCamera(20, partial(time.sleep, 1), pause=0.002), steady())  # type: ignore[arg-type]
     wait_for(lambda: source.health.snapshot().dropped["source"] == 19)
     frame = next(iter(source.frames("bgr")))
     assert frame.index == 19 and frame.pixels[0, 0].tolist() == [191, 192, 193]
@@ -231,7 +240,7 @@ def test_only_the_newest_frame_waits_and_the_others_are_counted() -> None:
 @pytest.mark.parametrize("colour", ["bgr", "rgb"])
 def test_frames_have_the_requested_colour_order(colour: Colour) -> None:
     cameras = iter([FakeCamera(1, fail), FakeCamera(1, fail), FakeCamera(1, partial(time.sleep, 1))])  # type: ignore[arg-type]
-    source = SupervisedSource("fake", lambda: next(cameras), impatient())
+    source = SupervisedSource("fake", lambda: next(cameras), steady())
     frames = source.frames(colour)
     expected = [1, 2, 3] if colour == "bgr" else [3, 2, 1]
     # The first frame was read before the order was known, those of later connections afterwards.
@@ -263,7 +272,7 @@ def test_the_decoders_picture_is_for_a_comparison_only_while_its_colours_are_tho
             ColouredCamera(1, 1, partial(time.sleep, 1)),  # type: ignore[arg-type]
         ]
     )
-    source = SupervisedSource("fake", lambda: next(cameras), impatient())
+    source = SupervisedSource("fake", lambda: next(cameras), steady())
     frames = source.frames("bgr")
     taken = [next(frames) for _ in range(3)]
     source.close()

@@ -1,6 +1,9 @@
 """Damaged and odd video files: whole frames are processed, damage is reported; a guess refuses nothing."""
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -139,6 +142,22 @@ def test_media_data_that_covers_the_index_hides_no_frame(
     path.write_bytes(changed[: whole.rindex(b"moov") + 100])  # only the beginning of the index
     with pytest.raises(UserError, match="is truncated"):
         read(path)
+
+
+def test_a_file_that_shrinks_while_it_is_read_ends_the_reading_and_not_the_process(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mp4", count=25, **PLAIN)
+    path.write_bytes(box_size(b"mdat", 2**31)(path.read_bytes()))
+    code = (
+        "import os, sys\nfrom runtime.sources.video.address import address_of\n"
+        "from runtime.sources.video.oversized_box import with_index\n"
+        "file = with_index(address_of(sys.argv[1])).opener()\n"
+        "os.truncate(sys.argv[1], 0)\nprint(len(file.read(100)))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], env=environment, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_a_placeholder_is_not_the_number_of_frames(tmp_path: Path) -> None:

@@ -12,12 +12,15 @@ from runtime.media.frame import Frame
 from runtime.sources.base import Source
 from runtime.sources.live.supervised import LiveOptions
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 """Seconds after which a test fails; no expected wait takes a tenth of it."""
+
+NEVER = 600.0
+"""Seconds of a timeout that no stall of the machine reaches."""
 
 
 def impatient(said: list[str] | None = None, **changes: object) -> LiveOptions:
-    """Options with timeouts of tenths of seconds and a seeded back-off."""
+    """Options with timeouts of tenths of seconds, which a busy machine reaches too, and a short back-off."""
     settings: dict[str, object] = {
         "stalled_after": 0.25,
         "reopen_after": 0.6,
@@ -26,6 +29,12 @@ def impatient(said: list[str] | None = None, **changes: object) -> LiveOptions:
         "announce": (said if said is not None else []).append,
     }
     return LiveOptions(**{**settings, **changes})  # type: ignore[arg-type]
+
+
+def steady(said: list[str] | None = None, **changes: object) -> LiveOptions:
+    """Options with which only an event ends a connection: for tests that count connections."""
+    timeouts = {"stalled_after": NEVER, "reopen_after": NEVER, "open_within": NEVER}
+    return impatient(said, **{**timeouts, **changes})
 
 
 def wait_for(condition: Callable[[], object], what: str = "") -> None:
@@ -66,6 +75,13 @@ class Watcher:
         """Waits for ``more`` further frames."""
         wanted = len(self.frames) + more
         wait_for(lambda: len(self.frames) >= wanted, f"{more} frames; {self.source.health.snapshot()}")
+
+    def wait_for_silence(self) -> None:
+        """Waits until no frame has come in 150 looks; a machine that stalls makes none."""
+        looks, seen = 0, -1
+        while looks < 150:
+            looks, seen = looks + 1 if len(self.frames) == seen else 0, len(self.frames)
+            time.sleep(0.01)
 
     def times(self) -> list[float]:
         return [float(frame.pts * frame.time_base) for frame in self.frames]  # type: ignore[operator]

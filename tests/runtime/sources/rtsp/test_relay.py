@@ -74,11 +74,10 @@ def test_a_camera_that_checks_the_address_in_a_digest_is_opened() -> None:
 
 @pytest.mark.parametrize("method", ["DESCRIBE", "SETUP"])
 def test_a_redirect_after_the_password_is_judged_like_any_other(method: str) -> None:
-    said: list[str] = []
     with RtspCamera(Fake(mode="deny", redirect_at=method)) as camera:
         camera.fake.location = camera.url("cam")
         with pytest.raises(UserError, match="in a circle"):
-            open_source(camera.url(user=f"me:{PASSWORD}"), said.append, impatient(said, give_up_after=1.0))
+            VideoSource(camera.url(user=f"me:{PASSWORD}"), print)
         assert camera.fake.connections < 20
 
 

@@ -26,6 +26,7 @@ import torch
 
 from granet import GraNet, GraNetConfig, save_checkpoint
 from tests.media import make_clip, numbered, read_clip, write_picture
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reliability.md"
@@ -34,9 +35,6 @@ EXPORT = [sys.executable, "-m", "export.cli"]
 
 _ADDRESSES = 6 << 30
 """Limit of the address space of a command. Libraries reserve more than they use."""
-
-_PATIENCE = 300.0
-"""Seconds after which a command counts as hanging."""
 
 Trial = Callable[[random.Random, Path], None]
 
@@ -54,7 +52,7 @@ def run(command: list[str], folder: Path, **environment: str) -> subprocess.Comp
         capture_output=True,
         text=True,
         errors="replace",
-        timeout=_PATIENCE,
+        timeout=PATIENCE,
         preexec_fn=limit,
         check=False,
     )
@@ -91,13 +89,13 @@ def interrupted_file(dice: random.Random, folder: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "FAKE_SECONDS": "0.02"}
     process = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
     if dice.random() < 0.75:  # while it writes, however long the machine takes to start it
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + PATIENCE
         while process.poll() is None and not any("part" in path.name for path in folder.iterdir()):
             assert time.monotonic() < deadline, "no part was begun"
             time.sleep(0.01)
     time.sleep(dice.uniform(0.0, 1.5))
     process.send_signal(number)
-    status = process.wait(_PATIENCE)
+    status = process.wait(PATIENCE)
     output = folder / "out.mkv"
     if output.exists():
         assert status == 0 and len(read_clip(output).frames) == 60
@@ -208,7 +206,7 @@ def unread_stderr(dice: random.Random, folder: Path) -> None:
     )
     os.close(writing)
     try:
-        assert process.wait(_PATIENCE) == 0
+        assert process.wait(PATIENCE) == 0
     finally:
         os.close(reading)
     assert len(read_clip(folder / "out.mkv").frames) == 20
@@ -223,7 +221,7 @@ def two_writers(dice: random.Random, folder: Path) -> None:
     for _ in range(2):
         runs.append(subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL))
         time.sleep(dice.uniform(0, 0.3))
-    statuses = sorted(process.wait(_PATIENCE) for process in runs)
+    statuses = sorted(process.wait(PATIENCE) for process in runs)
     assert statuses == [0, 1], f"statuses {statuses}"
     assert len(read_clip(folder / "out.mkv").frames) == 20
 

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.patience import PATIENCE
+
 XVFB = shutil.which("Xvfb")
 SIZE = (600, 800)
-PATIENCE = 60.0
 
 
 class Screen:

@@ -17,13 +17,13 @@ from granet import __version__
 from tests.clean_install import copy_sources, environment_of_user, has_packages, lend
 from tests.documents import ROOT, Block, blocks, missing_builder
 from tests.media import read_clip
+from tests.patience import PATIENCE
 
 PAGE = ROOT / "docs" / "getting-started.md"
 STEPS = [block for block in blocks(PAGE) if block.language in ("bash", "python") and block.needs is None]
 NEEDS = [block for block in blocks(PAGE) if block.needs is not None]
 SERVE = "--serve :8080"
 LENT = ("torch", "sympy", "networkx", "tensorrt_rtx", "tensorrt_rtx_cu13", "tensorrt_rtx_cu13_bindings")
-PATIENCE = 600.0
 
 
 @dataclass(frozen=True)

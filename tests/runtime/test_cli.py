@@ -23,6 +23,7 @@ from granet.errors import UserError
 from runtime.engines.base import Engine
 from runtime.sources.camera.v4l2 import Camera, CameraMode
 from tests.media import make_clip, number_of, numbered, read_clip, write_picture
+from tests.patience import PATIENCE
 from tests.runtime.fakes import FakeEngine
 
 ROOT = Path(__file__).parents[2]
@@ -426,7 +427,7 @@ def test_stdin_to_stdout(tmp_path: Path) -> None:
         process = start(
             "--input", "-", "--output", "-", cwd=tmp_path, stdin=file.fileno(), stdout=subprocess.PIPE
         )
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     (tmp_path / "out.mkv").write_bytes(out)
     after = read_clip(tmp_path / "out.mkv")
@@ -461,7 +462,7 @@ def test_a_full_stdout_is_one_line(tmp_path: Path) -> None:
     make_clip(tmp_path / "in.mp4", count=20)
     with Path("/dev/full").open("wb") as full:
         process = start("--input", "in.mp4", "--output", "-", cwd=tmp_path, stdout=full.fileno())
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert err.splitlines()[-1] == b"error: stdout (Matroska): cannot be written: No space left on device"
 

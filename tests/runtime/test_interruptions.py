@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.media import make_clip, number_of, numbered, read_clip, write_picture
+from tests.patience import PATIENCE
 from tests.runtime.test_cli import ROOT, RUN, start
 
 LENGTH = 400
@@ -56,7 +57,7 @@ def test_an_interrupted_file_stays_as_a_part_until_a_run_completes_it(
     process = start("--input", "in.mp4", "--output", output, "--json", cwd=tmp_path, stdout=subprocess.PIPE)
     wait_for(process, part.exists)
     process.send_signal(number)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == -number
     assert b"interrupted; " in err and b"Traceback" not in err
     assert f"{output} is not complete; the finished part is in {part.name}" in err.decode()
@@ -110,7 +111,7 @@ def test_the_pictures_of_an_interrupted_run_do_not_pass_for_all(tmp_path: Path, 
     process = start("--input", "in.mp4", "--output", "out", cwd=tmp_path, seconds=0.05)
     wait_for(process, lambda: (part / "000002.png").exists())
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == -signal.SIGINT
     count = len(names_in(part))
     assert 2 <= count < 60 and names_in(part) == [f"{i + 1:06d}.png" for i in range(count)]
@@ -169,7 +170,7 @@ def test_what_a_killed_run_left_is_removed_but_not_what_a_running_one_writes(tmp
     running = start("--input", "in.mp4", "--output", "out.mkv", cwd=tmp_path)
     wait_for(running, lambda: has_content(tmp_path / "out.part2.mkv"))
     killed.kill()
-    killed.communicate(timeout=20)
+    killed.communicate(timeout=PATIENCE)
     last = start("--input", "in.mp4", "--output", "out.mkv", cwd=tmp_path)
     wait_for(last, lambda: has_content(tmp_path / "out.part.mkv"))
     for process in (running, last):
@@ -212,7 +213,7 @@ def test_files_of_a_configuration_stay_as_parts_too(tmp_path: Path) -> None:
     parts = [tmp_path / f"{name}.part.mkv" for name in ("a", "b")]
     wait_for(process, lambda: all(has_content(part) for part in parts))
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == -signal.SIGTERM
     for name, part in zip(("a", "b"), parts, strict=True):
         assert f"{name}.mkv is not complete; the finished part is in {part.name}" in err.decode()

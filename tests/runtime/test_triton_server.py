@@ -22,10 +22,9 @@ from granet.app.console import run_app
 from runtime import Engine, open_engine
 from runtime.engines.base import EngineAwayError
 from runtime.live.patience import PatientEngine
+from tests.patience import PATIENCE
 from tests.runtime.handmade import inverting_file
 from tests.runtime.triton_server import installed, triton
-
-PATIENCE = 60.0
 
 
 class Running:

@@ -30,9 +30,7 @@ from runtime.live.streams_config import StreamsConfig, read_streams_config
 from runtime.sources.pictures.read import read_picture
 from runtime.tensorrt.record import read_record
 from tests.media import numbered, write_picture
-
-HANGS = 60.0
-"""Seconds after which an open counts as waiting for ever."""
+from tests.patience import PATIENCE
 
 LITE = Path(runtime.__file__).parent / "models" / "lite.onnx"
 
@@ -49,7 +47,7 @@ def result_of(action: Callable[[], Any]) -> Any:
 
     thread = threading.Thread(target=act, daemon=True)
     thread.start()
-    thread.join(HANGS)
+    thread.join(PATIENCE)
     assert results, "it waits"
     return results[0]
 

@@ -11,11 +11,10 @@ import pytest
 
 from granet.app import credentials
 from granet.app.program import mask_unhandled
+from tests.patience import PATIENCE
 from tests.unread import full_pipe, read_all
 
 ROOT = Path(__file__).parents[3]
-HANGS = 20.0
-"""Seconds after which a program counts as stuck."""
 
 APP = """
 import os, sys, time, typer
@@ -69,7 +68,7 @@ def ran(line: str, cwd: Path, shell: str = "") -> tuple[int, str, str]:
     """Status, stdout and stderr."""
     process = start(line, cwd, shell)
     try:
-        out, error = process.communicate(timeout=HANGS)
+        out, error = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
     return process.returncode, out.decode(), error.decode()
@@ -119,7 +118,7 @@ def test_a_reader_of_results_that_goes_away_ends_the_command_quietly(tmp_path: P
     os.close(write)
     assert os.read(read, 1)
     os.close(read)
-    _, error = process.communicate(timeout=HANGS)
+    _, error = process.communicate(timeout=PATIENCE)
     assert (process.returncode, error) == (141, b"")
 
 
@@ -129,7 +128,7 @@ def test_results_wait_for_a_slow_reader_of_a_pipe_that_does_not_block(tmp_path: 
         process = start("print --count 20000", tmp_path, stdout=write)
         os.close(write)
         lines = read_all(read).decode().splitlines()
-    _, error = process.communicate(timeout=HANGS)
+    _, error = process.communicate(timeout=PATIENCE)
     assert (process.returncode, error) == (0, b"")
     assert lines[-20000:] == [f"result {number}" for number in range(20000)]
 
@@ -139,7 +138,7 @@ def test_a_full_pipe_on_stderr_ends_nothing_and_the_last_messages_arrive(tmp_pat
         process = start("say --count 1000", tmp_path, stderr=write)
         os.close(write)
         try:
-            assert process.wait(HANGS) == 0
+            assert process.wait(PATIENCE) == 0
         finally:
             process.kill()
             process.communicate()
@@ -150,7 +149,7 @@ def test_stderr_of_the_parent_still_blocks(tmp_path: Path) -> None:
     """A descriptor is shared with the shell and with other programs."""
     read, write = os.pipe()
     process = start("say", tmp_path, stderr=write)
-    process.communicate(timeout=HANGS)
+    process.communicate(timeout=PATIENCE)
     assert os.get_blocking(write)
     os.close(write)
     assert read_all(read) == b"message 0\n"

@@ -11,10 +11,8 @@ from typing import TextIO
 import pytest
 
 from granet.app.stderr_writer import StderrWriter
+from tests.patience import PATIENCE
 from tests.unread import fill, read_all
-
-HANGS = 60.0
-"""Seconds after which a write counts as stuck."""
 
 
 @dataclass
@@ -50,7 +48,7 @@ def test_everything_arrives_in_order_where_somebody_reads() -> None:
         writer = StderrWriter()
         for number in range(100):
             write_message(writer, f"message {number}")
-        assert writer.finish(HANGS)
+        assert writer.finish(PATIENCE)
         assert pipe.rest().splitlines() == [f"message {number}" for number in range(100)]
 
 
@@ -62,7 +60,7 @@ def test_what_nobody_reads_is_dropped_and_the_number_is_said_later() -> None:
             write_message(writer, f"message {number}")
         assert not writer.finish(0.01)  # still waits, and did not block
         os.read(pipe.read, filled)
-        assert writer.finish(HANGS)
+        assert writer.finish(PATIENCE)
         lines = pipe.rest().splitlines()
         arrived = [int(line.split()[1]) for line in lines if line.startswith("message")]
         lost = [
@@ -81,7 +79,7 @@ def test_drawings_give_way_to_messages() -> None:
             for _ in range(50):
                 writer.write("[bar]")
         os.read(pipe.read, filled)
-        assert writer.finish(HANGS)
+        assert writer.finish(PATIENCE)
         text = pipe.rest()
         assert re.findall(r"message (\d)", text) == ["0", "1", "2", "3", "4"] and "lost" not in text
 
@@ -92,21 +90,21 @@ def test_a_reader_that_has_died_is_not_an_error() -> None:
         writer = StderrWriter()
         for number in range(3):
             write_message(writer, f"message {number}")
-        assert writer.finish(HANGS)
+        assert writer.finish(PATIENCE)
 
 
 def test_a_closed_stderr_is_not_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", None)
     writer = StderrWriter()
     write_message(writer, "message")
-    assert writer.finish(HANGS) and not writer.isatty()
+    assert writer.finish(PATIENCE) and not writer.isatty()
 
 
 def test_an_encoding_without_a_character_is_not_an_error() -> None:
     with piped("ascii") as pipe:
         writer = StderrWriter()
         write_message(writer, "café")
-        assert writer.finish(HANGS)
+        assert writer.finish(PATIENCE)
         assert pipe.rest() == "caf\\xe9\n"
 
 

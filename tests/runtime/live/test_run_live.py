@@ -23,8 +23,8 @@ import numpy as np
 import pytest
 
 from tests.media import number_of, numbered, read_clip
+from tests.patience import PATIENCE
 from tests.runtime.sources.fault_server import Fake, RtspCamera
-from tests.runtime.sources.watching import PATIENCE
 
 ROOT = Path(__file__).parents[3]
 

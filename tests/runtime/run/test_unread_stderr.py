@@ -12,12 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests.media import make_clip, numbered, read_clip, write_picture
+from tests.patience import PATIENCE
 from tests.unread import full_pipe, read_all, stopped_terminal
 
 ROOT = Path(__file__).parents[3]
 RUN = [sys.executable, "-m", "tests.runtime.run_fake", "--model", "fake.onnx"]
-HANGS = 120.0
-"""Seconds after which a process counts as stuck. A run takes a few."""
 
 
 def start(*arguments: str, cwd: Path, stderr: int, **more: str) -> subprocess.Popen[bytes]:
@@ -33,14 +32,14 @@ def start(*arguments: str, cwd: Path, stderr: int, **more: str) -> subprocess.Po
 
 def ended(process: subprocess.Popen[bytes]) -> int:
     try:
-        return process.wait(HANGS)
+        return process.wait(PATIENCE)
     finally:
         process.kill()
         process.wait()
 
 
 def wait_until(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + HANGS
+    deadline = time.monotonic() + PATIENCE
     while not happened():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.05)

@@ -31,13 +31,12 @@ from runtime.sinks.video.encoding import Encoding
 from runtime.sources.base import StreamInfo
 from runtime.telemetry.health import Health
 from tests.media import count_of, counted, make_clip, numbered
+from tests.patience import PATIENCE
 from tests.runtime.sources.hostile_rtsp import serving
 
 BASE = Fraction(1, 90_000)
 INFO = StreamInfo("cam", "camera", live=True, rate=Fraction(25), time_base=BASE, size=(49, 65))
 OPTIONS = {"rtsp": {"rtsp_flags": "listen", "listen_timeout": "20"}, "rtmp": {"listen": "1", "timeout": "20"}}
-HANGS = 60.0
-"""Seconds after which a server counts as stuck."""
 
 
 def free_port() -> int:
@@ -91,7 +90,7 @@ def test_a_push_reconnects_after_an_outage(protocol: str) -> None:
         began, numbers, accepted = time.monotonic(), itertools.count(), list[int]()
 
         def send_until(done: Callable[[], object]) -> None:
-            deadline = time.monotonic() + HANGS
+            deadline = time.monotonic() + PATIENCE
             while not done():
                 assert time.monotonic() < deadline, said
                 number, dropped = next(numbers), health.snapshot().dropped["sink"]
@@ -253,7 +252,7 @@ def test_a_server_that_states_a_huge_answer_takes_no_memory(tmp_path: Path) -> N
             [sys.executable, push_process.__file__], stdin=file, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, env={push_process.TARGET: target},
         )  # fmt: skip
-        assert answered.wait(HANGS)
+        assert answered.wait(PATIENCE)
         taken.wait(3)
         # Not ru_maxrss: it begins with the memory of this process.
         status = Path(f"/proc/{process.pid}/status").read_text()

@@ -18,10 +18,10 @@ from runtime.sinks.push.sink import PushSink
 from runtime.sources.base import StreamInfo
 from runtime.telemetry.health import Health
 from tests.media import count_of, counted
+from tests.patience import PATIENCE
 
 BASE = Fraction(1, 90_000)
 INFO = StreamInfo("cam", "camera", live=True, rate=Fraction(25), time_base=BASE, size=(240, 320))
-PATIENCE = 30.0
 
 RTMP_MODULE = Path("/usr/lib/nginx/modules/ngx_rtmp_module.so")
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin")

@@ -21,9 +21,8 @@ from runtime.sources.base import SoundPacket
 from runtime.sources.open import open_source
 from runtime.telemetry.health import Health
 from tests.media import make_clip, number_of, read_clip
+from tests.patience import PATIENCE
 from tests.runtime.fakes import FakeEngine
-
-PATIENCE = 20.0
 
 
 class Taker(Sink):

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from tests.media import number_of, read_clip
+from tests.patience import PATIENCE
 from tests.runtime.live.test_run_live import ROOT, running
-from tests.runtime.sources.watching import PATIENCE
 
 SOURCE = Path(__file__).with_name("fake_v4l2.c")
 pytestmark = pytest.mark.skipif(

@@ -9,7 +9,7 @@ import pytest
 
 from runtime.sources.http_answer import http_answer
 from runtime.sources.http_limited import end_of_redirects
-from tests.runtime.sources.watching import PATIENCE
+from tests.patience import PATIENCE
 
 
 @pytest.mark.parametrize("ask", [http_answer, end_of_redirects])

@@ -11,9 +11,7 @@ from runtime.media.backoff import Backoff
 from runtime.media.frame import Frame
 from runtime.sources.base import Source
 from runtime.sources.live.supervised import LiveOptions
-
-PATIENCE = 60.0
-"""Seconds after which a test fails; no expected wait takes a tenth of it."""
+from tests.patience import PATIENCE
 
 NEVER = 600.0
 """Seconds of a timeout that no stall of the machine reaches."""

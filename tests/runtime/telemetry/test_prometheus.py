@@ -11,6 +11,7 @@ from runtime.telemetry.health import Health
 from runtime.telemetry.prometheus import metrics_server
 from runtime.telemetry.rates import LiveFigures
 from runtime.telemetry.terminal import status_line, status_text
+from tests.patience import PATIENCE
 
 
 class Clock:
@@ -39,7 +40,7 @@ def test_prometheus_reads_what_happened() -> None:
     health = used_health(Clock())
     with metrics_server(("127.0.0.1", 0), [health]) as url:
         assert url.startswith("http://127.0.0.1:") and url.endswith("/metrics")
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
             text = answer.read().decode()
     assert "secret" not in text
     samples: list[Sample] = [s for family in text_string_to_metric_families(text) for s in family.samples]
@@ -65,11 +66,11 @@ def test_prometheus_reads_what_happened() -> None:
 def test_metrics_are_compressed_on_request_and_refused_for_another_host() -> None:
     with metrics_server(("127.0.0.1", 0), [used_health(Clock())]) as url:
         asked = urllib.request.Request(url, headers={"Accept-Encoding": "gzip"})
-        with urllib.request.urlopen(asked, timeout=10) as answer:
+        with urllib.request.urlopen(asked, timeout=PATIENCE) as answer:
             assert b"granet_frames_read_total" in gzip.decompress(answer.read())
         asked = urllib.request.Request(url, headers={"Host": "127.evil.example"})
         with pytest.raises(urllib.error.HTTPError, match="403") as refused:
-            urllib.request.urlopen(asked, timeout=10)
+            urllib.request.urlopen(asked, timeout=PATIENCE)
         refused.value.close()
 
 

@@ -16,7 +16,7 @@ from runtime.media.frame import Pixels
 from runtime.tensorrt.engine import TensorRtEngine
 from runtime.tensorrt.gpu_thread import GpuThread
 from runtime.tensorrt.optimisation_profile import Profile
-from tests.runtime.sources.watching import PATIENCE
+from tests.patience import PATIENCE
 from tests.runtime.tensorrt.engine_files import engine_file, record
 from tests.runtime.tensorrt.fake_cuda import FakeCuda
 from tests.runtime.tensorrt.fake_tensorrt import FakeTensorRt

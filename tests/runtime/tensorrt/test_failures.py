@@ -10,6 +10,7 @@ from granet.errors import UserError
 from runtime.engines.device import Device
 from runtime.tensorrt.cuda.base import CudaError
 from runtime.tensorrt.engine import TensorRtEngine
+from tests.patience import PATIENCE
 from tests.runtime.tensorrt.engine_files import PLAN, engine_file, record
 from tests.runtime.tensorrt.fake_tensorrt import FakeTensorRt
 from tests.runtime.tensorrt.opened_engine import Opened, noise
@@ -66,7 +67,7 @@ def test_all_frames_in_flight_get_the_error(opened: Open) -> None:
     with session as engine:
         assert engine.concurrency == SLOTS
         for future in session.at_once(noise(1) for _ in range(SLOTS)):
-            assert isinstance(future.exception(timeout=10), CudaError)
+            assert isinstance(future.exception(timeout=PATIENCE), CudaError)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,7 @@ def test_closing_finishes_what_is_in_flight(opened: Open) -> None:
         pending = session.at_once(noise(1, seed=index) for index in range(8))
         engine.close()
         for index, future in enumerate(pending):
-            np.testing.assert_array_equal(future.result(timeout=10), 255 - noise(1, seed=index))
+            np.testing.assert_array_equal(future.result(timeout=PATIENCE), 255 - noise(1, seed=index))
 
 
 @pytest.mark.parametrize("device", ["cpu", "gpu", "npu"])

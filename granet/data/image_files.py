@@ -12,6 +12,8 @@ from granet.app.input_file import PICTURE_BYTES, read_bounded
 from granet.data.image_bounds import MAX_PIXELS, UnknownPictureError, stated_pixels
 from granet.data.image_ends import with_end
 from granet.data.image_headers import is_cut_short, orientation
+from granet.data.opencv_log import silence_opencv
+from granet.data.png_checksums import with_right_checksums
 from granet.data.upright import upright
 from granet.errors import UserError
 
@@ -113,8 +115,12 @@ def decode(data: bytes, path: Path, flags: int) -> NDArray[Any]:
 
 
 def _decoded(data: bytes, path: Path, flags: int) -> NDArray[Any] | None:
+    checked = with_right_checksums(data)
+    if checked is None:
+        return None
+    silence_opencv()
     try:
-        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        return cv2.imdecode(np.frombuffer(checked, np.uint8), flags)
     except cv2.error as error:
         raise UserError(f"{path}: cannot be decoded: {error.err or error}") from error
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 import cv2
 import numpy as np
 
+from granet.data.opencv_log import silence_opencv
 from granet.errors import UserError
 from runtime.media.frame import Colour, Frame, Pixels
 from runtime.sources.base import Source, StreamInfo
@@ -19,7 +20,6 @@ PATIENCE = 5.0
 """Seconds without a frame after which a camera counts as lost."""
 
 _PAUSE = 0.01
-_SILENT = 0
 
 
 class CaptureSource(Source):
@@ -46,7 +46,7 @@ class CaptureSource(Source):
     ) -> None:
         self._name, self._gone = name, gone
         self._busy = threading.Lock()
-        _silence()
+        silence_opencv()
         self._capture = make()
         opened = self._capture.isOpened()
         first = self._read() if opened else None
@@ -108,14 +108,3 @@ class CaptureSource(Source):
         except cv2.error:
             return None
         return np.asarray(pixels, np.uint8) if good and pixels is not None and pixels.ndim == 3 else None
-
-
-def _silence() -> None:
-    """Stops OpenCV from logging to stderr; our own messages replace its warnings.
-
-    OpenCV warns when a camera is opened, read and released. Redirecting stderr instead would lose the
-    output of other threads while opening hangs.
-    """
-    # Up to OpenCV 4.7, which some systems ship with GStreamer, the function is elsewhere.
-    old = getattr(cv2, "setLogLevel", None)
-    (old or cv2.utils.logging.setLogLevel)(_SILENT)

@@ -99,19 +99,18 @@ def test_a_log_reader_that_dies_does_not_end_a_run(tmp_path: Path) -> None:
 
 
 def test_warnings_of_a_library_about_pictures_do_not_stop_a_run(tmp_path: Path) -> None:
-    # libpng, inside OpenCV, writes its warnings straight to the descriptor.
+    # libjpeg, inside OpenCV, writes its warnings straight to the descriptor.
     for index in range(3):
-        path = write_picture(tmp_path / "in" / f"{index}.png", numbered(index))
-        path.write_bytes(with_wrong_checksum(path.read_bytes()))
+        path = write_picture(tmp_path / "in" / f"{index}.jpg", numbered(index))
+        path.write_bytes(with_bytes_too_many(path.read_bytes()))
     with full_pipe() as (_, write):
         assert ended(start("--input", "in", "--output", "out/", cwd=tmp_path, stderr=write)) == 0
     assert len(list((tmp_path / "out").iterdir())) == 3
 
 
-def with_wrong_checksum(png: bytes) -> bytes:
-    """``png`` with a damaged ancillary chunk, which libpng skips with a warning."""
-    at = 8 + 25  # behind the signature and IHDR
-    return png[:at] + b"\0\0\0\4gAMA\0\0\xb1\x8f\0\0\0\0" + png[at:]
+def with_bytes_too_many(jpeg: bytes) -> bytes:
+    """``jpeg`` with bytes before its end, which libjpeg skips with a warning."""
+    return jpeg[:-2] + b"\x55" * 100 + jpeg[-2:]
 
 
 def test_a_late_reader_gets_the_last_line_and_the_number_of_lost_messages(tmp_path: Path) -> None:

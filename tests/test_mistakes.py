@@ -392,6 +392,25 @@ def assert_names_what_exists(error: str, line: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        "granet-run --input clip.mp4 --output dry.mp4 --model grpcs://user:s3cr3t@127.0.0.1:9/m?auth=s3cr3t",
+        "granet-eval --model grpc://user:s3cr3t@127.0.0.1:9/m --data drawn:1",
+        "granet-export bench grpc://user:s3cr3t@127.0.0.1:9/m?key=s3cr3t",
+        "granet-export parity --ckpt best.pt grpc://user:s3cr3t@127.0.0.1:9/m",
+        "granet-run --input clip.mp4 --output dry.mp4 --metrics user:s3cr3t@127.0.0.1:99999",
+        "granet-archive s3://user:s3cr3t@bucket/recordings dry",
+    ],
+)
+def test_an_address_that_is_refused_shows_no_secret(
+    line: str, ended: Callable[[str], tuple[int, str]]
+) -> None:
+    """Servers of models, metrics and storages, besides the addresses of cameras and pushed streams."""
+    status, error = ended(line)
+    assert status and "s3cr3t" not in error and "***" in error
+
+
+@pytest.mark.parametrize(
     "mistake",
     [*USAGE, *SOURCES, *DESTINATIONS, *CODING, *MODELS, *HARDWARE, *TRAINING],
     ids=lambda mistake: mistake.line.replace("/", "|"),

@@ -25,6 +25,7 @@ A spec is ``KIND:WHERE``:
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -186,6 +187,14 @@ def _taken_rain(pairs: Dataset) -> RainOn:
     return rain
 
 
+@lru_cache(maxsize=256)
+def _drawn_street(seed: int) -> Pixels:
+    """A street of :data:`DRAWN_SIZE`. Calibration and training read it several times; 256 take 120 MB."""
+    drawn = street(*DRAWN_SIZE, seed=seed)
+    drawn.setflags(write=False)
+    return drawn
+
+
 class DrawnStreets(Dataset):
     """Light to heavy rain on synthetic streets: the same on every machine, without any files."""
 
@@ -194,7 +203,7 @@ class DrawnStreets(Dataset):
 
     def read_cut(self, index: int, draw: int, cut: Cut) -> Pair:
         """See :meth:`Dataset.read_cut`."""
-        clean = street(*DRAWN_SIZE, seed=index)[cut(*DRAWN_SIZE)]
+        clean = _drawn_street(index)[cut(*DRAWN_SIZE)].copy()
         heaviness = DRAWN_HEAVINESS[index % len(DRAWN_HEAVINESS)]
         rain = render_rain(sample_rain(np.random.default_rng((index, draw)), heaviness), *clean.shape[:2])
         return Pair(self.names[index], add_rain(clean, rain), clean)

@@ -1,15 +1,15 @@
-"""Loads a command's modules so that too little memory for them is one line, not a traceback or a crash.
+"""Loads a command's modules so that too little memory or a wrong variable is one line and not a crash.
 
 This module is loaded first, so it imports only the standard library.
 """
 
 import os
 import sys
+from collections.abc import Iterable
 from importlib import import_module
 from types import ModuleType
 from typing import NoReturn
 
-from granet.app.opencv_limits import wrong_limit
 from granet.app.out_of_memory import out_of_memory
 
 try:
@@ -30,9 +30,8 @@ def start(name: str) -> None:
     Raises:
         SystemExit: with status 1, after one line on stderr, if the module cannot be imported.
     """
-    # OpenCV would abort the process, which nothing catches.
-    if wrong := wrong_limit(os.environ):
-        _fail(wrong)
+    if wrong := _wrong_variable():
+        _fail(f"OpenCV does not take the value of the variable {wrong}: correct it, or unset it")
     is_limited = _memory_is_limited()
     if is_limited and not _can_be_loaded(name):
         _fail(_LACKING)
@@ -62,15 +61,36 @@ def _memory_is_limited() -> bool:
     return resource is not None and resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 
-def _can_be_loaded(name: str) -> bool:
-    """Tries it in a child process, because libraries may crash where memory ends."""
-    sys.stderr.flush()
+def _wrong_variable() -> str | None:
+    """The variable with whose value OpenCV aborts a process that imports it, which nothing catches."""
+    names = [name for name in os.environ if name.startswith("OPENCV_")]
+    if not names or not hasattr(os, "fork") or _can_be_loaded("cv2"):
+        return None
+    return next((name for name in names if _is_to_blame(name, names)), None)
+
+
+def _is_to_blame(name: str, names: list[str]) -> bool:
+    others = [other for other in names if other != name]
+    return not _can_be_loaded("cv2", without=others) and _can_be_loaded("cv2", without=names)
+
+
+def _can_be_loaded(name: str, without: Iterable[str] = ()) -> bool:
+    """Tries it in a child process, because libraries may crash where memory ends or a variable is wrong.
+
+    Args:
+        name: of the module.
+        without: variables of the environment that the child does not have.
+    """
+    if sys.stderr is not None:
+        sys.stderr.flush()
     child = os.fork()
     if child == 0:
         try:
             nowhere = os.open(os.devnull, os.O_RDWR)
             for descriptor in (1, 2):
                 os.dup2(nowhere, descriptor)
+            for variable in without:
+                del os.environ[variable]
             import_module(name)
             os._exit(0)
         finally:

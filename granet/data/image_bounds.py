@@ -11,8 +11,8 @@ import re
 import struct
 from collections.abc import Iterator
 
-from granet.app.opencv_limits import PIXELS, size_of
 from granet.data.image_chunks import JPEG, PNG, PNM_GAP, START_OF_SCAN, WITHOUT_LENGTH, is_tiff, is_webp
+from granet.data.opencv_limits import PIXELS, size_of
 
 MAX_PIXELS = size_of(os.environ.get(PIXELS, "")) or 2**27
 """Maximum number of pixels of a picture. OpenCV's own variable changes it, because it limits OpenCV too."""

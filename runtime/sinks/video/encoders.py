@@ -67,10 +67,10 @@ _AVX_512F = 13
 
 
 def _repeatable() -> dict[str, str]:
-    """Keeps x264 from its AVX-512 code, whose macroblock tree reads memory that nobody has written.
+    """Keeps x264 from its AVX-512 code, with which the same frames become another file now and then.
 
-    With it, the same frames become another file now and then (x264 165, B frames, lookahead). AVX2 code is as
-    fast and always writes the same. Only a CPU that has AVX-512 certainly has AVX2.
+    Seen with x264 165, B frames and the macroblock tree, in one thread too; it may read memory that nobody
+    has written. The AVX2 code is as fast and always writes the same. A CPU with AVX-512 has AVX2.
     """
     return {"x264-params": "asm=avx2"} if cv2.checkHardwareSupport(_AVX_512F) else {}
 

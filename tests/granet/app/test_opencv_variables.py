@@ -1,4 +1,4 @@
-"""Limits of OpenCV in the environment."""
+"""Variables of OpenCV in the environment."""
 
 import os
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from granet.app.opencv_limits import size_of
+from granet.data.opencv_limits import size_of
 
 READ = """
 from granet.data.image_bounds import MAX_PIXELS
@@ -15,18 +15,28 @@ print(MAX_PIXELS)
 """
 
 
-@pytest.mark.parametrize("value", ["abc", "", "-5", "1e6", " 5", "9" * 20, "\u0665"])
-@pytest.mark.parametrize("name", ["OPENCV_IO_MAX_IMAGE_PIXELS", "OPENCV_IO_MAX_IMAGE_WIDTH"])
-def test_a_limit_that_is_no_number_is_one_line(name: str, value: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(
+            ("OPENCV_IO_MAX_IMAGE_PIXELS", value)
+            for value in ("abc", "", "-5", "1e6", " 5", "9" * 20, "\u0665")
+        ),
+        ("OPENCV_IO_MAX_IMAGE_WIDTH", "abc"),
+        ("OPENCV_TRACE", "maybe"),
+        ("OPENCV_VIDEOIO_DEBUG", "abc"),
+    ],
+)
+def test_a_value_with_which_opencv_would_abort_is_one_line(name: str, value: str) -> None:
     code = "from granet.app.start import start; start('runtime.cli')"
     done = subprocess.run(
         [sys.executable, "-c", code, "--help"],
-        env={**os.environ, name: value},
+        env={**os.environ, "OPENCV_IO_MAX_IMAGE_HEIGHT": "1000000", name: value},
         capture_output=True,
         text=True,
         check=False,
     )
-    line = f"error: the variable {name} must be a whole number, such as 300000000: set it so, or unset it\n"
+    line = f"error: OpenCV does not take the value of the variable {name}: correct it, or unset it\n"
     assert (done.returncode, done.stdout, done.stderr) == (1, "", line)
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.documents import ROOT
+from tests.patience import PATIENCE
 
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "granet", "export", "runtime", "calibration")
 """What a build of the package reads."""
@@ -39,7 +40,10 @@ def environment_of_user(**settings: str) -> dict[str, str]:
 def has_packages(folder: Path) -> bool:
     """Whether pip can fetch packages: not without a network."""
     probe = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder, "shellingham"]
-    return subprocess.run(probe, env=environment_of_user(), capture_output=True, timeout=300).returncode == 0
+    return (
+        subprocess.run(probe, env=environment_of_user(), capture_output=True, timeout=PATIENCE).returncode
+        == 0
+    )
 
 
 def lend(python: Path, folder: Path, *packages: str) -> None:

@@ -21,6 +21,7 @@ import yaml
 
 from runtime.cli import app
 from tests.media import write_picture
+from tests.patience import PATIENCE
 
 dockerfile_parse = pytest.importorskip("dockerfile_parse")
 
@@ -56,7 +57,7 @@ def test_hadolint_has_no_complaint(path: Path) -> None:
     hadolint = shutil.which("hadolint", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     if hadolint is None:
         pytest.skip("hadolint is not installed")
-    result = subprocess.run([hadolint, str(path)], capture_output=True, text=True, timeout=120)
+    result = subprocess.run([hadolint, str(path)], capture_output=True, text=True, timeout=PATIENCE)
     assert result.returncode == 0, result.stdout
 
 
@@ -121,7 +122,7 @@ def test_the_health_check_finds_a_page_and_the_lack_of_one(path: Path, page: int
     _, *arguments = health_check(path)
     for port, healthy in ((page, True), (1, False)):
         words = [word.replace(":8080/", f":{port}/") for word in arguments]
-        ended = subprocess.run([sys.executable, *words], capture_output=True, timeout=60)
+        ended = subprocess.run([sys.executable, *words], capture_output=True, timeout=PATIENCE)
         assert (ended.returncode == 0) == healthy
 
 

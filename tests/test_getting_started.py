@@ -1,5 +1,6 @@
 """docs/getting-started.md as a new user follows it: from the wheel, in a clean environment, elsewhere."""
 
+import json
 import os
 import re
 import signal
@@ -17,7 +18,7 @@ from granet import __version__
 from tests.clean_install import copy_sources, environment_of_user, has_packages, lend
 from tests.documents import ROOT, Block, blocks, missing_builder
 from tests.media import read_clip
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, wait_for
 
 PAGE = ROOT / "docs" / "getting-started.md"
 STEPS = [block for block in blocks(PAGE) if block.language in ("bash", "python") and block.needs is None]
@@ -96,9 +97,11 @@ def assert_shows_the_page(user: User, block: Block) -> None:
         said.append(line)
         address = re.search(r"-> (http://127\.0\.0\.1:\d+/)", line)
     assert address is not None, "".join(said)
+    page = address[1]
     try:
-        with urllib.request.urlopen(f"{address[1]}stream.mjpg", timeout=PATIENCE) as stream:
+        with urllib.request.urlopen(f"{page}stream.mjpg", timeout=PATIENCE) as stream:
             assert b"\xff\xd8\xff" in stream.read(2000)  # the start of a JPEG
+        wait_for(lambda: frames_shown(page) > 0, "the first frame")
     finally:
         os.killpg(process.pid, signal.SIGINT)
         try:
@@ -107,6 +110,11 @@ def assert_shows_the_page(user: User, block: Block) -> None:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == -signal.SIGINT and "interrupted; " in rest, rest
+
+
+def frames_shown(page: str) -> int:
+    with urllib.request.urlopen(f"{page}state.json", timeout=PATIENCE) as state:
+        return int(json.load(state)["frames"])
 
 
 @pytest.mark.parametrize("block", NEEDS, ids=str)

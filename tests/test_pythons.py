@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from tests.media import write_picture
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -72,7 +73,7 @@ def test_the_newest_python_that_is_claimed_runs_a_configuration(tmp_path: Path) 
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=PATIENCE,
     )
     if "error sending request" in installed.stderr:
         pytest.skip("its packages cannot be had without a network")
@@ -87,7 +88,7 @@ def test_the_newest_python_that_is_claimed_runs_a_configuration(tmp_path: Path) 
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=PATIENCE,
     )
     assert ended.returncode == 0, ended.stderr
     assert (tmp_path / "out" / "a.png").is_file()

@@ -12,6 +12,7 @@ import yaml
 
 from tests.documents import blocks, run
 from tests.media import make_clip, read_clip
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -21,7 +22,7 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     if find_spec("material") is None or find_spec("mkdocs") is None:
         pytest.skip("mkdocs-material is not installed")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "site" / "reference" / "commands" / "index.html").is_file()
 
@@ -36,7 +37,7 @@ print(json.dumps(pages()))
 
 def test_the_reference_is_what_the_commands_and_the_docstrings_say() -> None:
     command = [sys.executable, "-c", REFERENCE]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
     assert result.returncode == 0, result.stderr
     current = {path.name: path.read_text(encoding="utf-8") for path in (DOCS / "reference").iterdir()}
     assert json.loads(result.stdout) == current, "run python docs/make_reference.py"

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from granet import GraNet, GraNetConfig, load_checkpoint
 from granet.errors import UserError
+from tests.patience import PATIENCE
 
 # Nothing of it is a default, so that a setting that is lost on the way is seen.
 CONFIG = GraNetConfig(
@@ -52,6 +53,6 @@ def python(code: str, *paths: Path) -> list[str]:
     """The lines that ``code`` prints in a process of its own, given ``paths``."""
     start = "import resource, sys; from granet import *; from granet.errors import UserError\n"
     command = [sys.executable, "-W", "error", "-c", start + code, *map(str, paths)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert result.returncode == 0, result.stderr
     return result.stdout.splitlines()

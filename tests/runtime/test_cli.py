@@ -440,7 +440,7 @@ def test_raw_frames_on_stdin(tmp_path: Path) -> None:
     process = start(
         "--input", "-", "--raw", "64x48:bgr24@10", "--output", "out.mkv", cwd=tmp_path, stdin=subprocess.PIPE
     )  # fmt: skip
-    _, err = process.communicate(frames, timeout=60)
+    _, err = process.communicate(frames, timeout=PATIENCE)
     assert process.returncode == 0, err
     after = read_clip(tmp_path / "out.mkv")
     assert [number_of(frame) for frame in after.frames] == list(range(10)) and after.rate == 10

@@ -20,7 +20,7 @@ LENGTH = 400
 
 
 def wait_for(process: subprocess.Popen[bytes], condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
@@ -37,7 +37,7 @@ def default_signals() -> None:
 
 
 def end(process: subprocess.Popen[bytes]) -> int:
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE)
     return process.returncode
 
 
@@ -92,7 +92,7 @@ def test_a_stop_after_the_last_frame_does_not_make_a_complete_file_a_part(tmp_pa
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == -signal.SIGTERM, done.stderr
@@ -154,11 +154,11 @@ def test_ctrl_c_stops_the_documented_loop_and_the_next_one_finishes_the_rest(tmp
     process = loop(0.01)
     wait_for(process, lambda: has_content(tmp_path / "dry" / "a.part.mp4"))
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == -signal.SIGINT
     assert names_in(tmp_path / "dry") == ["a.part.mp4"]
     process = loop(0)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE)
     assert names_in(tmp_path / "dry") == ["a.mp4", "b.mp4"]
     assert all(len(read_clip(path).frames) == LENGTH for path in (tmp_path / "dry").iterdir())
 
@@ -174,7 +174,7 @@ def test_what_a_killed_run_left_is_removed_but_not_what_a_running_one_writes(tmp
     last = start("--input", "in.mp4", "--output", "out.mkv", cwd=tmp_path)
     wait_for(last, lambda: has_content(tmp_path / "out.part.mkv"))
     for process in (running, last):
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE)
     # Both wrote the same name; the second to finish keeps its part.
     assert sorted([running.returncode, last.returncode]) == [0, 1]
     kept = "out.part2.mkv" if running.returncode else "out.part.mkv"
@@ -194,7 +194,7 @@ def test_a_closed_terminal_does_not_end_what_nohup_started(tmp_path: Path) -> No
     )
     wait_for(process, lambda: has_content(tmp_path / "o.part.mkv"))
     process.send_signal(signal.SIGHUP)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == 0 and names_in(tmp_path) == ["in.mp4", "o.mkv"]
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from granet.errors import UserError
 from runtime import open_engine
+from tests.patience import PATIENCE
 from tests.runtime.handmade import inverting_file
 
 
@@ -140,5 +141,5 @@ for backend in ("onnxruntime", "openvino"):
     with runtime.open_engine({str(model)!r}, "cpu", backend) as engine:
         assert (engine.run(np.zeros((1, 33, 47, 3), np.uint8)) == 255).all()
 """
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")

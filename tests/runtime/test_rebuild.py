@@ -15,6 +15,7 @@ from runtime.engines.device import Device
 from runtime.rebuild import open_or_rebuild, rebuild_command
 from runtime.tensorrt.record import EngineRecord, read_record, write_record
 from runtime.tensorrt.trust import EngineRefusedError, read_trusted
+from tests.patience import PATIENCE
 from tests.runtime.handmade import inverting_model, save
 from tests.runtime.tensorrt.engine_files import engine_file, record
 from tests.runtime.tensorrt.fake_cuda import FakeCuda
@@ -186,7 +187,9 @@ class TestBuilding:
             "except Interrupted:\n"
             "    sys.exit(42)\n"
         )
-        result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+        result = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE
+        )
         assert (result.returncode, result.stderr) == (42, "")
         assert cleaned.exists()
 

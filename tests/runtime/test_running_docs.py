@@ -22,6 +22,7 @@ from granet.app.console import run_app
 from runtime.media.frame import Colour, Frame
 from runtime.sources.base import Source, StreamInfo
 from tests.media import make_clip, read_clip
+from tests.patience import PATIENCE
 from tests.runtime.fakes import FakeEngine
 
 ROOT = Path(__file__).parents[2]
@@ -116,7 +117,7 @@ def test_the_folder_of_recordings(tmp_path: Path) -> None:
     python = f"{shlex.quote(sys.executable)} -m tests.runtime.run_fake --model fake.onnx"
     script = f'granet-run() {{ {python} "$@"; }}\n' + recipe("A folder of recordings")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    subprocess.run(["bash", "-euc", script], cwd=tmp_path, env=environment, check=True, timeout=60)
+    subprocess.run(["bash", "-euc", script], cwd=tmp_path, env=environment, check=True, timeout=PATIENCE)
     for name in ("a b.mp4", "c.mp4"):
         assert len(read_clip(tmp_path / "dry" / name).frames) == 5
 
@@ -152,7 +153,7 @@ def test_systemd_understands_the_unit(tmp_path: Path) -> None:
         ["systemd-analyze", "verify", "--recursive-errors=no", str(tmp_path / "granet.service")],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert told.returncode == 0 and "granet.service:" not in told.stderr, told.stderr
 

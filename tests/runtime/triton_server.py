@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.patience import PATIENCE
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = (
     "nvidia-pytriton==0.7.0",
@@ -33,7 +35,7 @@ def installed(directory: Path) -> str | None:
     )
     for command in commands:
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
         except (OSError, subprocess.TimeoutExpired) as error:
             return f"{type(error).__name__}"
         if done.returncode:

@@ -28,13 +28,18 @@ _EMPTY = (360, 640)
 class PagePictures:
     """Holds the newest frame. Offering one never blocks; the first viewer encodes it, for all viewers.
 
+    Before the first frame each view is an empty picture that says so.
+
+    Attributes:
+        colour: channel order of the frames; set it before the first one.
+
     Args:
-        colour: channel order of the frames.
         banner: returns the banner of a stalled stream; ``None`` if the picture is fresh.
     """
 
-    def __init__(self, colour: Colour, banner: Callable[[], str | None]) -> None:
-        self._colour, self._banner = colour, banner
+    def __init__(self, banner: Callable[[], str | None]) -> None:
+        self.colour: Colour = "bgr"
+        self._banner = banner
         self._newest: Newest[tuple[Frame, Frame | None]] = Newest()
         self._encoding = threading.Lock()
         self._encoded: dict[PageView, tuple[tuple[int, str | None], bytes]] = {}
@@ -60,7 +65,7 @@ class PagePictures:
 
     def _encode(self, view: PageView, newest: tuple[Frame, Frame | None] | None, banner: str | None) -> bytes:
         pixels = self._paint(view, newest, banner)
-        if self._colour == "rgb":
+        if self.colour == "rgb":
             pixels = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), np.uint8)
         good, data = cv2.imencode(".jpg", pixels, _QUALITY)
         assert good
@@ -74,7 +79,7 @@ class PagePictures:
         after = _shrunk(newest[0].pixels)
         before = after if newest[1] is None else _shrunk(newest[1].pixels)
         if view == "mask":
-            before = after = paint_rain(before, removed_rain(before, after), self._colour)
+            before = after = paint_rain(before, removed_rain(before, after), self.colour)
         if banner is not None:
             before, after = draw_banner(before, banner), draw_banner(after, banner)
         if view == "pair":

@@ -25,16 +25,13 @@ _BOUNDARY = "granet-picture"
 class PageAnswers:
     """Handles the HTTP requests of the page's viewers.
 
-    Attributes:
-        pictures: the pictures to serve; ``None`` until the sink starts.
-
     Args:
         figures: returns the current figures.
+        pictures: the pictures to serve.
     """
 
-    def __init__(self, figures: Callable[[], Figures]) -> None:
-        self._figures = figures
-        self.pictures: PagePictures | None = None
+    def __init__(self, figures: Callable[[], Figures], pictures: PagePictures) -> None:
+        self._figures, self._pictures = figures, pictures
 
     def __call__(self, request: Request) -> Response:
         """The page, the figures or a picture."""
@@ -52,12 +49,10 @@ class PageAnswers:
         views: dict[str, PageView] = {view: view for view in VIEWS}
         if asked not in views:
             return refusal(HTTPStatus.NOT_FOUND)
-        if self.pictures is None:
-            return refusal(HTTPStatus.SERVICE_UNAVAILABLE)
         if path == "/picture.jpg":
-            return Response("image/jpeg", self.pictures.jpeg(views[asked]))
+            return Response("image/jpeg", self._pictures.jpeg(views[asked]))
         return Response(
-            f"multipart/x-mixed-replace; boundary={_BOUNDARY}", _parts(self.pictures, views[asked])
+            f"multipart/x-mixed-replace; boundary={_BOUNDARY}", _parts(self._pictures, views[asked])
         )
 
 

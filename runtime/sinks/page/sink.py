@@ -13,7 +13,7 @@ from runtime.telemetry.rates import LiveFigures
 class PageSink(Sink):
     """Serves the newest frame over plain HTTP to any number of viewers; no viewer can block the run.
 
-    The server starts at once: before the first picture, the page and the figures show the state.
+    The server starts at once: before the first frame, the page says so and its figures show the state.
 
     Args:
         listen: (host, port).
@@ -28,22 +28,19 @@ class PageSink(Sink):
     wants_before = True
 
     def __init__(self, listen: tuple[str, int], health: Health, say: Say) -> None:
-        self._health = health
-        self._pictures: PagePictures | None = None
-        self._answers = PageAnswers(LiveFigures(health).now)
-        self._server = HttpServer(listen, self._answers, "page")
+        self._pictures = PagePictures(health.banner)
+        self._server = HttpServer(listen, PageAnswers(LiveFigures(health).now, self._pictures), "page")
         self.name = self._server.url
         if not self._server.loopback_only:
             say(f"{self.name}: everyone who can reach this machine can watch; there is no password")
 
     def start(self, colour: Colour) -> None:
-        """Starts serving pictures."""
+        """Takes the channel order of the frames to come."""
         super().start(colour)
-        self._pictures = self._answers.pictures = PagePictures(colour, self._health.banner)
+        self._pictures.colour = colour
 
     def write(self, frame: Frame, before: Frame | None = None) -> None:
         """Shows a frame; costs nothing without a viewer."""
-        assert self._pictures is not None
         self._pictures.offer(frame, before)
 
     def finish(self) -> None:

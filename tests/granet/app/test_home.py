@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from granet.app.home import ensure_home
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[3]
 # The user database knows nobody.
@@ -19,7 +20,7 @@ UNKNOWN = (
 def run_unknown(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", UNKNOWN + code, *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE)
 
 
 def test_without_help_there_is_no_home() -> None:

@@ -12,6 +12,7 @@ import pytest
 from granet.app.outside_text import decoded, printable, printable_lines, shown, shown_values
 from granet.app.schema import JsonFile, read_toml, to_json
 from granet.errors import UserError
+from tests.patience import PATIENCE
 
 NAME = os.fsdecode(b"stra\xdfe.mp4")
 """A Latin-1 file name, as Python holds it."""
@@ -99,7 +100,7 @@ def test_every_terminal_takes_every_text(environment: dict[str, str], tmp_path: 
         [os.fsencode(sys.executable), os.fsencode(tmp_path / "show.py"), b"stra\xdfe.mp4"],
         env={**os.environ, **environment},
         capture_output=True,
-        timeout=100,
+        timeout=PATIENCE,
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith(b"stra") and result.stderr.startswith(b"stra")

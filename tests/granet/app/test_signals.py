@@ -10,6 +10,7 @@ import pytest
 
 from granet.app.program import end_process
 from granet.app.signals import signal_of
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[3]
 
@@ -62,7 +63,7 @@ def test_a_command_cleans_up_and_dies_of_the_signal(
     assert process.stdout is not None and process.stdout.readline() == "ready\n"
     assert [path.name for path in tmp_path.iterdir()] == ["report.part.json"]
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == -number
     assert err == ("interrupted\n" if kind == "works" else "")
     assert list(tmp_path.iterdir()) == []

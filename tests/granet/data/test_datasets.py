@@ -11,6 +11,7 @@ import pytest
 from granet.data.datasets import Pair, open_dataset
 from granet.errors import UserError
 from tests.granet.rain_sets import SHARED, clean_directory, pairs_directory, picture, rainier, write
+from tests.patience import PATIENCE
 
 
 def refused(spec: str, split: str = "train") -> str:
@@ -331,4 +332,4 @@ def test_hidden_and_other_files_are_no_pictures(tmp_path: Path) -> None:
 
 def test_data_needs_no_torch() -> None:
     code = "import sys, granet.data.datasets, granet.training.samples; assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE)

@@ -23,6 +23,7 @@ from granet.training.compute import CANDIDATES, PLAIN, Compute
 from granet.training.make_recipe import make_recipe
 from granet.training.state import load_state
 from tests.granet.rain_sets import clean_directory, pairs_directory, picture, write
+from tests.patience import PATIENCE
 
 CONFIG = GraNetConfig(channels=4, growth=2, dense_layers=1, nonlocal_channels=2, fine_blocks=1, key_stride=4)
 ON_ONE_CORE = ["--device", "cpu", "--threads", "1"]
@@ -221,7 +222,7 @@ def test_training_needs_what_the_project_declares_for_it() -> None:
 
 def test_help_needs_no_torch() -> None:
     code = "import sys, granet.training.cli; assert not {'torch', 'matplotlib'} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=100)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE)
 
 
 def test_pictures_of_different_sizes_end_a_training_with_a_line(
@@ -334,7 +335,7 @@ def start(spec: str) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "granet.training.cli", *ON_ONE_CORE, *endless(spec)]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3]), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
-    until = time.monotonic() + 200
+    until = time.monotonic() + PATIENCE
     while not (Path("run/log.jsonl").exists() and Path("run/log.jsonl").read_text().count("\n") >= 2):
         assert process.poll() is None and time.monotonic() < until, process.communicate()
         time.sleep(0.05)
@@ -347,7 +348,7 @@ def test_an_interrupted_training_can_be_resumed_with_the_printed_command(
 ) -> None:
     process = start(spec)
     process.send_signal(sent)
-    _, err = process.communicate(timeout=100)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == -sent
     last = err.splitlines()[-1]
     assert last.startswith("run: interrupted after ") and "Traceback" not in err
@@ -370,7 +371,7 @@ def test_two_trainings_do_not_write_to_one_directory(
         assert err.splitlines()[-1] == "error: run: another training writes to it; use another --out"
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=100)
+        process.communicate(timeout=PATIENCE)
     assert load_state(Path("run/state.pt")).progress.steps >= 6
 
 
@@ -379,7 +380,7 @@ def test_a_killed_training_leaves_checkpoints_that_can_be_read(
 ) -> None:
     process = start(spec)
     process.kill()
-    process.communicate(timeout=100)
+    process.communicate(timeout=PATIENCE)
     left = Path("run/.last.0123abcd.pt")
     left.write_bytes(b"half of a file")  # left by a kill during a write
     for name in ("best.pt", "last.pt"):

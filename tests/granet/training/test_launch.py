@@ -16,6 +16,7 @@ from granet.training.launch import run_processes
 from granet.training.state import load_state
 from tests.granet.rain_sets import pairs_directory
 from tests.granet.training.test_processes import options, train
+from tests.patience import PATIENCE
 
 
 def start(arguments: list[str]) -> "subprocess.Popen[str]":
@@ -33,7 +34,7 @@ def test_two_processes_take_the_steps_of_one_with_twice_the_batch(tmp_path: Path
     (tmp_path / "r.toml").write_text("processes = 2\n")
     for name, more in (("two", ["--processes", "2"]), ("file", ["--recipe", str(tmp_path / "r.toml")])):
         process = start([*options(spec, tmp_path / name, "--epochs", "2"), *more])
-        _, error = process.communicate(timeout=300)
+        _, error = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, error
         assert "2 processes" in error and error.count("epoch 2:") == 1
         one, two = (load_state(tmp_path / each / "state.pt") for each in ("one", name))
@@ -41,7 +42,7 @@ def test_two_processes_take_the_steps_of_one_with_twice_the_batch(tmp_path: Path
         for weight, value in one.states["model"].items():
             assert torch.allclose(two.states["model"][weight], value, rtol=0, atol=2e-6), weight
     process = start([*options(spec, tmp_path / "two", "--epochs", "3"), "--processes", "2"])
-    _, error = process.communicate(timeout=300)
+    _, error = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1 and error.count("\n") == 1, error
     assert error.startswith("error: ") and "holds a training" in error
 
@@ -50,12 +51,12 @@ def test_an_interruption_prints_the_command_that_resumes_all(tmp_path: Path) -> 
     spec = pairs_directory(tmp_path / "data", count=3)
     arguments = [*options(spec, tmp_path / "run", "--epochs", "100000"), "--processes", "2"]
     process = start(arguments)
-    until = time.monotonic() + 200
+    until = time.monotonic() + PATIENCE
     while not (tmp_path / "run" / "log.jsonl").exists():
         assert process.poll() is None and time.monotonic() < until, process.communicate()
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    _, error = process.communicate(timeout=100)
+    _, error = process.communicate(timeout=PATIENCE)
     assert process.returncode == -signal.SIGTERM and "Traceback" not in error
     last = error.splitlines()[-1]
     assert "interrupted after" in last and last.endswith("--processes 2 --resume")

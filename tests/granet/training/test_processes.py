@@ -17,6 +17,7 @@ from granet.checkpoint import read_checkpoint
 from granet.training.cli import app
 from granet.training.state import load_state
 from tests.granet.rain_sets import pairs_directory
+from tests.patience import PATIENCE
 
 NETWORK = ["channels=4", "growth=2", "dense_layers=1", "nonlocal_channels=2", "fine_blocks=1", "key_stride=4"]
 
@@ -47,7 +48,7 @@ def train(count: int, arguments: list[str]) -> list[tuple[int, str]]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     processes = [start(rank, count, port, arguments) for rank in range(count)]
-    errors = [process.communicate(timeout=300)[1] for process in processes]
+    errors = [process.communicate(timeout=PATIENCE)[1] for process in processes]
     return [(process.returncode, error) for process, error in zip(processes, errors, strict=True)]
 
 

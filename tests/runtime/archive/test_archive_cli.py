@@ -11,6 +11,7 @@ import pytest
 
 from runtime.archive.plan import Plan
 from tests.media import read_clip
+from tests.patience import PATIENCE
 from tests.runtime.archive.recordings import make_recording
 
 ARCHIVE = [sys.executable, "-m", "runtime.archive.cli"]
@@ -32,7 +33,7 @@ def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[s
         [*ARCHIVE, *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=PATIENCE,
         env={**os.environ, **environment},
         check=False,
     )
@@ -68,12 +69,12 @@ def test_after_an_interruption_the_same_command_finishes(
     dst = source.parent / "dst"
     command = [*ARCHIVE, str(source), str(dst), *map(str, model(engines_onnx))]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE
     while not list(dst.glob(".granet-archive/*/segments/*/*.json")):
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.02)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode != 0 and "internal error" not in errors
     assert run(source, dst, *model(engines_onnx)).returncode == 0
     assert len(read_clip(dst / "a.mp4").frames) == len(read_clip(dst / "night" / "b.ts.mkv").frames) == 40

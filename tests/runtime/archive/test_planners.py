@@ -12,6 +12,7 @@ from runtime.archive.job_folder import FOLDER
 from runtime.archive.lock import only_job
 from runtime.archive.plan import Plan, Settings
 from tests.media import read_clip
+from tests.patience import PATIENCE
 from tests.runtime.archive.recordings import SETTINGS, made_job, make_recording
 from tests.runtime.archive.test_archive_cli import ARCHIVE, PLANNED, model, run
 
@@ -32,7 +33,7 @@ def at_once(*commands: list[object]) -> list[subprocess.CompletedProcess[str]]:
         )
         for each in commands
     ]
-    ended = [each.communicate(timeout=240) for each in started]
+    ended = [each.communicate(timeout=PATIENCE) for each in started]
     return [
         subprocess.CompletedProcess(each.args, each.returncode, *streams)
         for each, streams in zip(started, ended, strict=True)

@@ -4,7 +4,6 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable
 from multiprocessing import active_children
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from runtime.archive.plan import PlannedFile
 from runtime.archive.pool import LocalPool
 from runtime.archive.tasks import Task, Work
 from tests.media import read_clip
+from tests.patience import wait_for
 from tests.runtime.archive.recordings import SETTINGS, made_job, make_recording, planned
 
 KILLS = 50
@@ -32,13 +32,6 @@ def work_on(job: JobFolder, model: Path) -> Work:
 
 def orphans(job: JobFolder) -> list[Path]:
     return [path for path in job.destination.iterdir() if path.suffix in (".mp4", ".mkv")]
-
-
-def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition never became true"
-        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -89,16 +82,16 @@ def test_a_worker_that_is_stopped_is_replaced_and_its_late_result_discarded(
         (stopped,) = active_children()
         os.kill(stopped.pid or 0, signal.SIGSTOP)
         late: list[object] = []
-        until(lambda: late.extend(pool.wait(0.1)) or late)
+        wait_for(lambda: late.extend(pool.wait(0.1)) or late)
         assert late[0][1].kind == "lost"  # type: ignore[index]
         with LocalPool(work_on(job, engines_onnx), 1) as patient:
             patient.submit(Task(file, segment))
             done: list[object] = []
-            until(lambda: done.extend(patient.wait(0.1)) or done)
+            wait_for(lambda: done.extend(patient.wait(0.1)) or done)
         record = job.segment(segment.key)
         os.kill(stopped.pid or 0, signal.SIGCONT)
         # The twin works on until it finds the record and removes its own video; then the pool ends it.
-        until(lambda: not pool.wait(0.1) and not stopped.is_alive())
+        wait_for(lambda: not pool.wait(0.1) and not stopped.is_alive())
     assert done[0][1].kind == "done" and record is not None  # type: ignore[index]
     assert job.segment(segment.key) == record
     assert [path.name for path in (job.root / "segments").rglob("*.mp4")] == [record.file]
@@ -110,6 +103,6 @@ def test_a_worker_without_its_model_reports_one_line(
     with LocalPool(work_on(job, tmp_path / "gone.onnx"), 1) as pool:
         pool.submit(Task(file, file.segments[0]))
         ended: list[object] = []
-        until(lambda: ended.extend(pool.wait(0.1)) or ended)
+        wait_for(lambda: ended.extend(pool.wait(0.1)) or ended)
     outcome = ended[0][1]  # type: ignore[index]
     assert outcome.kind == "failed" and "no such model file" in outcome.reason

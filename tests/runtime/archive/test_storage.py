@@ -19,6 +19,7 @@ from runtime.archive.pool import LocalPool
 from runtime.archive.storage.local import LocalStorage
 from runtime.archive.tasks import Work
 from tests.media import read_clip
+from tests.patience import PATIENCE
 from tests.runtime.archive.recordings import made_job, make_recording, planned
 from tests.runtime.archive.test_archive_cli import model, run
 
@@ -211,7 +212,7 @@ def as_a_user(*arguments: object) -> "subprocess.CompletedProcess[str]":
         [sys.executable, "-m", "runtime.archive.cli", *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=PATIENCE,
         preexec_fn=without_privileges if os.getuid() == 0 else None,
         check=False,
     )

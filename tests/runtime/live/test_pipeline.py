@@ -17,9 +17,8 @@ from runtime.sources.base import Source, StreamInfo
 from runtime.sources.live.supervised import LiveOptions, SupervisedSource
 from runtime.telemetry.summary import Times
 from tests.media import numbered
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, wait_for
 from tests.runtime.fakes import FakeEngine
-from tests.runtime.sources.watching import wait_for
 
 
 class FakeSource(Source):

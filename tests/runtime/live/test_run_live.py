@@ -88,7 +88,9 @@ class Run:
         )  # fmt: skip
 
     def get(self, path: str, port: int | None = None) -> bytes:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port or self.port}/{path}", timeout=10) as answer:
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{port or self.port}/{path}", timeout=PATIENCE
+        ) as answer:
             return bytes(answer.read())
 
     def wait_for(self, condition: Callable[[dict[str, object]], bool]) -> dict[str, object]:

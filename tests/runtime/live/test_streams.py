@@ -26,8 +26,8 @@ from runtime.media.frame import Colour, Frame, Pixels
 from runtime.sources.base import Source, StreamInfo
 from runtime.telemetry.health import Health
 from tests.media import make_clip, number_of, read_clip
+from tests.patience import wait_for
 from tests.runtime.fakes import FakeEngine
-from tests.runtime.sources.watching import wait_for
 
 
 class Picky(FakeEngine):

@@ -24,6 +24,7 @@ from runtime.sinks.page.sink import PageSink
 from runtime.telemetry.health import Health
 from runtime.telemetry.listen import parse_listen
 from runtime.views.rain_overlay import paint_rain
+from tests.patience import PATIENCE
 
 
 class Clock:
@@ -36,13 +37,14 @@ class Clock:
 class Page:
     """A page, its stream's health, and a client."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, started: bool = True) -> None:
         self.clock = Clock()
         self.health = Health("rtsp://me:secret@camera/1", clock=self.clock)
         self.said: list[str] = []
         self.sink = PageSink(("127.0.0.1", 0), self.health, self.said.append)
         self.port = int(self.sink.name.rsplit(":", 1)[1].strip("/"))
-        self.sink.start("bgr")
+        if started:
+            self.sink.start("bgr")
 
     def show(self, level: int, before: int = 0, size: tuple[int, int] = (48, 64)) -> None:
         pixels = [np.full((*size, 3), value, np.uint8) for value in (level, before)]
@@ -52,7 +54,7 @@ class Page:
         self.health.frame_out(0.03)
 
     def get(self, path: str, **headers: str) -> tuple[int, str, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         connection.request("GET", path, headers=headers)
         answer = connection.getresponse()
         body = answer.read()
@@ -75,7 +77,7 @@ class Viewer:
     """Reads a multipart stream according to RFC 2046, using the length stated in each part."""
 
     def __init__(self, page: Page, view: str = "result") -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=10)
+        self._connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=PATIENCE)
         self._connection.request("GET", f"/stream.mjpg?view={view}")
         self._answer = self._connection.getresponse()
         assert self._answer.status == 200
@@ -200,6 +202,23 @@ def test_before_the_first_picture_there_is_one_that_says_so(page: Page) -> None:
     assert page.picture("pair").shape == (360, 1280, 3)
 
 
+def test_a_viewer_who_comes_before_the_run_starts_sees_that_and_then_the_first_frame() -> None:
+    # The run prints the address before it has opened its source, which can take long.
+    page = Page(started=False)
+    try:
+        viewer = Viewer(page)
+        assert viewer.next().shape == page.picture("mask").shape == (360, 640, 3)
+        page.sink.start("rgb")
+        red = Frame(np.full((48, 64, 3), (250, 0, 0), np.uint8), 0)
+        page.sink.write(red, red)
+        # A part of the empty picture may be on its way.
+        picture = next(each for each in (viewer.next(), viewer.next()) if each.shape == (48, 64, 3))
+        assert abs(picture.mean(axis=(0, 1)) - (0, 0, 250)).max() < 5
+        viewer.close()
+    finally:
+        page.sink.finish()
+
+
 def test_a_viewer_that_takes_nothing_holds_up_nobody(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     encoding: set[int] = set()
     encode = cv2.imencode
@@ -238,7 +257,7 @@ def test_unknown_paths_and_foreign_host_names_are_refused(page: Page) -> None:
     assert page.get("/../cli.py")[0] == 404
     assert page.get("/", Host="evil.example:8080")[0] == 403
     assert page.get("/", Host="localhost:1")[0] == 200
-    connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=PATIENCE)
     connection.request("POST", "/", body=b"x")
     assert connection.getresponse().status == 405
     connection.close()
@@ -263,7 +282,7 @@ def test_an_ended_page_leaves_no_thread_and_frees_its_port() -> None:
         viewer.next()
         made.sink.finish()
         viewer.close()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE
     while threading.active_count() > threads and time.monotonic() < deadline:
         time.sleep(0.05)
     assert threading.active_count() <= threads

@@ -23,6 +23,7 @@ from runtime.sinks.video.encoding import Encoding
 from runtime.sources.base import StreamInfo
 from runtime.telemetry.health import Health
 from tests.media import number_of, numbered
+from tests.patience import PATIENCE
 
 pytest.importorskip("cryptography", reason="WHIP needs a certificate")
 
@@ -122,7 +123,7 @@ def test_a_webrtc_server_gets_the_pictures(serve: Callable[..., str]) -> None:
     sink = PushSink(address, INFO, print, health=Health("cam"), backoff=Backoff(0.1, 0.3))
     assert "secret" not in sink.name
     sink.start("bgr")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     for index in range(10_000):
         sink.write(Frame(numbered(index, 240, 320), index, index * 3600, BASE))
         if len(server.pictures) >= 10 or time.monotonic() > deadline:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.media import make_clip, numbered
+from tests.patience import PATIENCE
 from tests.screen import XVFB, Screen
 
 ROOT = Path(__file__).parents[3]
@@ -150,7 +151,7 @@ def test_a_screen_that_is_not_there_is_one_line(tmp_path: Path) -> None:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
         )
         assert run.returncode == 1 and run.stderr.count("\n") == 1
         assert f"error: {message}" in run.stderr and "--no-window" in run.stderr

@@ -16,10 +16,10 @@ from runtime.sources.reachability import server_probe
 from runtime.sources.video.source import VideoSource
 from runtime.telemetry.health import Health
 from tests.media import number_of
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, wait_for
 from tests.runtime.sources.fault_server import PASSWORD, Fake, HttpCamera, RtspCamera
 from tests.runtime.sources.test_faults_network import SERVERS, patient_backoff, watch
-from tests.runtime.sources.watching import NEVER, Watcher, impatient, steady, wait_for
+from tests.runtime.sources.watching import NEVER, Watcher, impatient, steady
 
 
 @contextmanager

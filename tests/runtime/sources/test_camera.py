@@ -14,7 +14,8 @@ from runtime.sources.camera import capture
 from runtime.sources.camera import source as camera
 from runtime.sources.camera.source import CameraOptions, CameraSource, device_path
 from runtime.sources.open import open_camera
-from tests.runtime.sources.watching import Watcher, impatient, wait_for
+from tests.patience import wait_for
+from tests.runtime.sources.watching import Watcher, impatient
 
 
 class FakeCapture:

@@ -16,9 +16,9 @@ from runtime.media.backoff import Backoff
 from runtime.sources.open import open_source
 from runtime.sources.reachability import server_probe
 from tests.media import make_clip, number_of
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, wait_for
 from tests.runtime.sources.fault_server import PASSWORD, Fake, HttpCamera, RtspCamera
-from tests.runtime.sources.watching import NEVER, Watcher, impatient, steady, wait_for
+from tests.runtime.sources.watching import NEVER, Watcher, impatient, steady
 
 SEEDS = pytest.mark.parametrize("seed", [0, 1, 2])
 SERVERS = pytest.mark.parametrize(("server", "path"), [(RtspCamera, "cam"), (HttpCamera, "mjpeg")])

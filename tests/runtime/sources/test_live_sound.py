@@ -19,9 +19,10 @@ from runtime.sources.open import open_source
 from runtime.sources.sound_packets import assigned
 from runtime.telemetry.health import Health
 from tests.media import make_clip, number_of, numbered, read_clip
+from tests.patience import wait_for
 from tests.runtime.fakes import FakeEngine
 from tests.runtime.sources.fault_server import Fake, RtspCamera
-from tests.runtime.sources.watching import steady, wait_for
+from tests.runtime.sources.watching import steady
 
 BASE = Fraction(1, 90_000)
 

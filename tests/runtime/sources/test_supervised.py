@@ -17,7 +17,8 @@ from runtime.media.colour_tags import ColourTags
 from runtime.media.frame import Colour, Frame
 from runtime.sources.base import DecodedFrame, Source, StreamInfo, WrongSettingsError
 from runtime.sources.live.supervised import LiveOptions, SupervisedSource
-from tests.runtime.sources.watching import Watcher, impatient, steady, wait_for
+from tests.patience import wait_for
+from tests.runtime.sources.watching import Watcher, impatient, steady
 
 BASE = Fraction(1, 1000)
 

@@ -4,14 +4,13 @@ import ctypes
 import os
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from runtime.media.backoff import Backoff
 from runtime.media.frame import Frame
 from runtime.sources.base import Source
 from runtime.sources.live.supervised import LiveOptions
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, wait_for
 
 NEVER = 600.0
 """Seconds of a timeout that no stall of the machine reaches."""
@@ -33,14 +32,6 @@ def steady(said: list[str] | None = None, **changes: object) -> LiveOptions:
     """Options with which only an event ends a connection: for tests that count connections."""
     timeouts = {"stalled_after": NEVER, "reopen_after": NEVER, "open_within": NEVER}
     return impatient(said, **{**timeouts, **changes})
-
-
-def wait_for(condition: Callable[[], object], what: str = "") -> None:
-    """Waits until ``condition`` holds; fails the test on a timeout."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
-        time.sleep(0.01)
 
 
 class Watcher:

@@ -12,8 +12,8 @@ from runtime.sinks.page.sink import PageSink
 from runtime.telemetry.health import Health
 from runtime.telemetry.http_server import HttpServer, Limits
 from runtime.telemetry.prometheus import metrics_server
-from tests.patience import PATIENCE
-from tests.runtime.sources.watching import open_descriptors, wait_for
+from tests.patience import PATIENCE, wait_for
+from tests.runtime.sources.watching import open_descriptors
 
 
 class Place:

@@ -11,8 +11,8 @@ import pytest
 
 from runtime.telemetry.http_server import HttpServer, Limits, Request, Response, refusal
 from runtime.telemetry.listen import host_of, is_loopback
-from tests.patience import PATIENCE
-from tests.runtime.sources.watching import open_descriptors, wait_for
+from tests.patience import PATIENCE, wait_for
+from tests.runtime.sources.watching import open_descriptors
 
 
 class Pages:

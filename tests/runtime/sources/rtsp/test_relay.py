@@ -19,7 +19,7 @@ from runtime.sources.allowance import MOST_BYTES, Allowance
 from runtime.sources.open import open_source
 from runtime.sources.rtsp.relay import Relay
 from runtime.sources.video.source import VideoSource
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, wait_for
 from tests.runtime.sources.fault_server import PASSWORD, Fake, RtspCamera
 from tests.runtime.sources.hostile_rtsp import (
     Answer,
@@ -30,7 +30,7 @@ from tests.runtime.sources.hostile_rtsp import (
     serving,
 )
 from tests.runtime.sources.hostile_server import grown
-from tests.runtime.sources.watching import Watcher, impatient, wait_for
+from tests.runtime.sources.watching import Watcher, impatient
 
 
 @pytest.mark.parametrize(

@@ -74,9 +74,9 @@ keep-weights: $(READY)
 package-weights: $(READY)
 	$(BIN)/python -m granet.training.convert $(RUN)/best.pt $(PACKAGED) --overwrite
 
-# Exports the packaged weights. Run it whenever they change, then quantise again (lite.md).
+# Exports the packaged weights. Run it whenever they change, then quantise again (PRESET.md).
 models: $(READY)
-	$(BIN)/granet-export onnx --ckpt $(CHECKPOINT) -o runtime/models/lite.onnx --dynamic --overwrite
+	$(BIN)/granet-export onnx --ckpt $(PACKAGED) -o $(PACKAGED:.safetensors=.onnx) --dynamic --overwrite
 
 clean:
 	rm -rf $(VENV) demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

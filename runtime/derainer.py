@@ -34,8 +34,8 @@ class Derainer(Closing):
     (64, 96, 3)
 
     Args:
-        model: name of a packaged model (``lite``), or the path of a checkpoint, an ONNX model or an engine.
-            ``None`` chooses the packaged model that suits the device.
+        model: name of a packaged model (``lite``, ``base``), or the path of a checkpoint, an ONNX model or an
+            engine. ``None`` chooses the packaged model that suits the device.
         device: as for :func:`runtime.open_engine`.
         backend: the same.
         colour: channel order of the arrays that go in and come out: ``bgr`` as in OpenCV, or ``rgb`` as in

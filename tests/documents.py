@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 PAGES = sorted((ROOT / "docs").glob("*.md"))
-MODEL_CARD = ROOT / "runtime" / "models" / "lite.md"
+MODEL_CARDS = sorted((ROOT / "runtime" / "models").glob("*.md"))
 
 _CHECKOUT = (
     "Makefile",

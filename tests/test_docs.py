@@ -16,7 +16,7 @@ from runtime.cli import app as run_app_of_runtime
 from runtime.demo_clip import app as demo_clip
 from runtime.evaluation.cli import app as eval_app
 from tests.documents import (
-    MODEL_CARD,
+    MODEL_CARDS,
     PAGES,
     README,
     ROOT,
@@ -28,7 +28,7 @@ from tests.documents import (
     run,
 )
 
-DOCUMENTS = [README, *PAGES, MODEL_CARD]
+DOCUMENTS = [README, *PAGES, *MODEL_CARDS]
 ELSEWHERE = "getting-started.md"
 """Its commands run outside the checkout: tests/test_getting_started.py."""
 RUNNABLE = [
@@ -105,7 +105,7 @@ def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
 def test_the_readme_or_the_site_leads_to_every_page() -> None:
     text = README.read_text(encoding="utf-8")
     site = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    for page in (*PAGES, *(ROOT / "docs").glob("*/*.md"), MODEL_CARD):
+    for page in (*PAGES, *(ROOT / "docs").glob("*/*.md"), *MODEL_CARDS):
         name = page.relative_to(ROOT).as_posix()
         assert f"]({name}" in text or f": {name.removeprefix('docs/')}\n" in site, page
 

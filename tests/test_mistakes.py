@@ -109,7 +109,7 @@ USAGE = [
     Mistake("granet-export onnx --ckpt best.pt --size 64x48 --dynamic", r"--dynamic with --size", 2),
     Mistake("granet-export trt best.pt", r"--ckpt best\.pt", 2),
     Mistake("granet-export trt", r"no model is named", 2),
-    Mistake("granet-export trt light", r"MODEL light: give lite for a packaged model, or a path", 2),
+    Mistake("granet-export trt light", r"MODEL light: give lite or base for a packaged model, or a path", 2),
     Mistake("granet-export trt lite.onnx --size 640", r"--size 640: .*480x320", 2),
     Mistake("granet-export calibrate lite.onnx", r"--images, --video, --data, --synthesise", 2),
     Mistake("granet-export parity lite.onnx", r"--ckpt", 2),

@@ -8,11 +8,13 @@ import sys
 import tarfile
 import zipfile
 from email.message import Message
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 import granet
+from runtime.models.packaged import PRESETS
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ["calibration", "export", "granet", "runtime"]
@@ -117,8 +119,8 @@ def test_type_checkers_read_the_annotations_of_each_package(package: str, instal
 
 def test_the_page_and_the_weights_are_installed(installed: set[str]) -> None:
     assert "page.html" in {Path(name).name for name in installed}
-    for suffix in (".safetensors", ".onnx", ".onnx.json", ".int8.onnx", ".md"):
-        assert f"runtime/models/lite{suffix}" in installed
+    for name, suffix in product(PRESETS, (".safetensors", ".onnx", ".onnx.json", ".int8.onnx", ".md")):
+        assert f"runtime/models/{name}{suffix}" in installed
 
 
 def test_the_licence_is_in_the_wheel(wheel: Path, metadata: Message) -> None:

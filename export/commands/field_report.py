@@ -37,7 +37,8 @@ class FieldReportOptions(Options):
     models: Annotated[
         list[str],
         typer.Argument(
-            metavar="MODEL...", help="Packaged models by name (lite), ONNX models, engines and checkpoints."
+            metavar="MODEL...",
+            help="Packaged models by name (lite, base), ONNX models, engines and checkpoints.",
         ),
     ]
     output: Annotated[

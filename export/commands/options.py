@@ -14,7 +14,7 @@ from granet.app.command import Options
 from granet.weights.file_names import ENDINGS
 from runtime.checks.parity import BUDGETS, ParityBudget, budget_for
 
-OR_NAME = "or lite, the packaged one"
+OR_NAME = "or a packaged model (lite, base)"
 """For the help of an argument."""
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from export.commands.options import OR_NAME
 from granet.app.command import Options
 from granet.app.console import UsageError, say
 from granet.app.value import checked
@@ -40,7 +41,7 @@ class TritonOptions(Options):
 
     model: Annotated[
         str,
-        typer.Argument(metavar="MODEL", help="ONNX model, engine, checkpoint, or lite (packaged)."),
+        typer.Argument(metavar="MODEL", help=f"ONNX model, engine, checkpoint, {OR_NAME}."),
     ]
     output: Annotated[
         Path,

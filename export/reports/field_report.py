@@ -31,7 +31,7 @@ from runtime.checks.machine import Machine, this_machine
 from runtime.checks.parity import ParityReport, budget_for, measure_parity
 from runtime.checks.parity_cases import built_in_cases
 from runtime.engines.base import EngineInfo
-from runtime.models.packaged import CHECKPOINT, FLOAT32
+from runtime.models.packaged import packaged_checkpoints
 from runtime.open import ENGINES, open_engine
 from runtime.telemetry.summary import Summary
 from runtime.tensorrt.record import read_record
@@ -227,12 +227,14 @@ def _reference(path: Path, made_from: str, checkpoint: Path | None) -> Path | st
         return "a checkpoint is the reference itself"
     if checkpoint is not None:
         return checkpoint
-    if made_from != sha256_of(CHECKPOINT):
+    packaged = next((each for each in packaged_checkpoints() if sha256_of(each) == made_from), None)
+    if packaged is None:
         return "the checkpoint that it was made from was not given (--ckpt)"
     if find_spec("torch") is not None and find_spec("safetensors") is not None:
-        return CHECKPOINT
+        return packaged
     # An edge device has no PyTorch. The packaged float32 model was compared with it when it was exported.
-    return FLOAT32 if path.resolve() != FLOAT32 else "PyTorch is not installed here"
+    float32 = packaged.with_suffix(".onnx")
+    return float32 if path.resolve() != float32 else "PyTorch is not installed here"
 
 
 def _parity(subject: BenchSubject, info: EngineInfo, reference: Path) -> ParityReport:

@@ -25,8 +25,7 @@ Model = Annotated[
     typer.Option(
         metavar="MODEL",
         callback=checked(is_packaged_name),
-        help="Run this model: lite (packaged), or a path (default: lite; on a GPU base, once it is "
-        "packaged).",
+        help="Run this model: lite or base (packaged), or a path (default: lite; on a GPU base).",
     ),
 ]
 Tries = Annotated[int, typer.Option(min=1, metavar="N", help="Try a segment N times before giving up.")]

@@ -39,7 +39,7 @@ class EvalOptions(Options):
         typer.Option(
             "--model",
             metavar="MODEL",
-            help="Run this model: lite (packaged), or a path to an ONNX model. Repeat for more.",
+            help="Run this model: lite or base (packaged), or a path to an ONNX model. Repeat for more.",
         ),
     ] = field(default_factory=list)
     renames: Map = None

@@ -8,14 +8,14 @@ from granet.errors import UserError
 from runtime.engines.device import Device
 
 PRESETS = ("lite", "base")
-"""Names that a packaged model can have: ``lite`` for CPUs, ``base`` for GPUs."""
+"""Names of the packaged models: ``lite`` for CPUs, ``base`` for GPUs."""
 
 _MODELS = Path(__file__).parent
 
 FLOAT32 = _MODELS / "lite.onnx"
 
 CHECKPOINT = _MODELS / "lite.safetensors"
-"""The checkpoint of the packaged models."""
+"""The checkpoint of ``lite``."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,11 @@ class ChosenModel:
 def packaged_names(directory: Path = _MODELS) -> tuple[str, ...]:
     """The names of :data:`PRESETS` that this version of the package has."""
     return tuple(name for name in PRESETS if (directory / f"{name}.onnx").exists())
+
+
+def packaged_checkpoints(directory: Path = _MODELS) -> list[Path]:
+    """The checkpoints of the packaged models; each has its float32 model beside it, NAME.onnx."""
+    return [directory / f"{name}.safetensors" for name in packaged_names(directory)]
 
 
 def packaged_model(
@@ -60,7 +65,7 @@ def packaged_model(
 
 
 def default_model(device: str, backend: str, directory: Path = _MODELS) -> ChosenModel:
-    """The packaged model for a device: ``base`` on a GPU, if this version has it, and else ``lite``.
+    """The packaged model for a device: ``base`` on a GPU, and else ``lite``.
 
     Args:
         device: as for :func:`runtime.open.open_engine`.

@@ -52,8 +52,8 @@ class RunOptions(Options):
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="Run this model: lite (packaged), a path to an ONNX model, an engine or a checkpoint, or "
-            "grpc(s)://HOST:PORT/NAME on a server (default: lite; on a GPU base, once it is packaged).",
+            help="Run this model: lite or base (packaged), a path to an ONNX model, an engine or a "
+            "checkpoint, or grpc(s)://HOST:PORT/NAME on a server (default: lite; on a GPU base).",
         ),
     ] = None
     renames: Map = None

@@ -377,7 +377,7 @@ def test_without_a_model_the_packaged_one_runs_and_the_first_line_says_so(
 @pytest.mark.parametrize(
     ("model", "status", "message"),
     [
-        ("fast", 2, "--model fast: give lite for a packaged model, or a path"),
+        ("fast", 2, "--model fast: give lite or base for a packaged model, or a path"),
         ("best.onnx", 1, "best.onnx: no such model file"),
         ("./lite", 1, "lite: no such model file"),
     ],

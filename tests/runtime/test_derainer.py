@@ -146,7 +146,7 @@ def test_a_pillow_picture_gets_the_way_to_give_it() -> None:
 
 @pytest.mark.parametrize(
     ("model", "message"),
-    [("light", "model light: give lite"), ("gone.onnx", "gone.onnx: no such model file")],
+    [("light", "model light: give lite or base"), ("gone.onnx", "gone.onnx: no such model file")],
 )
 def test_a_model_that_is_not_there_gets_one_line(model: str, message: str) -> None:
     with pytest.raises(UserError, match=message):

@@ -131,7 +131,7 @@ def test_a_model_that_misses_its_budget_is_in_the_report_and_the_exit_status(
         (["lite", "-o", "report.json"], 2, "its name must end in .html; JSON goes to stdout with --json"),
         (["lite", "--overwrite"], 2, "--overwrite without --output"),
         (["lite", "--size", "1081p"], 2, "--size 1081p: not a size"),
-        (["light"], 2, "MODEL light: give lite"),
+        (["light"], 2, "MODEL light: give lite or base"),
         (["gone.onnx"], 1, "gone.onnx: no such model file"),
     ],
 )

@@ -192,7 +192,7 @@ PAIRS = "--data rain100l:data"
         ("", 2, "no model is named"),
         (PAIRS, 2, "no model is named"),
         ("--model half.onnx", 2, "no pictures are named"),
-        (f"--model fast {PAIRS}", 2, "--model fast: give lite for a packaged model, or a path"),
+        (f"--model fast {PAIRS}", 2, "--model fast: give lite or base for a packaged model, or a path"),
         (f"--model half.onnx {PAIRS} --limit 0", 2, "--limit"),
         (f"--ckpt full.pt {PAIRS} --figure7 7.png --figure8 7.png", 2, "same name"),
         (f"--model half.onnx {PAIRS} --nonsense", 2, "--nonsense"),

@@ -305,4 +305,4 @@ def test_an_unknown_packaged_model_names_the_file(
         'model = "light"\n[[stream]]\nname = "a"\ninput = "a.mp4"\noutput = "a.mkv"\n'
     )
     assert run_app(cli.app, ["--config", "streams.toml"]) == 2
-    assert capsys.readouterr().err.startswith("error: streams.toml: model light: give lite ")
+    assert capsys.readouterr().err.startswith("error: streams.toml: model light: give lite or base ")

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import runtime
 from granet import GraNetConfig
 from granet.checkpoint import read_checkpoint
 from granet.data.datasets import open_dataset
@@ -19,46 +18,61 @@ from runtime import open_engine
 from runtime.artefacts.manifest import sha256_of, verify
 from runtime.media.frame import Pixels
 from runtime.models.packaged import FLOAT32 as MODEL
-from runtime.models.packaged import default_model, packaged_model
+from runtime.models.packaged import PRESETS, default_model, packaged_model, packaged_names
 
 INT8 = MODEL.with_name("lite.int8.onnx")
-WEIGHTS = Path(runtime.__file__).parent / "models" / "lite.safetensors"
 
 
-def test_it_was_exported_from_the_weights_beside_it() -> None:
-    manifest = verify(MODEL)
+@pytest.fixture(params=PRESETS)
+def name(request: pytest.FixtureRequest) -> str:
+    """Each packaged model."""
+    return str(request.param)
+
+
+def file_of(name: str, ending: str) -> Path:
+    return MODEL.with_name(name + ending)
+
+
+def test_it_was_exported_from_the_weights_beside_it(name: str) -> None:
+    manifest = verify(file_of(name, ".onnx"))
     assert manifest is not None
-    assert manifest.metadata.checkpoint_sha256 == sha256_of(WEIGHTS)
+    assert manifest.metadata.checkpoint_sha256 == sha256_of(file_of(name, ".safetensors"))
     assert manifest.metadata.height is None  # any size, since nobody knows the user's
 
 
-def test_it_showed_its_parity() -> None:
-    manifest = verify(MODEL)
+def test_it_showed_its_parity(name: str) -> None:
+    manifest = verify(file_of(name, ".onnx"))
     assert manifest is not None and manifest.parity is not None
     assert manifest.parity["passed"] is True
     assert manifest.parity["psnr_db"]["mean"] >= 80
 
 
-def test_it_says_how_it_was_trained() -> None:
-    manifest = verify(MODEL)
+def test_it_says_how_it_was_trained(name: str) -> None:
+    manifest = verify(file_of(name, ".onnx"))
     assert manifest is not None
-    assert manifest.metadata.weights == read_checkpoint(WEIGHTS).facts
+    assert manifest.metadata.weights == read_checkpoint(file_of(name, ".safetensors")).facts
     assert {"minutes", "samples", "recipe"} <= manifest.metadata.weights.keys()
 
 
-def test_it_is_a_lite_network_and_about_a_megabyte() -> None:
-    assert read_checkpoint(WEIGHTS).config == GraNetConfig.lite()
-    assert MODEL.stat().st_size < 1.5e6
+@pytest.mark.parametrize(("preset", "megabytes"), [("lite", 1.5), ("base", 5)])
+def test_it_is_a_network_of_its_preset_and_small(preset: str, megabytes: float) -> None:
+    config = GraNetConfig.preset(preset)
+    assert read_checkpoint(file_of(preset, ".safetensors")).config == config
+    assert file_of(preset, ".onnx").stat().st_size < megabytes * 1e6
+
+
+def test_each_has_a_model_card_that_a_reader_finds(name: str) -> None:
+    assert f"# Model card: `{name}`" in file_of(name, ".md").read_text("utf-8")
 
 
 def psnr(a: Pixels, b: Pixels) -> float:
     return 10 * math.log10(255**2 / float(np.mean((a.astype(float) - b.astype(float)) ** 2)))
 
 
-def test_it_removes_rain_and_mostly_leaves_dry_streets_alone() -> None:
+def test_it_removes_rain_and_mostly_leaves_dry_streets_alone(name: str) -> None:
     """In the mean over streets and showers: at least 2 dB nearer to the truth, dry at least 25 dB."""
     gains, dry = [], []
-    with open_engine(MODEL) as engine:
+    with open_engine(file_of(name, ".onnx")) as engine:
         for seed in range(4):
             clean = street(320, 480, seed=seed)[..., ::-1]
             shower = replace(sample_rain(np.random.default_rng(seed), 0.4), mist=0.0, drops=0.0)
@@ -70,19 +84,22 @@ def test_it_removes_rain_and_mostly_leaves_dry_streets_alone() -> None:
     assert np.mean(dry) > 25
 
 
-def test_the_one_in_8_bits_was_made_from_the_other() -> None:
-    manifest = verify(INT8)
+def test_the_one_in_8_bits_was_made_from_the_other(name: str) -> None:
+    manifest = verify(file_of(name, ".int8.onnx"))
     assert manifest is not None and manifest.metadata.quantisation is not None
     assert manifest.metadata.precision == "int8"
-    assert manifest.metadata.quantisation["model_sha256"] == sha256_of(MODEL)
-    assert manifest.metadata.checkpoint_sha256 == sha256_of(WEIGHTS)
+    assert manifest.metadata.quantisation["model_sha256"] == sha256_of(file_of(name, ".onnx"))
+    assert manifest.metadata.checkpoint_sha256 == sha256_of(file_of(name, ".safetensors"))
 
 
-def test_8_bits_lose_no_more_than_their_budget() -> None:
+def test_8_bits_lose_no_more_than_their_budget(name: str) -> None:
     """0.1 dB in the mean, 0.5 dB on the worst picture; where CPUs have no VNNI, its saturation included."""
     pairs = open_dataset("drawn:3", "test")
     drops = []
-    with open_engine(MODEL, "cpu", "openvino") as full, open_engine(INT8, "cpu", "openvino") as eight:
+    with (
+        open_engine(file_of(name, ".onnx"), "cpu", "openvino") as full,
+        open_engine(file_of(name, ".int8.onnx"), "cpu", "openvino") as eight,
+    ):
         for index in range(len(pairs)):
             pair = pairs.read(index)
             quality = [
@@ -92,6 +109,10 @@ def test_8_bits_lose_no_more_than_their_budget() -> None:
             drops.append(quality[0] - quality[1])
     assert np.mean(drops) < 0.1 and max(drops) < 0.5
     assert any(drops)  # they are two models
+
+
+def test_this_version_has_both() -> None:
+    assert packaged_names() == PRESETS
 
 
 @pytest.mark.parametrize(

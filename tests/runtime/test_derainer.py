@@ -4,6 +4,7 @@ import inspect
 import threading
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ import pytest
 
 import runtime
 from granet.errors import UserError
+from granet.synthetic.rain import add_rain, render_rain, sample_rain
+from granet.synthetic.street import street
 from runtime.media.frame import Colour, Pixels
+from runtime.models.packaged import PRESETS
 from runtime.sources.base import DecodedFrame
 from tests.media import make_clip, number_of
 from tests.runtime.fakes import FakeEngine
@@ -106,14 +110,21 @@ def test_a_video_gives_every_frame_with_its_time(tmp_path: Path, inverter: FakeE
     assert not any(isinstance(result.before, DecodedFrame) for result in results)
 
 
-def test_the_real_model_keeps_a_flat_picture_and_takes_streaks_away() -> None:
-    flat = np.full((64, 96, 3), 90, np.uint8)
-    rainy = flat.copy()
-    rainy[8:40, 30:32] = 200
-    with runtime.Derainer("lite") as derainer:
-        dry, wet = derainer.predict([flat, rainy])
-    assert abs(int(dry.derained[32, 48, 0]) - 90) < 12
-    assert wet.rain[12:36, 30:32].mean() > 5 * wet.rain[:, 60:].mean()
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_packaged_model_takes_rain_away_and_keeps_a_dry_street(name: str) -> None:
+    clean = street(160, 240, seed=1)[..., ::-1]
+    shower = replace(sample_rain(np.random.default_rng(1), 0.4), mist=0.0, drops=0.0)
+    rainy = add_rain(clean, render_rain(shower, 160, 240))
+    with runtime.Derainer(name) as derainer:
+        dry, wet = derainer.predict([clean, rainy])
+
+    def error(picture: Pixels) -> float:
+        return float(np.abs(picture.astype(int) - clean).mean())
+
+    assert error(wet.derained) < error(rainy) * 2 / 3
+    assert error(dry.derained) < 3
+    fell = np.abs(rainy.astype(int) - clean).max(axis=2)
+    assert wet.rain[fell > 30].mean() > 5 * wet.rain[fell < 3].mean()
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,9 @@ A spec is ``KIND:WHERE``:
                                    (``synthetic:rain800:DIR``). Options:
                                    ``?heaviness=0.1-0.4`` sets the heaviness, ``?split=all`` holds nothing
                                    back, ``?faults=0.3`` gives a share of the pictures the faults of real
-                                   cameras, ``?streaks=SPEC`` takes the rain from the pairs of a spec
+                                   cameras, ``?lines=0.4`` gives a share long lines
+                                   (:mod:`granet.synthetic.lines`), a quarter of them with streaks,
+                                   ``?streaks=SPEC`` takes the rain from the pairs of a spec
 ``drawn:COUNT``                    rain on synthetic streets (:mod:`granet.synthetic.street`), without files
 ``clean:DIR``                      clean pictures as their own input, to measure changes of dry pictures
 =================================  =====================================================================
@@ -37,6 +39,7 @@ from granet.data.layouts import Files, ddn_pairs, paired, rain100_pairs, side_by
 from granet.data.specs import Spec, parse_spec
 from granet.data.streaks import transplanted
 from granet.errors import UserError
+from granet.synthetic.lines import render_lines, sample_lines
 from granet.synthetic.rain import Floats, add_rain, render_rain, sample_rain
 from granet.synthetic.street import street
 
@@ -47,6 +50,9 @@ Cut = Callable[[int, int], tuple[slice, slice]]
 LIGHT, HEAVY, LIGHT_SHARE = (0.05, 0.35), (0.3, 1.0), 0.65
 """Default heaviness of synthetic rain (:func:`granet.synthetic.rain.sample_rain`): ranges of light and heavy
 rain, and the share of light rain. Most rain that a camera sees is light; heavy rain varies more."""
+
+BOTH_SHARE = 0.25
+"""Share of the pictures with lines that have streaks as well."""
 
 DRAWN_SIZE = (320, 480)
 """(height, width) of a synthetic street in pixels."""
@@ -163,13 +169,24 @@ class SyntheticRain(Dataset):
         return Pair(self.names[index], add_rain(clean, rain), clean)
 
 
-def _drawn_rain(heaviness: tuple[float, float] | None) -> RainOn:
-    """Synthetic rain; ``heaviness`` is its range, ``None`` for light to heavy."""
+def _drawn_rain(heaviness: tuple[float, float] | None, lines: float) -> RainOn:
+    """Synthetic rain.
+
+    Args:
+        heaviness: its range; ``None`` for light to heavy.
+        lines: share of the pictures that have long lines.
+    """
 
     def rain(rng: np.random.Generator, height: int, width: int) -> Floats:
         light = rng.random() < LIGHT_SHARE
         drawn = float(rng.uniform(*(heaviness or (LIGHT if light else HEAVY))))
-        return render_rain(sample_rain(rng, drawn), height, width)
+        # Without lines nothing is drawn for them, so the rain of specs without the option stays as it was.
+        if not lines or rng.random() >= lines:
+            return render_rain(sample_rain(rng, drawn), height, width)
+        if rng.random() >= BOTH_SHARE:
+            return render_lines(sample_lines(rng, drawn), rng, height, width)
+        streaks = render_rain(sample_rain(rng, drawn / 2), height, width)
+        return streaks + render_lines(sample_lines(rng, drawn / 2), rng, height, width)
 
     return rain
 
@@ -278,7 +295,7 @@ def _pairs(spec: Spec, split: Split) -> Dataset:
 
 
 def _synthetic(spec: Spec, split: Split) -> Dataset:
-    rain = _drawn_rain(spec.heaviness)
+    rain = _drawn_rain(spec.heaviness, spec.lines)
     if spec.streaks is not None:
         rain = _taken_rain(_opened(spec.streaks, "train"))
     clean = _clean_pictures(spec, split)

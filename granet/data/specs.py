@@ -25,7 +25,7 @@ FORMS = {
 }
 """Kind of data -> what follows its colon."""
 
-_OPTIONS = ("heaviness", "split", "faults", "streaks")
+_OPTIONS = ("heaviness", "split", "faults", "lines", "streaks")
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,15 @@ class Spec:
     @property
     def faults(self) -> float:
         """Share of the pictures with faults of a camera, from 0 to 1."""
-        return _parse_share(self.text, self.options.get("faults", "0"))
+        return self._share("faults")
+
+    @property
+    def lines(self) -> float:
+        """Share of the pictures whose synthetic rain is long lines, from 0 to 1."""
+        return self._share("lines")
+
+    def _share(self, option: str) -> float:
+        return _parse_share(self.text, option, self.options.get(option, "0"))
 
     def without_folders(self) -> str:
         """The spec with names of directories alone, for a file that others may read.
@@ -129,26 +137,27 @@ def _synthetic(text: str, where: str) -> Spec:
     options = dict(part.partition("=")[::2] for part in query.split("&") if part)
     if options.keys() - set(_OPTIONS) or options.get("split", "all") != "all" or not clean:
         raise UserError(
-            f"{text!r}: expected heaviness=LOW-HIGH, faults=SHARE, streaks=SPEC or split=all after the ?, "
-            "joined by &"
+            f"{text!r}: expected heaviness=LOW-HIGH, faults=SHARE, lines=SHARE, streaks=SPEC or split=all "
+            "after the ?, joined by &"
         )
-    if "streaks" in options and "heaviness" in options:
-        raise UserError(f"{text!r}: heaviness does not apply to streaks: give one of them")
+    for other in ("heaviness", "lines"):
+        if "streaks" in options and other in options:
+            raise UserError(f"{text!r}: {other} does not apply to streaks: give one of them")
     kind, colon, _ = clean.partition(":")
     source = parse_spec(clean) if colon and kind in FORMS else None  # clean may also be a directory
     streaks = parse_spec(options["streaks"]) if "streaks" in options else None
     spec = Spec(text, "synthetic", clean, options, source, streaks)
-    _ = spec.heaviness, spec.faults  # refuses wrong values
+    _ = spec.heaviness, spec.faults, spec.lines  # refuses wrong values
     return spec
 
 
-def _parse_share(text: str, share: str) -> float:
+def _parse_share(text: str, option: str, share: str) -> float:
     try:
         value = float(share)
     except ValueError:
         value = -1.0
     if not 0 <= value <= 1:
-        raise UserError(f"{text!r}: faults={share}: expected a share from 0 to 1, as in faults=0.3")
+        raise UserError(f"{text!r}: {option}={share}: expected a share from 0 to 1, as in {option}=0.3")
     return value
 
 

@@ -42,7 +42,7 @@ def sample_lines(rng: np.random.Generator, heaviness: float) -> tuple[LineLayer,
 
     Args:
         rng: source of all random choices.
-        heaviness: from 0 to 1, as for :func:`granet.synthetic.rain.sample_rain`, with about the same mean of S.
+        heaviness: from 0 to 1, as for :func:`granet.synthetic.rain.sample_rain`, with a similar mean of S.
 
     Returns:
         One to four layers of roughly the same direction, in heavy rain sometimes a faint one across them.

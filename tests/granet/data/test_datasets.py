@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from granet.data.datasets import Pair, open_dataset
+from granet.data.image_files import Pixels
 from granet.errors import UserError
 from tests.granet.rain_sets import SHARED, clean_directory, pairs_directory, picture, rainier, write
 from tests.patience import PATIENCE
@@ -240,6 +241,22 @@ def test_synthetic_rain_is_the_same_for_the_same_draw_and_another_for_another(tm
     assert (once.rainy >= once.clean).all() and (once.rainy > once.clean).any()
 
 
+def test_a_share_of_synthetic_rain_is_lines(tmp_path: Path) -> None:
+    directory = clean_directory(tmp_path, 40)
+
+    def rainy(options: str) -> list[Pixels]:
+        data = open_dataset(f"synthetic:{directory}?split=all&heaviness=0.5-0.6{options}", "train")
+        return [data.read(index).rainy for index in range(len(data))]
+
+    def equal(one: list[Pixels], other: list[Pixels]) -> int:
+        return sum(bool((a == b).all()) for a, b in zip(one, other, strict=True))
+
+    streaks, lines = rainy(""), rainy("&lines=1")
+    assert equal(rainy("&lines=0"), streaks) == len(streaks)
+    assert equal(lines, streaks) == 0
+    assert 8 <= equal(rainy("&lines=0.5"), lines) <= 32  # equal draws, so a picture of lines is the same one
+
+
 def test_heavier_rain_where_the_spec_says_so(tmp_path: Path) -> None:
     directory = clean_directory(tmp_path)
     light, heavy = (
@@ -312,8 +329,15 @@ def test_a_spec_that_is_none_lists_those_there_are(spec: str) -> None:
     ("spec", "reason"),
     [
         ("pairs:a", "expected two directories"),
-        ("synthetic:a?wind=3", "heaviness=LOW-HIGH, faults=SHARE, streaks=SPEC or split=all"),
-        ("synthetic:a?split=most", "heaviness=LOW-HIGH, faults=SHARE, streaks=SPEC or split=all"),
+        ("synthetic:a?wind=3", "faults=SHARE, lines=SHARE, streaks=SPEC or split=all"),
+        (
+            "synthetic:a?split=most",
+            "faults=SHARE, lines=SHARE, streaks=SPEC or split=all",
+        ),
+        ("synthetic:a?lines=2", "lines=2: expected a share from 0 to 1, as in lines=0.3"),
+        ("synthetic:a?lines=some", "expected a share from 0 to 1"),
+        ("synthetic:a?lines=0.5&streaks=rain100h:b", "lines does not apply to streaks"),
+        ("synthetic:a?heaviness=0.5&streaks=rain100h:b", "heaviness does not apply to streaks"),
         ("synthetic:a?heaviness=2", "from 0 (drizzle) to 1"),
         ("synthetic:a?heaviness=0.4-0.1", "from 0 (drizzle) to 1"),
         ("synthetic:a?heaviness=nan", "from 0 (drizzle) to 1"),

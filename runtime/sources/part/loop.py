@@ -66,13 +66,14 @@ class _Round:
 
     def __init__(self, source: Source, offset: Fraction) -> None:
         self._source, self._offset = source, offset
-        self._begin: Fraction | None = None
-        self._end = offset
+        self._covered: tuple[Fraction, Fraction] | None = None
+        """Begin and end in the file, of pictures and sound so far."""
 
     @property
     def next_offset(self) -> Fraction:
         """Offset of the next repetition."""
-        return self._offset + self._end - (self._begin or 0)
+        begin, end = self._covered or (Fraction(0), Fraction(0))
+        return self._offset + end - begin
 
     def frames(self, colour: Colour) -> Iterator[Frame]:
         for frame in self._source.frames(colour):
@@ -92,5 +93,5 @@ class _Round:
         return packets
 
     def _covers(self, begin: Fraction, end: Fraction) -> None:
-        self._begin = begin if self._begin is None else min(self._begin, begin)
-        self._end = max(self._end, end)
+        first, last = self._covered or (begin, end)
+        self._covered = min(first, begin), max(last, end)

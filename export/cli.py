@@ -16,10 +16,12 @@ from export.commands.sensitivity import SensitivityOptions, sensitivity
 from export.commands.triton import TritonOptions, triton
 from export.commands.trt import trt
 from export.commands.trt_options import TrtOptions
-from granet.app.command import VersionOption, add_command
+from granet.app.command import WITH_HELP, StrictGroup, VersionOption, add_command
 from granet.app.program import run_program
 
 app = typer.Typer(
+    cls=StrictGroup,
+    context_settings=dict(WITH_HELP),
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     invoke_without_command=True,

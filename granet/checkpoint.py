@@ -34,6 +34,7 @@ from granet.model import GraNet
 from granet.weights.content import first_line, parse_content, read_file
 from granet.weights.file_names import ENDINGS, SAFETENSORS, is_checkpoint
 from granet.weights.mismatch import MismatchError, listed, require_fit
+from granet.weights.packaged import named_checkpoint, packaged_weights
 from granet.weights.renames import Rename
 
 FORMAT = "granet-checkpoint/1"
@@ -116,13 +117,12 @@ def load_checkpoint(path: str | Path, renames: Sequence[Rename] = ()) -> GraNet:
     """Loads the network of a checkpoint: float32, on the CPU, in evaluation mode.
 
     >>> from granet import load_checkpoint
-    >>> from runtime.models.packaged import CHECKPOINT
-    >>> network = load_checkpoint(CHECKPOINT)
+    >>> network = load_checkpoint("lite")
     >>> network.config.channels, network.training
     (32, False)
 
     Args:
-        path: the file.
+        path: the file, or the name of a packaged checkpoint (``lite``, ``base``).
         renames: renames for weights of another program, see :func:`granet.weights.renames.parse_renames`.
 
     Raises:
@@ -139,16 +139,19 @@ def read_checkpoint(path: str | Path, renames: Sequence[Rename] = ()) -> Checkpo
     are left out with a note.
 
     Args:
-        path: the file.
-        renames: as for :func:`load_checkpoint`.
+        path: as for :func:`load_checkpoint`.
+        renames: the same.
 
     Raises:
         UsageError: if one of ``renames`` is not used.
         MismatchError: if the file is of another network.
         UserError: if the file is missing, damaged or hostile.
     """
-    path = Path(path)
+    path = named_checkpoint(Path(path))
     try:
+        if not path.suffix:
+            names = " or ".join(packaged_weights())
+            raise UserError(f"the name of a checkpoint must end in {' or '.join(ENDINGS)}, or be {names}")
         _check_suffix(path)
         data = read_file(path)
         content, record = parse_content(data, path.name)

@@ -18,6 +18,7 @@ from runtime.engines.base import Engine
 from runtime.engines.device import Device
 from runtime.engines.remote.address import ServerAddress
 from runtime.media.frame import Colour
+from runtime.models.packaged import PRESETS, packaged_model
 
 ENGINES = (".engine",)
 BACKENDS = ("torch", "onnxruntime", "onnxruntime-tensorrt", "openvino", "tensorrt")
@@ -42,14 +43,14 @@ def open_engine(
     """Loads a checkpoint or an exported model, or connects to a model on a server.
 
     >>> import numpy, runtime
-    >>> from runtime.models.packaged import FLOAT32
-    >>> with runtime.open_engine(FLOAT32, device="cpu") as engine:
+    >>> with runtime.open_engine("lite", device="cpu") as engine:
     ...     engine.run(numpy.full((1, 64, 96, 3), 128, numpy.uint8)).shape
     (1, 64, 96, 3)
 
     Args:
         path: ``grpc://HOST:PORT/MODEL`` or ``grpcs://...`` (a server that speaks KServe v2, such as Triton;
-            it chooses device and backend, so both must be ``auto``), a checkpoint (runs in PyTorch;
+            it chooses device and backend, so both must be ``auto``), the name of a packaged model (``lite``,
+            ``base``), a checkpoint (runs in PyTorch;
             :data:`CHECKPOINTS` lists the endings), ``.onnx``, or ``.engine`` (runs in TensorRT, if the record
             beside it matches the engine and this machine).
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` (NVIDIA), ``gpu`` or ``npu`` (Intel, with
@@ -72,6 +73,8 @@ def open_engine(
     path = Path(path)
     wanted = Device.parse(device)
     check_backend(backend)
+    if str(path) in PRESETS and not path.is_file():
+        path = packaged_model(str(path), device, backend, "model")
     _check_file(path)
     chosen = _choose_backend(path, wanted, backend)
     require(f"{path}: running it in {chosen}", *_PACKAGES.get(chosen, ()))

@@ -105,6 +105,16 @@ USAGE = [
     Mistake("granet-train --out r", r"--train", 2),
     Mistake("granet-eval", r"--ckpt best\.pt, or --model", 2),
     Mistake("granet-export nothing", r"No such command 'nothing' \(--help", 2),
+    Mistake("granet-export onx lite", r"No such command 'onx'; did you mean onnx\? \(--help", 2),
+    Mistake("granet-export convert lite", r"No such command 'convert'; did you mean onnx\?", 2),
+    Mistake("granet-export quantise lite", r"No such command 'quantise'; did you mean quantize\?", 2),
+    Mistake("granet-export --model lite", r"--model before the command: write .* COMMAND --model", 2),
+    Mistake(
+        "granet-export onnx light", r"light: the name of a checkpoint must end in .*, or be lite or base"
+    ),
+    Mistake(
+        "granet-eval --model lite --fixed-camera clip.mp4 --limit 3", r"--limit 3 with --fixed-camera: ", 2
+    ),
     Mistake("granet-export onnx --ckpt best.pt --size 640", r"--size 640: .*480x320", 2),
     Mistake("granet-export onnx --ckpt best.pt --size 64x48 --dynamic", r"--dynamic with --size", 2),
     Mistake("granet-export trt best.pt", r"--ckpt best\.pt", 2),
@@ -116,7 +126,39 @@ USAGE = [
     Mistake("granet-export trt --ckpt best.pt --int8 --fp16", r"--int8 with --fp16: .*give one", 2),
 ]
 
+ELSEWHERE = [
+    Mistake(f"granet-{line}", rf"^error: No such option: {theirs}; here it is {ours} \(--help", 2)
+    for line, theirs, ours in (
+        ("run -ss 1 -i clip.mp4", "-ss", "--start"),
+        ("run clip.mp4 -t 1", "-t", "--duration"),
+        ("run clip.mp4 -c:v libx264", "-c:v", "--codec"),
+        ("run clip.mp4 -b:v 4M", "-b:v", "--bitrate"),
+        ("run clip.mp4 -hwaccel cuda", "-hwaccel", "--hwaccel"),
+        ("run clip.mp4 -y", "-y", "--overwrite"),
+        ("run clip.mp4 -m lite", "-m", "--model"),
+        ("run --source clip.mp4", "--source", "--input"),
+        ("run clip.mp4 --weights lite", "--weights", "--model"),
+        ("run clip.mp4 --save-dir dry", "--save-dir", "--output"),
+        ("export onnx best.pt --half", "--half", "--fp16"),
+        ("export onnx best.pt --imgsz 640", "--imgsz", "--size"),
+        ("export trt --onnx=lite.onnx", "--onnx", r"the argument MODEL\.onnx"),
+        ("export trt lite --saveEngine=a.engine", "--saveEngine", "--output"),
+        ("export trt lite --memPoolSize=workspace:9", "--memPoolSize", "--workspace"),
+        ("export trt lite --useDLACore=0", "--useDLACore", "--dla"),
+        ("export bench lite --iterations 3", "--iterations", "--frames"),
+        ("export inspect --model lite", "--model", "the argument FILE"),
+        ("train --weights best.pt", "--weights", "--init"),
+        ("train --lr0 0.1", "--lr0", "--lr"),
+        ("eval --weights best.pt", "--weights", "--model"),
+        ("archive films dry --jobs 4", "--jobs", "--workers"),
+    )
+]
+"""Options of FFmpeg, ultralytics and trtexec."""
+
 SOURCES = [
+    Mistake("granet-run 0 --output dry.mp4", r"0: no such file or directory; a camera is --camera 0$"),
+    Mistake("granet-run n%03d.png --output dry.mp4", r"pictures with numbers are 'n\*\.png'$"),
+    Mistake("granet-run a model=lite", r"unexpected argument model=lite: did you mean --model lite\?", 2),
     Mistake("granet-run --input missing.mp4 --output dry.mp4", r"missing\.mp4: no such file"),
     Mistake("granet-run --input empty.mp4 --output dry.mp4", r"empty\.mp4: is an empty file"),
     Mistake("granet-run --input text.mp4 --output dry.mp4", r"text\.mp4: .*not a supported video"),
@@ -386,7 +428,7 @@ def assert_names_what_exists(error: str, line: str) -> None:
     named = [tuple(each.split(" ")) for each in (line, *re.findall(r"granet-\w+(?: \w+)?", error))]
     assert all(words[0] in APPS for words in named)
     known = set[str]().union(*(options_of(words[0], words[1] if words[1:] else "") for words in named))
-    mistyped = {word for word in line.split() if word.startswith("--")}
+    mistyped = {word.partition("=")[0] for word in line.split() if word.startswith("--")}
     assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", error)) <= known | mistyped
     assert not re.search(r"[\w-]+\.md\b", error), "a wheel has no pages"
 
@@ -412,7 +454,7 @@ def test_an_address_that_is_refused_shows_no_secret(
 
 @pytest.mark.parametrize(
     "mistake",
-    [*USAGE, *SOURCES, *DESTINATIONS, *CODING, *MODELS, *HARDWARE, *TRAINING],
+    [*USAGE, *ELSEWHERE, *SOURCES, *DESTINATIONS, *CODING, *MODELS, *HARDWARE, *TRAINING],
     ids=lambda mistake: mistake.line.replace("/", "|"),
 )
 def test_a_mistake_gets_one_line_that_says_what_to_do(

@@ -26,7 +26,7 @@ class BenchOptions(Options):
         list[Path],
         typer.Argument(
             callback=named_models,
-            metavar="MODEL...",
+            metavar="MODEL",
             help=f"ONNX models, engines, checkpoints, grpc(s)://HOST:PORT/NAME, {OR_NAME}.",
         ),
     ]
@@ -34,6 +34,7 @@ class BenchOptions(Options):
         list[str] | None,
         typer.Option(
             "--backend",
+            metavar="B",
             callback=checked(check_backend),
             help="Run in torch, onnxruntime, onnxruntime-tensorrt, openvino, tensorrt or auto. Repeat for "
             "more (default: auto).",
@@ -42,7 +43,9 @@ class BenchOptions(Options):
     device: DeviceOption = "auto"
     size: Annotated[
         str | None,
-        typer.Option("--size", help="Frame size, WxH (default: that of the static models, or 480x320)."),
+        typer.Option(
+            "--size", metavar="WxH", help="Frame size (default: that of the static models, or 480x320)."
+        ),
     ] = None
     frames: Annotated[int, typer.Option(min=1, help="Time N frames of each engine.")] = 20
     warm_up: Annotated[int, typer.Option("--warm-up", min=0, help="Run N frames of each first.")] = 3

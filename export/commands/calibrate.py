@@ -48,7 +48,9 @@ class CalibrateOptions(RainOptions):
     size: Annotated[
         str | None,
         typer.Option(
-            "--size", help="Cut pictures to WxH for a model of any size (default: the pictures' own size)."
+            "--size",
+            metavar="WxH",
+            help="Cut pictures to WxH for a model of any size (default: the pictures' own size).",
         ),
     ] = None
     force: Annotated[bool, typer.Option("--force", help="Accept pictures that are too few or look dry.")] = (

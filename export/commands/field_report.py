@@ -18,6 +18,7 @@ from granet.app.schema import to_json
 from granet.errors import ParityError
 from granet.size_rule import Size
 from granet.weights.file_names import is_checkpoint
+from granet.weights.packaged import checkpoint_option
 from runtime.model_option import BackendOption, DeviceOption
 
 NAMED_SIZES: dict[str, Size] = {
@@ -37,7 +38,7 @@ class FieldReportOptions(Options):
     models: Annotated[
         list[str],
         typer.Argument(
-            metavar="MODEL...",
+            metavar="MODEL",
             help="Packaged models by name (lite, base), ONNX models, engines and checkpoints.",
         ),
     ]
@@ -48,6 +49,7 @@ class FieldReportOptions(Options):
         list[str] | None,
         typer.Option(
             "--size",
+            metavar="WxH",
             help="Measure frames of WxH, vga, 720p, 1080p or 4k. Repeat for more (default: that of static "
             "models, or vga and 720p).",
         ),
@@ -55,8 +57,9 @@ class FieldReportOptions(Options):
     ckpt: Annotated[
         Path | None,
         typer.Option(
+            callback=checkpoint_option,
             help="Check parity with the checkpoint that the models were made from (default: the packaged "
-            "one, if it is theirs)."
+            "one, if it is theirs).",
         ),
     ] = None
     backend: BackendOption = "auto"

@@ -26,7 +26,7 @@ class InspectOptions(Options):
 
     file: Annotated[
         Path,
-        model_argument("Checkpoint, ONNX model, engine, calibration table, manifest"),
+        model_argument("Checkpoint, ONNX model, engine, calibration table, manifest", "FILE"),
     ]
     renames: Map = None
     as_json: Json = False

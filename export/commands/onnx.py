@@ -46,7 +46,10 @@ class OnnxOptions(BudgetOptions):
         typer.Option("--output", "-o", help="ONNX file (default: the checkpoint's name, in this directory)."),
     ] = None
     size: Annotated[
-        str | None, typer.Option("--size", help="Export a static graph for frames of WxH (default: 640x480).")
+        str | None,
+        typer.Option(
+            "--size", metavar="WxH", help="Export a static graph for frames of WxH (default: 640x480)."
+        ),
     ] = None
     dynamic: Annotated[
         bool, typer.Option("--dynamic", help="Accept any batch and size, at some cost in speed.")

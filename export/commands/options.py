@@ -12,6 +12,7 @@ import typer
 
 from granet.app.command import Options
 from granet.weights.file_names import ENDINGS
+from granet.weights.packaged import checkpoint_option
 from runtime.checks.parity import BUDGETS, ParityBudget, budget_for
 
 OR_NAME = "or a packaged model (lite, base)"
@@ -36,9 +37,11 @@ def named_model(given: Path | None) -> Path | None:
     return packaged_model(str(given), "cpu", "onnxruntime", "MODEL")
 
 
-def model_argument(what: str) -> typer.models.ArgumentInfo:
+def model_argument(what: str, metavar: str = "MODEL") -> typer.models.ArgumentInfo:
     """The argument of a command that takes one model: ``what`` it may be besides a name, for the help."""
-    argument: typer.models.ArgumentInfo = typer.Argument(callback=named_model, help=f"{what}, {OR_NAME}.")
+    argument: typer.models.ArgumentInfo = typer.Argument(
+        callback=named_model, metavar=metavar, help=f"{what}, {OR_NAME}."
+    )
     return argument
 
 
@@ -50,7 +53,10 @@ def named_models(given: Sequence[Path]) -> list[Path]:
 Checkpoint = Annotated[
     Path,
     typer.Option(
-        "--ckpt", help=f"Checkpoint of GraNet: {', '.join(ENDINGS)}; granet-export inspect shows its names."
+        "--ckpt",
+        callback=checkpoint_option,
+        help=f"Checkpoint of GraNet: {', '.join(ENDINGS)} (granet-export inspect shows its names), or a "
+        "packaged one (lite, base).",
     ),
 ]
 

@@ -37,6 +37,7 @@ class ParityOptions(BudgetOptions):
         list[str] | None,
         typer.Option(
             "--size",
+            metavar="WxH",
             help="Compare at WxH. Repeat for more (default: the model's own size; if it takes any, that "
             "of each image, or 480x320, 131x97 and 520x40).",
         ),
@@ -44,6 +45,7 @@ class ParityOptions(BudgetOptions):
     backend: Annotated[
         str,
         typer.Option(
+            metavar="B",
             callback=checked(check_backend),
             help="Run in auto, onnxruntime, onnxruntime-tensorrt, openvino or tensorrt.",
         ),

@@ -47,6 +47,7 @@ class JudgingOptions(Options):
     data: Annotated[
         str | None,
         typer.Option(
+            metavar="SPEC",
             callback=checked(parse_spec),
             help="Measure the drop against the ground truth of a data set: rain800:DIR, ... (default: none).",
         ),
@@ -111,6 +112,7 @@ class QuantizeOptions(JudgingOptions):
         list[str] | None,
         typer.Option(
             "--keep",
+            metavar="LAYER",
             help="Do not quantise this layer, or layers with this prefix; repeat for more (default: none).",
         ),
     ] = None

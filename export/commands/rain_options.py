@@ -30,6 +30,7 @@ class RainOptions(Options):
     data: Annotated[
         str | None,
         typer.Option(
+            metavar="SPEC",
             callback=checked(parse_spec),
             help="Calibrate on the training split of a data set: rain800:DIR and others (default: none).",
         ),

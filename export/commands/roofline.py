@@ -54,6 +54,7 @@ class RooflineOptions(Options):
         list[str] | None,
         typer.Option(
             "--size",
+            metavar="WxH",
             help="Compute for frames of WxH. Repeat for more (default: the model's own, or --bench's).",
         ),
     ] = None
@@ -62,6 +63,7 @@ class RooflineOptions(Options):
         list[str] | None,
         typer.Option(
             "--gpu",
+            metavar="NAME",
             callback=checked(find_gpu),
             help="Compute for a GPU of the table. Repeat for more (default: all of them).",
         ),

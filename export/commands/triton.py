@@ -48,7 +48,8 @@ class TritonOptions(Options):
         typer.Option("--output", "-o", metavar="REPOSITORY", help="Model repository (created if missing)."),
     ]
     name: Annotated[
-        str, typer.Option(callback=checked(_check_name), help="Name of the model on the server.")
+        str,
+        typer.Option(metavar="NAME", callback=checked(_check_name), help="Name of the model on the server."),
     ] = "granet"
     max_batch: Annotated[
         int, typer.Option("--max-batch", min=1, help="Most frames that the server puts into one batch.")

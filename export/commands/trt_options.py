@@ -17,6 +17,7 @@ from granet.app.options import Map, parse_size
 from granet.app.value import checked
 from granet.size_rule import Size
 from granet.weights.file_names import is_checkpoint
+from granet.weights.packaged import checkpoint_option
 from granet.weights.renames import parse_renames
 from runtime.open import ENGINES
 from runtime.tensorrt.flavour import parse_capability
@@ -49,13 +50,17 @@ class TrtOptions(RainOptions):
         Path | None,
         typer.Argument(
             callback=named_model,
-            metavar="[MODEL.onnx]",
+            metavar="MODEL.onnx",
             help=f"ONNX model made by granet-export, {OR_NAME} (default: that of --ckpt).",
         ),
     ] = None
     ckpt: Annotated[
         Path | None,
-        typer.Option("--ckpt", help="Start from a checkpoint of GraNet instead (default: from a model)."),
+        typer.Option(
+            "--ckpt",
+            callback=checkpoint_option,
+            help="Start from a checkpoint of GraNet, a file or lite or base (default: from a model).",
+        ),
     ] = None
     renames: Map = None
     fp32: Annotated[bool, typer.Option("--fp32", help="Build in single precision, without TF32.")] = False
@@ -73,6 +78,7 @@ class TrtOptions(RainOptions):
         list[str] | None,
         typer.Option(
             "--size",
+            metavar="WxH",
             help="Build for frames of WxH. Repeat for an engine from the smallest to the largest "
             "(default: the model's own; from a checkpoint 640x480).",
         ),
@@ -91,6 +97,7 @@ class TrtOptions(RainOptions):
         list[str] | None,
         typer.Option(
             "--compute-capability",
+            metavar="X.Y",
             callback=checked(parse_capability),
             help="Build for this compute capability, like 8.6. Repeat for more; TensorRT-RTX only "
             "(default: 8.0, 8.6, 8.9, 12.0 and later).",

@@ -8,18 +8,22 @@ import inspect
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_type_hints
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
+from typer.models import OptionInfo
 
 from granet.app.console import DebugOption, UsageError
 from granet.app.results import print_line
 from granet.app.run_details import run_details
+from granet.app.spelled_elsewhere import as_typed, our_command, our_option
 from granet.app.verbosity import QuietOption, VerboseOption, Verbosity, chosen
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
@@ -33,6 +37,12 @@ EVERYWHERE = ("--debug", "--verbose", "--quiet")
 
 OUTPUT = "--output"
 """The option of the result, in every command that has one."""
+
+WITH_HELP: Mapping[str, Any] = {"help_option_names": ["--help", "-h"]}
+"""Settings of every command and group."""
+
+_METAVARS: Mapping[Any, str] = {int: "N", float: "N", Path: "PATH"}
+"""Type of an option -> what stands for its value in the help."""
 
 _CLOSE = 0.75
 """Similarity from which another option is suggested for one that does not exist."""
@@ -139,7 +149,7 @@ def add_command(app: typer.Typer, options: type[O_contra], run: Callable[[O_cont
     command.__annotations__ = {each.name: each.annotation for each in parameters}
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     named = {"positional": options.positional, "results": options.results}
-    app.command(cls=type("Command", (StrictCommand,), named))(command)
+    app.command(cls=type("Command", (StrictCommand,), named), context_settings=dict(WITH_HELP))(command)
 
 
 class StrictCommand(TyperCommand):
@@ -172,6 +182,7 @@ class StrictCommand(TyperCommand):
             values, left, order = self.make_parser(ctx).parse_args(args=[*args])
         except Exception as error:
             if hasattr(error, "possibilities") and hasattr(error, "option_name"):
+                self._name_ours(as_typed(error.option_name, args))
                 names = get_close_matches(error.option_name, error.possibilities or (), cutoff=_CLOSE)
                 error.possibilities = names
             raise
@@ -189,6 +200,18 @@ class StrictCommand(TyperCommand):
         for each in self.params:
             _require_finite(_long(each.opts), ctx.params.get(str(each.name)))
         return rest
+
+    def _name_ours(self, typed: str) -> None:
+        """Says what an unknown option is called here, if other programs have it under that name.
+
+        Raises:
+            UsageError: names both.
+        """
+        known = [*(option for each in self.params for option in each.opts), *map(_spoken, self.params)]
+        ours = our_option(typed, known)
+        if ours is not None:
+            kind = "" if ours.startswith("-") else "the argument "
+            raise UsageError(f"No such option: {typed}; here it is {kind}{ours} (--help lists the options)")
 
     def _named(
         self, ctx: Any, args: list[str], values: dict[str, Any], left: list[str], order: list[Any]
@@ -233,7 +256,11 @@ class StrictCommand(TyperCommand):
             return (
                 f"unexpected argument {word}: {self._input(left, values)} is given too; give one of the two"
             )
-        hint = f"did you mean {_long(free[0].opts)} {word}?" if free else "--help lists the arguments"
+        name, equals, value = word.partition("=")
+        if equals and any(f"--{name}" in each.opts for each in self.params):
+            hint = f"did you mean --{name} {value}?"
+        else:
+            hint = f"did you mean {_long(free[0].opts)} {word}?" if free else "--help lists the arguments"
         return f"unexpected argument {word}: {hint}"
 
     def _input(self, left: list[str], values: dict[str, Any]) -> str:
@@ -250,6 +277,40 @@ class StrictCommand(TyperCommand):
         if not self.positional and all(each.param_type_name == "option" for each in self.params):
             return free
         return [each for each in free if each.required] + [each for each in free if OUTPUT in each.opts]
+
+
+class StrictGroup(TyperGroup):
+    """Commands under one name, whose errors say where a command or an option belongs."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """See :class:`typer.core.TyperGroup`.
+
+        Raises:
+            UsageError: for an option that stands before the command.
+        """
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            if hasattr(error, "option_name"):
+                raise UsageError(
+                    f"{error.option_name} before the command: write {ctx.info_name} COMMAND "
+                    f"{error.option_name} (--help lists the commands)"
+                ) from error
+            raise
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """See :class:`typer.core.TyperGroup`.
+
+        Raises:
+            UsageError: for a command that does not exist.
+        """
+        word = args[0]
+        if self.get_command(ctx, word) is None and not ctx.resilient_parsing:
+            close = get_close_matches(word, self.list_commands(ctx), n=1)
+            ours = our_command(word) or next(iter(close), None)
+            hint = "" if ours is None else f"; did you mean {ours}?"
+            raise UsageError(f"No such command {word!r}{hint} (--help lists the commands)")
+        return super().resolve_command(ctx, args)
 
 
 def american(option: str) -> str:
@@ -282,7 +343,17 @@ def _parameters(options: type[Options]) -> Iterator[inspect.Parameter]:
     for each in options.__mro__:
         for name in inspect.get_annotations(each):
             if name in defaults and name != "given":
-                yield _parameter(name, hints[name], defaults.pop(name))
+                yield _parameter(name, _with_metavar(hints[name]), defaults.pop(name))
+
+
+def _with_metavar(hint: Any) -> Any:
+    """An option of numbers or paths stands as ``--batch N`` in the help, and not with a type of Python."""
+    kinds = [each for each in get_args(get_args(hint)[0]) or get_args(hint)[:1] if each is not NoneType]
+    kind = (get_args(kinds[0]) or kinds)[0]
+    for each in get_args(hint)[1:]:
+        if isinstance(each, OptionInfo) and each.metavar is None:
+            each.metavar = _METAVARS.get(kind)
+    return hint
 
 
 def _default(field: "Field[Any]") -> Any:

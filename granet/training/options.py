@@ -15,6 +15,7 @@ from granet.data.specs import DATA, parse_heaviness, parse_spec
 from granet.training.recipe import Limits
 from granet.training.specs import check_with_share
 from granet.weights.file_names import base_name
+from granet.weights.packaged import checkpoint_option
 
 SPECS = (
     "rain100l:DIR, rain100h:DIR, ddn:DIR, did:DIR, rain800:DIR, pairs:RAINY,CLEAN, synthetic:CLEAN_DIR "
@@ -98,7 +99,7 @@ class TrainOptions(Options):
         typer.Option("--set", metavar="NAME=VALUE", help="Change a setting of the network. Repeat for more."),
     ] = field(default_factory=list)
     directory: Annotated[
-        Path | None, typer.Option("--out", help="Write to this directory (default: runs/PRESET).")
+        Path | None, typer.Option("--out", "-o", help="Write to this directory (default: runs/PRESET).")
     ] = None
     resume: Annotated[bool, typer.Option("--resume", help="Resume the training in --out.")] = False
     go_on_from: Annotated[
@@ -106,6 +107,7 @@ class TrainOptions(Options):
         typer.Option(
             "--continue",
             metavar="CKPT",
+            callback=checkpoint_option,
             help="Continue a training of this recipe from its checkpoint, without its state file.",
         ),
     ] = None
@@ -119,7 +121,9 @@ class TrainOptions(Options):
     init: Annotated[
         Path | None,
         typer.Option(
-            metavar="CKPT", help="Start from the weights of a checkpoint (default: random weights)."
+            metavar="CKPT",
+            callback=checkpoint_option,
+            help="Start from the weights of a checkpoint: a file, or lite or base (default: random weights).",
         ),
     ] = None
     renew_coarse: Annotated[
@@ -139,7 +143,11 @@ class TrainOptions(Options):
     ] = 0.0
     teacher: Annotated[
         Path | None,
-        typer.Option(metavar="CKPT", help="Also learn from the results of this network (distillation)."),
+        typer.Option(
+            metavar="CKPT",
+            callback=checkpoint_option,
+            help="Also learn from the results of this network (distillation).",
+        ),
     ] = None
     device: Annotated[
         DeviceChoice, typer.Option(help="Device to train on; auto uses a GPU if there is one.")

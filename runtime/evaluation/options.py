@@ -11,6 +11,7 @@ from granet.app.options import Map
 from granet.app.value import checked
 from granet.data.specs import parse_spec
 from granet.weights.file_names import is_checkpoint
+from granet.weights.packaged import checkpoint_options
 from granet.weights.renames import Rename, parse_renames
 from runtime.model_option import DeviceOption, model_path
 from runtime.open import check_backend
@@ -32,7 +33,12 @@ class EvalOptions(Options):
 
     ckpt: Annotated[
         list[Path],
-        typer.Option("--ckpt", metavar="FILE", help="Run this checkpoint in PyTorch. Repeat for more."),
+        typer.Option(
+            "--ckpt",
+            metavar="CKPT",
+            callback=checkpoint_options,
+            help="Run this checkpoint in PyTorch: lite or base (packaged), or a file. Repeat for more.",
+        ),
     ] = field(default_factory=list)
     models: Annotated[
         list[str],

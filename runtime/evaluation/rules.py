@@ -4,6 +4,7 @@ from pathlib import Path
 
 from granet.app.command import EVERYWHERE
 from granet.app.console import UsageError
+from granet.evaluation.fixed_camera import FEWEST
 from granet.weights.file_names import is_checkpoint
 from runtime.evaluation.options import EvalOptions
 from runtime.model_option import backend_conflict, is_packaged_name
@@ -39,6 +40,10 @@ def _check_complete(options: EvalOptions) -> None:
         raise UsageError(
             "no pictures are named: give --data SPEC (as in rain100l:DIR), --clean DIR or --fixed-camera CLIP"
         )
+    for option, names in (("--ckpt", options.ckpt), ("--model", options.models)):
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise UsageError(f"{option} {twice} is given twice: give it once")
     if len(set(options.figures)) < len(options.figures):
         raise UsageError("two figures have the same name: give each a file of its own")
 
@@ -56,6 +61,12 @@ def _check_map(options: EvalOptions) -> None:
 
 
 def _check_fixed_camera(options: EvalOptions) -> None:
+    few = options.fixed_camera is not None and options.limit is not None and options.limit < FEWEST
+    options.refuse(
+        "--limit",
+        conflict=f"{options.limit} with --fixed-camera" if few else None,
+        why=f"a median over time needs at least {FEWEST} frames",
+    )
     options.refuse_all_but(
         *(
             "--fixed-camera",

@@ -1,6 +1,7 @@
 """Resolve a command-line argument to an FFmpeg input."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -8,6 +9,9 @@ from granet.app.input_file import open_regular, other_kind
 from granet.errors import UserError
 from runtime.sources.url import STDIN, Address, file_address, is_url, parse_url
 from runtime.sources.video.hls import PLAYLIST
+
+_NUMBERED = re.compile(r"%\d*d")
+"""FFmpeg's pattern of numbered pictures."""
 
 
 def address_of(text: str) -> Address:
@@ -26,7 +30,7 @@ def address_of(text: str) -> Address:
     if not path.exists():
         if is_url(text):
             return parse_url(text)
-        raise UserError(f"{text}: no such file or directory")
+        raise UserError(f"{text}: no such file or directory{_meant(text)}")
     kind = other_kind(path)
     if kind is None:
         _check_file(path)
@@ -48,3 +52,12 @@ def _check_file(path: Path) -> None:
     if head == PLAYLIST:
         # FFmpeg would retry its URLs for minutes, although the whitelist forbids them.
         raise UserError(f"{path}: is a playlist; use the address that it came from")
+
+
+def _meant(text: str) -> str:
+    """What a name that does not exist means in other programs, and how it is written here."""
+    if text.isdecimal() or text.startswith("/dev/video"):
+        return f"; a camera is --camera {text}"
+    if _NUMBERED.search(text):
+        return f"; pictures with numbers are '{_NUMBERED.sub('*', text)}'"
+    return ""

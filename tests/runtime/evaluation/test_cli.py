@@ -196,7 +196,7 @@ PAIRS = "--data rain100l:data"
         (f"--model half.onnx {PAIRS} --limit 0", 2, "--limit"),
         (f"--ckpt full.pt {PAIRS} --figure7 7.png --figure8 7.png", 2, "same name"),
         (f"--model half.onnx {PAIRS} --nonsense", 2, "--nonsense"),
-        (f"--model half.onnx --model half.onnx {PAIRS}", 1, "half.onnx is named twice"),
+        (f"--model half.onnx --model half.onnx {PAIRS}", 2, "--model half.onnx is given twice: give it once"),
         (f"--ckpt missing.pt {PAIRS}", 1, "missing.pt: no such model file"),
         (f"--ckpt text.pt {PAIRS}", 1, "text.pt: "),
         (f"--ckpt full.pt {PAIRS} --device gpu", 1, "torch does not support device gpu"),

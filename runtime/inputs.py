@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import count
 from typing import TypeAlias
@@ -42,7 +42,7 @@ def read_all(source: Item | Iterable[Item], colour: Colour, *, may_be_live: bool
     items: Iterable[Item]
     if isinstance(source, np.ndarray | str | os.PathLike):
         items = (source,)
-    elif isinstance(source, Iterable):
+    elif isinstance(source, Iterable) and not isinstance(source, bytes | Mapping):
         items = source
     else:
         raise UserError(_not_an_input(source))
@@ -64,6 +64,8 @@ def _read(item: Item, colour: Colour, *, may_be_live: bool) -> Iterator[Read]:
     if not isinstance(item, str | os.PathLike):
         raise UserError(_not_an_input(item))
     text = os.fspath(item)
+    if not text:
+        raise UserError(f"the path is empty: {_WHAT}")
     if not may_be_live and may_be_waited_for(text, LiveOptions()):
         raise UserError(_endless(text))
     with open_source(text, warn, LiveOptions(announce=warn)) as source:
@@ -78,17 +80,35 @@ def _read(item: Item, colour: Colour, *, may_be_live: bool) -> Iterator[Read]:
 
 
 def _checked(pixels: Pixels) -> Pixels:
-    if pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3:
+    if pixels.size and pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3:
         return pixels
-    found = f"an array of {pixels.dtype} with shape {pixels.shape} is not one picture"
-    if pixels.ndim == 4:
-        raise UserError(f"{found}: give list(array) for several pictures")
-    raise UserError(f"{found}: give uint8 H x W x 3, in 0 to 255")
+    raise UserError(
+        f"an array of {pixels.dtype} with shape {pixels.shape} is not one picture: {_remedy(pixels)}"
+    )
+
+
+def _remedy(array: Pixels) -> str:
+    """How to make a picture of an array that is none, as an expression where there is one."""
+    if array.ndim == 4:
+        return "give list(array) for several pictures"
+    if array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 1):
+        return "give numpy.dstack([array] * 3) for a grey one"
+    if array.ndim == 3 and array.shape[2] == 4:
+        return "give array[..., :3] without its transparency"
+    if array.ndim == 3 and array.shape[0] == 3 and array.shape[2] != 3:
+        return "give array.transpose(1, 2, 0)"
+    if array.ndim == 3 and array.dtype.kind == "f":
+        return "give numpy.uint8(numpy.clip(array * 255, 0, 255).round()) for values in 0 to 1"
+    if array.dtype == np.uint16 and array.ndim == 3:
+        return "give numpy.uint8(array // 257) for 16 bits"
+    return "give uint8 H x W x 3, in 0 to 255"
 
 
 def _not_an_input(item: object) -> str:
     if hasattr(item, "__array_interface__"):
         return f"{type(item).__name__} is not an array: give numpy.asarray(...); Pillow's are in colour='rgb'"
+    if hasattr(item, "__array__"):
+        return f"{type(item).__name__} is not an array: give numpy.asarray(...)"
     return f"{type(item).__name__} is not an input: {_WHAT}"
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from granet.app.console import Say
+from granet.data.image_files import PICTURE_SUFFIXES, is_picture
 from granet.errors import UserError
 from runtime.media.colour_tags import ColourTags
 from runtime.media.frame import Colour, Frame, Pixels
@@ -98,6 +99,9 @@ class Result:
         if path.is_dir():
             path = path / self.name
             path.parent.mkdir(parents=True, exist_ok=True)
+        elif not is_picture(path):
+            endings = " ".join(sorted(PICTURE_SUFFIXES))
+            raise UserError(f"{path}: is neither an existing directory nor the name of a picture ({endings})")
         if path.exists() and not overwrite:
             raise UserError(f"{path}: exists; replace it with save(..., overwrite=True)")
         self._write_to(PictureSink(path, self._info, self._say, overwrite=overwrite), compare=compare)

@@ -130,9 +130,20 @@ def test_a_packaged_model_takes_rain_away_and_keeps_a_dry_street(name: str) -> N
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (np.zeros((48, 64), np.uint8), r"array of uint8 with shape \(48, 64\) is not one picture"),
-        (np.zeros((48, 64, 4), np.uint8), "is not one picture: give uint8 H x W x 3"),
-        (np.zeros((48, 64, 3), np.float32), "array of float32 .* give uint8"),
+        (
+            np.zeros((48, 64), np.uint8),
+            r"array of uint8 with shape \(48, 64\) is not one picture: give numpy.dstack\(\[array\] \* 3\)",
+        ),
+        (np.zeros((48, 64, 1), np.uint8), r"is not one picture: give numpy.dstack\(\[array\] \* 3\)"),
+        (np.zeros((48, 64, 4), np.uint8), r"is not one picture: give array\[..., :3\]"),
+        (np.zeros((3, 48, 64), np.uint8), r"is not one picture: give array.transpose\(1, 2, 0\)"),
+        (np.zeros((48, 64, 3)), r"float64 .* is not one picture: give numpy.uint8\(numpy.clip\(array \* 255"),
+        (np.zeros((48, 64, 3), np.uint16), r"is not one picture: give numpy.uint8\(array // 257\)"),
+        (np.zeros((0, 0, 3), np.uint8), "is not one picture: give uint8 H x W x 3"),
+        ("", "the path is empty: give a uint8"),
+        (b"rainy.png", "bytes is not an input: give a uint8"),
+        ({}, "dict is not an input: give a uint8"),
+        (np.zeros((48, 64, 3), np.float32), "array of float32 .* give numpy.uint8"),
         (np.zeros((2, 48, 64, 3), np.uint8), r"give list\(array\)"),
         ([coloured(), 3], "int is not an input: give a uint8 H x W x 3 array, a path"),
         (None, "NoneType is not an input"),

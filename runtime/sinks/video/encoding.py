@@ -21,7 +21,20 @@ COPY_CODEC = "copy-codec"
 
 CODECS = (AUTO, *SOFTWARE, COPY_CODEC, *(name for name, each in ENCODERS.items() if each.hardware))
 
+_ELSEWHERE = {
+    "h264": ("h264", "h.264", "x264", "libx264", "avc", "avc1"),
+    "hevc": ("hevc", "h265", "h.265", "x265", "libx265", "hvc1"),
+    "av1": ("av1", "libsvtav1", "libaom-av1", "svtav1", "av01"),
+    "vp9": ("vp9", "libvpx-vp9", "libvpx", "vp09"),
+    "h264_nvenc": ("nvenc", "h264_cuda"),
+    COPY_CODEC: ("same", "source", "input"),
+}
+"""Our name of a codec -> its names elsewhere."""
+
 _BITRATE = re.compile(r"[1-9]\d*(?:\.\d+)?[kM]?")
+
+_LEAST, _MOST = 1_000, 2_000_000_000
+"""Bits per second that every encoder takes."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +73,13 @@ class Encoding:
                 "codec of the input"
             )
         if self.codec and self.codec not in CODECS:
-            raise UsageError(f"--codec {self.codec}: use one of {', '.join(CODECS)}")
+            named = next((ours for ours, names in _ELSEWHERE.items() if self.codec.lower() in names), None)
+            meant = f"did you mean {named}?" if named else f"use one of {', '.join(CODECS)}"
+            raise UsageError(f"--codec {self.codec}: {meant}")
         if self.bitrate and not _BITRATE.fullmatch(self.bitrate):
             raise UsageError(f"--bitrate {self.bitrate}: give bits per second, like 4M or 800k")
+        if self.bitrate and not _LEAST <= _bits(self.bitrate) <= _MOST:
+            raise UsageError(f"--bitrate {self.bitrate}: give 1k to 2000M bits per second")
         if self.crf is not None and self.crf < 0:
             raise UsageError(f"--crf {self.crf}: give 0 or more")
         if self.crf is not None and self.bitrate:
@@ -170,6 +187,11 @@ class Encoding:
 
 
 DEFAULT = Encoding()
+
+
+def _bits(rate: str) -> float:
+    unit = {"k": 1e3, "M": 1e6}.get(rate[-1], 1.0)
+    return float(rate.rstrip("kM")) * unit
 
 
 def _automatic(kind: VideoContainer, info: StreamInfo, pix_fmt: str, name: str, say: Say) -> Encoder:

@@ -40,7 +40,7 @@ def _check_complete(options: EvalOptions) -> None:
         raise UsageError(
             "no pictures are named: give --data SPEC (as in rain100l:DIR), --clean DIR or --fixed-camera CLIP"
         )
-    for option, names in (("--ckpt", options.ckpt), ("--model", options.models)):
+    for option, names in (("--ckpt", [str(path) for path in options.ckpt]), ("--model", options.models)):
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise UsageError(f"{option} {twice} is given twice: give it once")

@@ -275,5 +275,6 @@ class TrainOptions(Options):
             UsageError: if it has the placeholder and ``--data`` is not given.
         """
         if DATA in spec and self.data is None:
-            raise UsageError(f"{spec}: give the directory of the data with --data")
+            where = spec.partition("?")[0]  # the rest would be hidden like the query of an address
+            raise UsageError(f"{where}: give the directory of the data with --data")
         return spec.replace(DATA, str(self.data))

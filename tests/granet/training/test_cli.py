@@ -159,6 +159,11 @@ def test_without_options_the_recipe_is_the_papers(
         ("--continue tiny.pt", 1, "--continue tiny.pt: the checkpoint does not record the progress"),
         ("--data .", 2, "--data without --recipe: it replaces {data} in --train and --val, and neither"),
         ("--train pairs:{data}/a,{data}/b", 2, "give the directory of the data with --data"),
+        (
+            "--train synthetic:{data}/a?faults=1",
+            2,
+            "synthetic:{data}/a: give the directory of the data with --data",
+        ),
         ("--teacher nowhere.pt", 1, "--teacher nowhere.pt: there is no such file"),
         ("--recipe nowhere.toml", 1, "the packaged recipes are base"),
         ("--set channels=4 --renew-coarse", 2, "--renew-coarse without --init"),

@@ -240,6 +240,9 @@ def test_saving_keeps_alpha_and_never_replaces_what_was_not_offered(
         result.save(rainy, overwrite=True)
     with pytest.raises(UserError, match="there is no directory"):
         result.save(tmp_path / "gone" / "x.png")
+    for name in ("a.mp4", "new", "a.gif"):
+        with pytest.raises(UserError, match=rf"{name}: is neither an existing directory .* \.png "):
+            result.save(tmp_path / name)
     assert rainy.read_bytes() == before
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["out", "rainy.png", "rainy.png"]
 

@@ -103,14 +103,14 @@ def _logged(title: str, first: float, every: float, rate: str = "") -> Iterator[
                 lines.postpone()
 
     ticking = threading.Thread(target=tick, name=f"progress of {title}", daemon=True)
-    ticking.start()
-    try:
-        with _entered(lines):
+    with _entered(lines):
+        ticking.start()  # before it is entered, a tick would take these lines for outer ones and postpone them
+        try:
             yield lines
             lines.finish()
-    finally:
-        ended.set()
-        ticking.join()
+        finally:
+            ended.set()
+            ticking.join()
 
 
 _open: list["ProgressLines | None"] = []

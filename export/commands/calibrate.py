@@ -70,7 +70,10 @@ class CalibrateOptions(RainOptions):
 
 
 def calibrate(options: CalibrateOptions) -> None:
-    """Measure the range of each tensor of a model on rain pictures, and write a calibration table."""
+    """Measure the range of each tensor on rain pictures.
+
+    The result is a calibration table.
+    """
     require("calibrating", "onnx", "onnxruntime")
     from export.onnx.table_step import TableStep
     from runtime.artefacts.artefact import read_model

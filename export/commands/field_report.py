@@ -97,9 +97,9 @@ class FieldReportOptions(Options):
 
 
 def field_report(options: FieldReportOptions) -> None:
-    """Measure what this device can do, and write it down without names of hosts and users.
+    """Measure what this device can do.
 
-    Speed of the engine alone and from file to file, memory, power mode, clocks, temperatures, parity, hashes
+    The report holds no names of hosts or users. It holds the speed of the engine alone and from file to file, memory, power mode, clocks, temperatures, parity, hashes
     and versions. Exit status 3 if a model misses its parity budget.
     """
     from export.reports.field_page import field_page

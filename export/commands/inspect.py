@@ -33,7 +33,10 @@ class InspectOptions(Options):
 
 
 def inspect(options: InspectOptions) -> None:
-    """Describe a file from its manifest and its content, without executing anything."""
+    """Describe a file without executing anything.
+
+    The description comes from the manifest and the content.
+    """
     from export.reports.inspection import inspect_file
 
     facts = inspect_file(options.file, parse_renames(options.renames))

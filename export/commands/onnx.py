@@ -102,9 +102,9 @@ class OnnxOptions(BudgetOptions):
 
 
 def onnx(options: OnnxOptions) -> None:
-    """Export a checkpoint to ONNX, and check it against PyTorch before the file gets its name.
+    """Export a checkpoint to ONNX and check it against PyTorch.
 
-    Exit status 3 if it misses the parity budget.
+    The file gets its name after the check. Exit status 3 if it misses the parity budget.
     """
     require_export_extra()
     from export.onnx.checkpoint_file import opened_checkpoint

@@ -142,9 +142,9 @@ class QuantizeOptions(JudgingOptions):
 
 
 def quantize(options: QuantizeOptions) -> None:
-    """Quantise a model; keep layers in more bits until the drop is within the budget.
+    """Quantise a model within a budget.
 
-    Exit status 3 if the budget cannot be met.
+    Layers stay in more bits until the drop is within the budget. Exit status 3 if the budget cannot be met.
     """
     require_export_extra()
     from calibration.search.meet_budget import require_quantisable

@@ -115,7 +115,9 @@ class RooflineOptions(Options):
 
 
 def roofline(options: RooflineOptions) -> None:
-    """Print how fast a model can be at most, and what share of that an engine reaches.
+    """Print how fast a model can be at most.
+
+    With a measured time, print what share of that an engine reaches as well.
 
     The floor comes from the roofline model: each convolution and matrix product takes as long as its
     arithmetic or its memory traffic, and all else is free. A share of 100% is the fastest possible.

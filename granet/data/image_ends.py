@@ -1,14 +1,18 @@
 """Picture files whose end is odd although the picture is whole.
 
-Cameras leave out the end marker of a JPEG, copies lose the last chunk of a PNG, and writers to a pipe state
-no size of a WebP. OpenCV refuses all of them.
+Cameras leave out the end marker of a JPEG, copies lose the last chunk of a PNG, writers to a pipe state no
+size of a WebP, and the text of a PGM may end with its last digit. OpenCV refuses all of them.
 """
 
+import re
 import zlib
 
 import numpy as np
 
 from granet.data.image_chunks import END_OF_IMAGE, JPEG, PNG, is_webp
+
+_TEXT = re.compile(rb"P[1-3]\s")
+"""A PBM, PGM or PPM with numbers in text."""
 
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _MOST_AT_ONCE = 2**20
@@ -27,6 +31,8 @@ def with_end(data: bytes) -> bytes | None:
         return data + END_OF_IMAGE if _is_whole_jpeg(data) else None
     if data.startswith(PNG):
         return _ended_png(data)
+    if _TEXT.match(data):
+        return data + b"\n"  # OpenCV reads one byte behind the last number
     if is_webp(data):
         # The decoder checks the sizes of the chunks themselves.
         return data[:4] + ((len(data) - 8) & ~1).to_bytes(4, "little") + data[8:]

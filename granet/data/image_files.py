@@ -14,6 +14,7 @@ from granet.data.image_ends import with_end
 from granet.data.image_headers import is_cut_short, orientation
 from granet.data.opencv_log import silence_opencv
 from granet.data.png_checksums import with_right_checksums
+from granet.data.tiff_pages import with_page_first
 from granet.data.upright import upright
 from granet.errors import UserError
 
@@ -115,7 +116,7 @@ def decode(data: bytes, path: Path, flags: int) -> NDArray[Any]:
 
 
 def _decoded(data: bytes, path: Path, flags: int) -> NDArray[Any] | None:
-    checked = with_right_checksums(data)
+    checked = with_right_checksums(with_page_first(data))
     if checked is None:
         return None
     silence_opencv()

@@ -19,7 +19,9 @@ def with_right_checksums(data: bytes) -> bytes | None:
     kept, behind, is_damaged = [data[: len(PNG)]], len(PNG), False
     for name, at, size in png_chunks(data):
         end = at + size
-        if zlib.crc32(memoryview(data)[at - 4 : end]) == int.from_bytes(data[end : end + 4]):
+        if name == b"acTL" and b"fcTL" not in data:
+            is_damaged = True  # frames that are not there; OpenCV would return a black one
+        elif zlib.crc32(memoryview(data)[at - 4 : end]) == int.from_bytes(data[end : end + 4]):
             kept.append(data[at - 8 : end + 4])
         elif name[0] & _ANCILLARY:
             is_damaged = True

@@ -20,6 +20,7 @@ from runtime.archive.storage.base import is_away
 from runtime.archive.video_file import open_recording, read_recording
 from runtime.archive.video_parts import decoding_times, delay_of
 from runtime.live.dry_skipper import DRY_BELOW, EVERY
+from runtime.media.demuxing import demuxed
 from runtime.media.frame import Frame
 from runtime.sinks.video.containers import VideoContainer, container_for
 from runtime.sinks.video.encoding import Encoding
@@ -177,7 +178,7 @@ def _part(
 ) -> "Iterator[tuple[Packet[Any], int]]":
     """The packets of a part that begins and ends with groups of pictures that need no others."""
     begun = ended = False
-    for packet in source.demux(stream):
+    for packet in demuxed(source, stream):
         if not packet.size or packet.is_discard:
             continue
         if ended and packet.is_keyframe:

@@ -18,6 +18,7 @@ from runtime.archive.plan import PlannedFile
 from runtime.archive.storage.place import stored
 from runtime.archive.video_file import open_video, read_video
 from runtime.archive.video_parts import DecodingClock, Look, Part, VideoWriter, with_parameter_sets
+from runtime.media.demuxing import demuxed
 from runtime.sinks.video.containers import VideoContainer, container_for
 from runtime.sinks.video.encoding import Encoding
 from runtime.sinks.video.sound_track import SoundTrack
@@ -163,7 +164,7 @@ class JoinedVideo:
     ) -> Iterator[_Timed]:
         """The packets of all other streams, in the order of their decoding."""
         streams = [*(source.streams[index] for index in sounds), *others.sources]
-        for packet in source.demux(*streams) if streams else ():
+        for packet in demuxed(source, *streams) if streams else ():
             if packet.size and is_cover(packet.stream):
                 packet.pts = packet.dts = 0  # a cover has no time
             if not packet.size or packet.dts is None:

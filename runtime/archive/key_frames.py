@@ -8,6 +8,7 @@ import av
 
 from granet.errors import UserError
 from runtime.archive.video_file import name_of, open_video, read_video
+from runtime.media.demuxing import demuxed
 from runtime.sources.base import StreamInfo
 from runtime.sources.url import Address
 from runtime.sources.video.span import Span
@@ -74,7 +75,7 @@ def index_video(video: Path | Address, seconds: float) -> VideoIndex:
             # AVI has no timestamps. FFmpeg guesses them, and guesses wrong where frames are reordered.
             if container.format.name == "avi" and stream.codec_context.has_b_frames:
                 cutter.never_cut()
-            for packet in container.demux(stream):
+            for packet in demuxed(container, stream):
                 if packet.size and not packet.is_discard:
                     cutter.add(packet.pts, packet.duration or 0, is_key=packet.is_keyframe)
     except av.FFmpegError as error:

@@ -12,7 +12,6 @@ from granet.app.credentials import mask
 from granet.app.input_file import PICTURE_BYTES, read_bounded
 from granet.data.image_chunks import is_webp
 from granet.data.image_files import is_picture
-from granet.data.image_headers import is_cut_short
 from granet.errors import UserError
 from runtime.sources.base import Source
 from runtime.sources.camera.gstreamer import GStreamerSource, is_pipeline
@@ -20,7 +19,7 @@ from runtime.sources.camera.source import CameraOptions, CameraSource, device_pa
 from runtime.sources.first_open import open_in_time
 from runtime.sources.live.supervised import LiveOptions, SupervisedSource
 from runtime.sources.part.part import WHOLE, Part
-from runtime.sources.pictures.heif import can_read_heif, is_heif
+from runtime.sources.pictures.heif import can_read_heif, is_heif, is_sequence_alone
 from runtime.sources.pictures.pages import is_animated
 from runtime.sources.pictures.source import PictureSource, has_wildcard
 from runtime.sources.pictures.webp_animation import WebpAnimation
@@ -101,7 +100,7 @@ class _Reading:
                 cancelled=self.cancelled,
             )
         if text != "-" and not (is_url(text) and not path.exists()):
-            if path.is_file() and (source := _open_picture(path, self.say)) is not None:
+            if path.is_file() and (source := _open_picture(path, self)) is not None:
                 return source
             if path.is_dir() or (path.exists() and is_picture(path)):
                 return PictureSource(text, self.say, strict=self.strict)
@@ -152,19 +151,21 @@ class _Reading:
         )
 
 
-def _open_picture(path: Path, say: Say) -> Source | None:
+def _open_picture(path: Path, reading: _Reading) -> Source | None:
     """An animation or a HEIC picture; ``None`` for any other file."""
-    if is_heif(path) and can_read_heif():
-        return PictureSource(str(path), say)
-    if not is_picture(path):
+    if not (is_picture(path) or is_heif(path)):
         return None
     try:
         data = read_bounded(path, PICTURE_BYTES)
     except UserError:
-        return None  # whoever reads it reports it
-    if not is_animated(data) or is_cut_short(data):
-        return None
-    return WebpAnimation(path, data, say) if is_webp(data) else VideoSource(str(path), say)
+        data = b""  # whoever reads it reports it
+    if is_heif(path) and not is_sequence_alone(data):
+        return PictureSource(str(path), reading.say) if can_read_heif() else None
+    if is_webp(data) and is_animated(data):
+        return WebpAnimation(path, data, reading.say)
+    if is_animated(data) or is_heif(path):
+        return VideoSource(str(path), reading.say, start=reading.start, strict=reading.strict)
+    return None
 
 
 def open_raw(text: str, health: Health, say: Say, *, strict: bool = False, part: Part = WHOLE) -> Source:

@@ -7,6 +7,7 @@ import numpy as np
 
 from granet.app.console import Say
 from granet.app.extras import require
+from granet.data.image_chunks import boxes
 from granet.errors import UserError
 from runtime.media.frame import Colour
 from runtime.media.picture_metadata import PictureMetadata, cicp_chunk
@@ -17,6 +18,9 @@ HEIF_SUFFIXES = frozenset({".heic", ".heif", ".hif"})
 """Suffixes of pictures that are read but not written."""
 
 HEIF_PACKAGE = "pillow-heif"
+
+_MOVING = {b"moov", b"mpvd"}
+"""Boxes beside a picture: the tracks of a sequence of pictures, and the video of a motion photo."""
 
 MAX_PIXELS = 2**28
 """Most pixels of a picture; larger ones are refused before they are decoded."""
@@ -49,8 +53,9 @@ def read_heif(path: Path, data: bytes, colour: Colour, index: int, name: str, sa
     """
     import pillow_heif
 
+    kinds = _kinds_of_boxes(data)
     try:
-        file = pillow_heif.open_heif(data, bgr_mode=colour == "bgr")
+        file = pillow_heif.open_heif(_without_tracks(data), bgr_mode=colour == "bgr")
         image = file[file.primary_index]
         width, height = image.size
         if width * height > MAX_PIXELS:
@@ -60,6 +65,8 @@ def read_heif(path: Path, data: bytes, colour: Colour, index: int, name: str, sa
         raise UserError(f"{path}: is damaged, or not a picture that can be decoded") from error
     if len(file) > 1:
         say(f"{name}: has {len(file)} pictures; only the main one is processed")
+    if kinds & _MOVING:
+        say("some HEIC files hold a video or a sequence too; only the main picture is used")
     if image.info.get("bit_depth", 8) > 8:
         say("10-bit and 12-bit pictures are processed and written as 8-bit")
     if image.info.get("metadata"):
@@ -70,6 +77,25 @@ def read_heif(path: Path, data: bytes, colour: Colour, index: int, name: str, sa
     pixels = np.ascontiguousarray(np.repeat(rows, 3, 2) if gray else rows[..., :3])
     alpha = np.ascontiguousarray(rows[..., 3]) if channels == 4 else None
     return Picture(pixels, index, name=name, alpha=alpha, gray=gray, metadata=_metadata(image.info))
+
+
+def is_sequence_alone(data: bytes) -> bool:
+    """Whether a HEIC file holds a sequence of pictures and no single one, so that it is read as a video."""
+    kinds = _kinds_of_boxes(data)
+    return b"moov" in kinds and b"meta" not in kinds
+
+
+def _kinds_of_boxes(data: bytes) -> set[bytes]:
+    return {kind for kind, _, _ in boxes(data)}
+
+
+def _without_tracks(data: bytes) -> bytes:
+    """The file with its tracks hidden: libheif refuses the picture beside tracks that it cannot read."""
+    for kind, at, _ in boxes(data):
+        if kind == b"moov":
+            name = data.rindex(b"moov", 0, at)
+            data = data[:name] + b"free" + data[name + 4 :]
+    return data
 
 
 def _metadata(info: dict[str, object]) -> PictureMetadata:

@@ -7,7 +7,7 @@ from granet.data.image_chunks import (
     JPEG,
     PNG,
     PNM_GAP,
-    TiffDirectory,
+    START_OF_SCAN,
     is_tiff,
     is_webp,
     jpeg_segments,
@@ -15,16 +15,16 @@ from granet.data.image_chunks import (
     tiff_directories,
     webp_chunks,
 )
-
-_SUBFILE = 254
-_REDUCED, _MASK = 1, 4
-"""Bits of a TIFF directory that holds no page: a smaller version or the transparency of another one."""
+from granet.data.tiff_pages import tiff_pages, with_page_first
 
 _NETPBM = re.compile(rb"\s*P([456])" + 2 * (PNM_GAP + rb"(\d{1,9})"))
 _MAXIMUM = re.compile(PNM_GAP + rb"(\d{1,5})\s")
 
 _VIDEO = re.compile(rb"\0\0\0[\x08-\x40]ftyp(?:mp4|iso|qt  |M4V|avc1|hvc1)")
 """The first box of an MP4 or QuickTime file, which phones append to a photograph."""
+
+_NEXT_JPEG = re.compile(re.escape(END_OF_IMAGE) + rb"\0*" + re.escape(JPEG) + b"\xff")
+"""The end of a picture, and the start of another one."""
 
 _MULTI_PICTURE = b"MPF\0"
 _MP_COUNT = 0xB001
@@ -36,42 +36,41 @@ def is_animated(data: bytes) -> bool:
     if is_webp(data):
         return sum(name == b"ANMF" for name, _, _ in webp_chunks(data)) > 1
     if data.startswith(PNG):
-        counts = (data[at : at + 4] for name, at, _ in png_chunks(data) if name == b"acTL")
-        return int.from_bytes(next(counts, b""), "big") > 1
+        names = [name for name, _, _ in png_chunks(data)]
+        # The number in acTL may be wrong; a file without the frames is one picture.
+        return b"acTL" in names and names.count(b"fcTL") > 1
     return data[4:12] == b"ftypavis"
 
 
 def pages_in(data: bytes) -> int:
     """Number of pages of a TIFF, or of pictures in a PBM, PGM or PPM; 1 for any other file."""
-    return max(1, len(_pages(data)) if is_tiff(data) else len(_netpbm_parts(data)))
+    return max(1, len(tiff_pages(data)) if is_tiff(data) else len(_netpbm_parts(data)))
 
 
 def page(data: bytes, index: int) -> bytes:
-    """The file with its page ``index``, from 0, as the first."""
-    if not is_tiff(data):
-        start, end = _netpbm_parts(data)[index]
-        return data[start:end]
-    directory = _pages(data)[index]
-    size = 8 if data[2:4] in (b"+\0", b"\0+") else 4
-    return data[:size] + directory.at.to_bytes(size, directory.order) + data[2 * size :]
+    """The file with its page ``index``, from 0, as the first; a thumbnail in front of it is no page."""
+    if is_tiff(data):
+        return with_page_first(data, index)
+    parts = _netpbm_parts(data)
+    return data[slice(*parts[index])] if len(parts) > 1 else data
 
 
 def has_more_in_jpeg(data: bytes) -> bool:
-    """Whether a JPEG holds more: the other view of a stereo pair, a gain map, the video of a motion photo."""
+    """Whether a JPEG holds more: the other view of a stereo pair, a gain map, the video of a motion photo.
+
+    Or the next pictures, if somebody joined several files.
+    """
     if not data.startswith(JPEG):
         return False
     if _VIDEO.search(data, data.find(END_OF_IMAGE)):
         return True
     for marker, at, size in jpeg_segments(data):
+        if marker == START_OF_SCAN and _NEXT_JPEG.search(data, at):
+            return True
         if marker == 0xE2 and data.startswith(_MULTI_PICTURE, at):
             index = next(tiff_directories(data[at + len(_MULTI_PICTURE) : at + size]), None)
             return index is not None and (index.number(_MP_COUNT) or 1) > 1
     return False
-
-
-def _pages(data: bytes) -> list[TiffDirectory]:
-    directories = list(tiff_directories(data))
-    return [d for d in directories if not (d.number(_SUBFILE) or 0) & (_REDUCED | _MASK)] or directories[:1]
 
 
 def _netpbm_parts(data: bytes) -> list[tuple[int, int]]:

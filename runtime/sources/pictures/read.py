@@ -22,6 +22,9 @@ from runtime.sources.pictures.pages import has_more_in_jpeg, is_animated, page, 
 _SIXTEEN_TO_EIGHT = 1 / 257
 """65535 -> 255, exactly."""
 
+_OS2_HEADER = 12
+"""Size in bytes of the header of a BMP as OS/2 writes it."""
+
 
 def read_picture(
     path: Path, colour: Colour, index: int, name: str, say: Say, number: int | None = None
@@ -48,9 +51,8 @@ def read_picture(
         return read_heif(path, data, colour, index, name, say)
     if number is None:
         _say_rest(data, name, say)
-    else:
-        data = page(data, number)
-    decoded = decode(without_premultiplication(data), path, cv2.IMREAD_UNCHANGED)
+    data = page(data, number or 0)
+    decoded = decode(without_premultiplication(data), path, _flags(data))
     if decoded.dtype == np.uint16:
         say("16-bit pictures are processed and written as 8-bit")
         decoded = cv2.convertScaleAbs(decoded, alpha=_SIXTEEN_TO_EIGHT)
@@ -61,6 +63,12 @@ def read_picture(
     if gray and _has_clear_gray(data):
         say("the transparent gray of some PNG files is not kept")
     return Picture(pixels, index, name=name, alpha=alpha, gray=gray, metadata=read_metadata(data, say))
+
+
+def _flags(data: bytes) -> int:
+    """How OpenCV decodes a file; it would decode a BMP of OS/2 as gray to keep its channels."""
+    is_os2 = data[:2] == b"BM" and int.from_bytes(data[14:18], "little") == _OS2_HEADER
+    return cv2.IMREAD_COLOR if is_os2 else cv2.IMREAD_UNCHANGED
 
 
 def _channels(decoded: Pixels, colour: Colour, path: Path) -> tuple[Pixels, Pixels | None, bool]:

@@ -72,7 +72,6 @@ class WebpAnimation(Source):
         at_once = max(1, _MEMORY // (4 * height * width))
         encoded = np.frombuffer(self._data, np.uint8)
         index = pts = 0
-        code = cv2.COLOR_BGRA2BGR if colour == "bgr" else cv2.COLOR_BGRA2RGB
         while index < len(self._durations):
             _, animation = cv2.imdecodeanimation(encoded, start=index, count=at_once)
             frames = animation.frames
@@ -82,13 +81,15 @@ class WebpAnimation(Source):
             for native in frames:
                 duration = self._durations[index]
                 self._say_if_transparent(native)
-                pixels = upright(np.asarray(cv2.cvtColor(native, code), np.uint8), self._orientation)
+                # OpenCV returns four channels only where the file declares transparency.
+                pixels = native[..., :3] if colour == "bgr" else native[..., 2::-1]
+                pixels = upright(np.ascontiguousarray(pixels, np.uint8), self._orientation)
                 yield DecodedFrame(pixels, index, pts, _TIME_BASE, duration=duration)
                 index, pts = index + 1, pts + duration
 
     def _say_if_transparent(self, native: cv2.typing.MatLike) -> None:
         # The header says only that there may be transparent pixels.
-        if self._is_opaque and (native[..., 3] != 255).any():
+        if self._is_opaque and (native[..., 3:] != 255).any():
             self._is_opaque = False
             self._say("video transparency is dropped")
 

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 
 import av
@@ -11,6 +11,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
+from runtime.media.demuxing import demuxed
 from runtime.sources.video.damage import Damage
 
 MOST_AHEAD, MOST_AHEAD_BYTES = 256, 32 * 2**20
@@ -18,6 +19,10 @@ MOST_AHEAD, MOST_AHEAD_BYTES = 256, 32 * 2**20
 
 _MOST_FAULTS = 100
 """Number of faults in a row after which the demuxer is not asked again."""
+
+
+_GIVEN_UP = (av.PatchWelcomeError, av.ArgumentError)
+"""Errors with which a demuxer ends at data that it does not know, such as half a chunk of an animation."""
 
 
 class PacketReader:
@@ -32,6 +37,8 @@ class PacketReader:
     Attributes:
         busy: held during a read.
         end: end of the last packet in seconds.
+        position: end of the last packet in bytes of the file; 0 if the container has no such positions.
+        has_late: whether another stream began after the container was opened.
         waited: seconds that the last read took.
     """
 
@@ -46,9 +53,17 @@ class PacketReader:
         self.busy = threading.Lock()
         self.end = Fraction(0)
         self.waited = 0.0
+        self.position = 0
+        self.has_late = False
         self._container, self._streams, self._damage = container, streams, damage
-        self._packets = container.demux(*streams)
+        self._packets = self._demuxed()
         self._ahead: deque[Packet[Stream]] = deque()
+
+    def _demuxed(self) -> "Iterator[Packet[Stream]]":
+        return demuxed(self._container, *self._streams, late=self._found_late)
+
+    def _found_late(self) -> None:
+        self.has_late = True
 
     def next(self) -> "Packet[Stream] | None":
         """The next packet; ``None`` after the last.
@@ -88,10 +103,16 @@ class PacketReader:
                     raise
                 self._damage.failed(str(error.strerror))
                 # A generator ends with its first error.
-                self._packets = self._container.demux(*self._streams)
+                self._packets = self._demuxed()
                 continue
+            except _GIVEN_UP:
+                if self._damage is None:
+                    raise
+                break
             self.waited = time.monotonic() - start
             self._came()
+            if packet is not None and packet.size and packet.pos is not None:
+                self.position = max(self.position, packet.pos + packet.size)
             if packet is not None and packet.pts is not None:
                 self.end = max(self.end, (packet.pts + (packet.duration or 0)) * packet.time_base)
             return packet

@@ -44,7 +44,7 @@ from runtime.sources.video.stream_info import (
     orientation_of,
     video_stream,
 )
-from runtime.sources.video.truncation import guessed_truncation
+from runtime.sources.video.truncation import guessed_end, guessed_truncation
 
 _ANSWERS = (av.HTTPError, av.HTTPClientError)
 _REFUSED = (av.HTTPUnauthorizedError, av.HTTPForbiddenError)
@@ -121,6 +121,7 @@ class VideoSource(Source):
         self._late = LatePackets()
         self._start: Start | None = None
         address = address_of(text) if address is None else address
+        self._path, self._strict = address.path, strict
         truncation = guessed_truncation(address.path)
         if truncation:
             address = with_index(address)
@@ -333,6 +334,8 @@ class VideoSource(Source):
         if not is_flushed:
             yield from self._frames_of(None)
         self._check_end(reader.end)
+        if not self._live:
+            self._check_rest(reader)
         self._damage.tell(at_end=True)
 
     def _hear(self, packet: SoundPacket) -> None:
@@ -371,6 +374,16 @@ class VideoSource(Source):
     def _count(self, damage: Callable[[], None]) -> None:
         """Counts damage; only that of a file is summed up, because a live stream has no end."""
         (self._corrupt if self._live else damage)()
+
+    def _check_rest(self, reader: PacketReader) -> None:
+        """Reports what seems to be missing or left out behind the last packet."""
+        missing, left_out = guessed_end(self._path, reader.position)
+        if reader.has_late:
+            self._say(f"{self._name}: a stream that begins later than the others is left out")
+        if missing:
+            self._suspect(missing, strict=self._strict)
+        if left_out:
+            self._say(f"{self._name}: {left_out}")
 
     def _check_end(self, end: Fraction) -> None:
         """Notes whether the file ended early: a demuxer that loses sync in a damaged file reports its end."""

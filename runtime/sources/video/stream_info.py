@@ -78,7 +78,7 @@ def orientation_of(frame: av.VideoFrame, say: Say) -> int:
         return _TURNED.get(round(frame.rotation), UPRIGHT)
     orientation = orientation_of_display_matrix(matrix)
     if orientation is None:
-        say(f"a rotation by {frame.rotation} degrees is not supported; the video is written unrotated")
+        say("only quarter turns are supported; the video is written unrotated")
     return orientation or UPRIGHT
 
 

@@ -1,8 +1,8 @@
 """Guess from the sizes stated in a container whether a video file is truncated.
 
-MP4 and QuickTime, Matroska and WebM, and AVI state the sizes of their chunks. A stated size may be wrong: a
-recorder that writes to a pipe leaves a placeholder, and other programs append tags. So this is only a hint;
-decoding decides.
+MP4 and QuickTime, Matroska and WebM, and AVI state the sizes of their chunks; GIF and Ogg have an end mark. A
+stated size may be wrong: a recorder that writes to a pipe leaves a placeholder, and other programs append
+tags. So this is only a hint; decoding decides.
 """
 
 from pathlib import Path
@@ -12,6 +12,11 @@ from granet.app.input_file import open_regular
 
 _EBML = b"\x1a\x45\xdf\xa3"
 _SEGMENT = b"\x18\x53\x80\x67"
+_MAGIC = 12
+"""Bytes at the start of a file by which another file of its kind is known: their kind and their version."""
+_MOST_REST, _MOST_END = 64 * 2**20, 2**17
+_SHORT_TAIL = 4
+
 _MP4_FIRST = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"}
 _MP4_BOXES = _MP4_FIRST | {b"styp", b"moof", b"mfra", b"sidx", b"ssix", b"prft", b"emsg"}
 _MP4_BOXES |= {b"meta", b"udta", b"uuid", b"pdin", b"meco", b"PICT"}
@@ -27,6 +32,43 @@ def guessed_truncation(path: Path | None) -> str:
     if path is None or not missing:
         return ""
     return f"{missing:,} of {missing + path.stat().st_size:,} bytes are missing"
+
+
+def guessed_end(path: Path | None, position: int) -> tuple[str, str]:
+    """What seems to be wrong behind the last packet that a demuxer returned.
+
+    Args:
+        path: the file; ``None`` for any other input.
+        position: end of the last packet in bytes; 0 if unknown.
+
+    Returns:
+        (what is missing, what is left out), for display; empty if nothing.
+    """
+    try:
+        if path is None or not position or not path.is_file():
+            return "", ""
+        with open_regular(path) as file:
+            head = file.read(_MAGIC)
+            file.seek(position)
+            rest = file.read(_MOST_REST)
+            file.seek(max(0, path.stat().st_size - _MOST_END))
+            end = file.read(_MOST_END)
+    except OSError:
+        return "", ""
+    return (
+        "its end mark is missing" if _lacks_end_mark(head, end) else "",
+        "a second video that was joined to it is left out; process it as a file of its own"
+        if len(head) == _MAGIC and head in rest
+        else "",
+    )
+
+
+def _lacks_end_mark(head: bytes, end: bytes) -> bool:
+    """Whether a GIF ends without its trailer, or an Ogg file without the mark of a last page."""
+    if head.startswith(b"GIF8"):
+        return b";" not in end[-_SHORT_TAIL:]
+    last = end.rfind(b"OggS")
+    return head.startswith(b"OggS") and last >= 0 and not end[last + 5 : last + 6] > b"\3"
 
 
 def missing_bytes(path: Path) -> int:

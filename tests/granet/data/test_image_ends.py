@@ -40,6 +40,18 @@ def with_misleading_text(data: bytes) -> bytes:
     return data[:33] + chunk + data[33:-12]
 
 
+def with_frames_that_are_not_there(data: bytes) -> bytes:
+    """A PNG that states an animation of five frames and has none of them."""
+    control = b"acTL" + (5).to_bytes(4, "big") + bytes(4)
+    return data[:33] + bytes([0, 0, 0, 8]) + control + zlib.crc32(control).to_bytes(4, "big") + data[33:]
+
+
+def text_of_ppm(data: bytes) -> bytes:
+    """The same picture with its numbers in text."""
+    height, width, _ = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape
+    return b"P3 %d %d 255\n" % (width, height) + b"\n".join(b"%d" % v for v in data[-3 * width * height :])
+
+
 WHOLE: dict[str, tuple[str, Change]] = {
     "JPEG without its end marker": (".jpg", lambda data: data[:-2]),
     "JPEG with half of its end marker": (".jpg", lambda data: data[:-1]),
@@ -59,6 +71,8 @@ WHOLE: dict[str, tuple[str, Change]] = {
     "BMP of a size too large": (".bmp", lambda data: data[:2] + b"\xff" * 4 + data[6:]),
     "BMP of size 0": (".bmp", lambda data: data[:2] + bytes(4) + data[6:]),
     "TIFF and a tag": (".tiff", lambda data: data + b"TAG".ljust(128, b" ")),
+    "PNG of frames that are not there": (".png", with_frames_that_are_not_there),
+    "PPM of text without a last line end": (".ppm", lambda data: text_of_ppm(data).rstrip()),
     "AVIF and 0xFF": (".avif", lambda data: data + b"\xff" * 4096),
 }
 

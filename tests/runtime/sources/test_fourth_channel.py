@@ -88,3 +88,13 @@ def test_a_transparent_gray_of_png_is_noted(tmp_path: Path) -> None:
     Image.fromarray(BGR[..., 0]).save(tmp_path / "a.png", transparency=4)
     picture, said = read_one(tmp_path / "a.png")
     assert picture.gray and len(said) == 1 and "transparent gray" in said[0]
+
+
+def test_a_bmp_of_os2_keeps_its_colours(tmp_path: Path) -> None:
+    """Its header has 12 bytes, which OpenCV takes for the mark of a gray picture."""
+    rows = b"".join(row.tobytes().ljust(8, b"\0") for row in BGR[::-1])
+    path = tmp_path / "a.bmp"
+    header = struct.pack("<IHHHH", 12, 2, 2, 1, 24)
+    path.write_bytes(b"BM" + struct.pack("<IHHI", 26 + len(rows), 0, 0, 26) + header + rows)
+    picture, said = read_one(path)
+    assert np.array_equal(picture.pixels, BGR) and not picture.gray and not said

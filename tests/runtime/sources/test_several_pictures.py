@@ -10,9 +10,11 @@ import pytest
 from PIL import Image
 
 from granet.app.console import UsageError
+from granet.data.image_files import read_rgb
 from granet.errors import UserError
 from runtime.sources import open as opening
 from runtime.sources.open import open_source
+from runtime.sources.pictures import heif
 from runtime.sources.pictures.heif import HEIF_SUFFIXES
 from runtime.sources.pictures.source import PictureSource
 from runtime.sources.video import stream_info
@@ -47,6 +49,43 @@ def test_an_animation_becomes_a_video(tmp_path: Path, suffix: str) -> None:
     clip = read_clip(tmp_path / "out.mkv")
     assert [number_of(frame) for frame in clip.frames] == list(range(COUNT))
     assert [float(b - a) for a, b in pairwise(clip.times)] == pytest.approx([0.1] * (COUNT - 1))
+
+
+@pytest.mark.parametrize("settings", [{"quality": 95}, {"lossless": True}])
+@pytest.mark.parametrize("alpha", [(), (255,), (99,)])
+def test_every_kind_of_webp_animation_is_read(
+    tmp_path: Path, settings: dict[str, Any], alpha: tuple[int, ...]
+) -> None:
+    """OpenCV returns three channels of a file without transparency and four of one with it."""
+    images = [
+        Image.fromarray(np.dstack([numbered(i), *(np.full((48, 64), a, np.uint8) for a in alpha)]))
+        for i in range(COUNT)
+    ]
+    path = tmp_path / "a.webp"
+    images[0].save(path, save_all=True, append_images=images[1:], duration=100, **settings)
+    numbers, said = read_all(path)
+    assert numbers == list(range(COUNT))
+    assert said == (["video transparency is dropped"] if alpha == (99,) else [])
+
+
+def test_a_truncated_animation_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    path = animation(tmp_path / "a.png")
+    data = path.read_bytes()
+    path.write_bytes(data[: data.rindex(b"fdAT") + 20])
+    numbers, said = read_all(path)
+    assert numbers == list(range(COUNT - 1))
+    assert len(said) == 1 and said[0].startswith(f"{path}: is damaged")
+    with pytest.raises(UserError, match="is damaged or truncated after frame"):
+        list(open_source(str(path), print, strict=True).frames("bgr"))
+
+
+def test_a_gif_without_its_end_is_told(tmp_path: Path) -> None:
+    path = animation(tmp_path / "a.gif")
+    data = path.read_bytes()
+    path.write_bytes(data[: data.rindex(b"\x21\xf9")])
+    numbers, said = read_all(path)
+    assert numbers == list(range(COUNT - 1))
+    assert f"{path}: may be truncated: its end mark is missing" in said
 
 
 @pytest.mark.parametrize("suffix", ANIMATIONS)
@@ -128,6 +167,18 @@ def test_a_smaller_version_in_a_tiff_is_not_a_page(tmp_path: Path) -> None:
     assert read_all(path) == ([4], [])
 
 
+def test_a_thumbnail_in_front_is_not_the_picture(tmp_path: Path) -> None:
+    """Cameras write it first; it has another size and less detail."""
+    small = Image.fromarray(numbered(1, 24, 32))
+    big = Image.fromarray(numbered(4))
+    path = tmp_path / "a.tiff"
+    small.save(path, save_all=True, append_images=[big], tiffinfo={254: 1})
+    big.encoderinfo = {"tiffinfo": {254: 0}}  # type: ignore[attr-defined]
+    small.save(path, save_all=True, append_images=[big], tiffinfo={254: 1})
+    assert read_all(path) == ([4], [])
+    np.testing.assert_array_equal(read_rgb(path), numbered(4))
+
+
 @pytest.mark.parametrize("suffix", [".ppm", ".pgm", ".pbm"])
 def test_all_pictures_of_a_netpbm_file_are_read(tmp_path: Path, suffix: str) -> None:
     """ppm(5): a file is a sequence of one or more images, with no delimiters between them."""
@@ -158,6 +209,35 @@ def test_the_second_view_of_a_jpeg_is_noted(tmp_path: Path) -> None:
     path = (tmp_path / "a.mpo").rename(tmp_path / "a.jpg")
     numbers, said = read_all(path)
     assert numbers == [0] and len(said) == 1 and "more than one picture" in said[0]
+
+
+@pytest.mark.parametrize("gap", [b"", bytes(7)])
+def test_a_jpeg_that_was_joined_to_another_is_noted(tmp_path: Path, gap: bytes) -> None:
+    first, second = (cv2.imencode(".jpg", numbered(number))[1].tobytes() for number in (1, 2))
+    (path := tmp_path / "a.jpg").write_bytes(first + gap + second)
+    numbers, said = read_all(path)
+    assert numbers == [1] and len(said) == 1 and "more than one picture" in said[0]
+
+
+@pytest.mark.parametrize("kind", [b"mpvd", b"moov"])
+def test_what_moves_beside_a_heic_picture_is_noted(tmp_path: Path, kind: bytes) -> None:
+    """The video of a motion photo, and the tracks of a sequence."""
+    pillow_heif = pytest.importorskip("pillow_heif")
+    path = tmp_path / "a.heic"
+    pillow_heif.from_pillow(Image.fromarray(numbered(7))).save(path)
+    data = path.read_bytes() + box(kind, bytes(64))
+    said: list[str] = []
+    heif.read_heif(path, data, "bgr", 0, "a", said.append)
+    assert said == ["some HEIC files hold a video or a sequence too; only the main picture is used"]
+
+
+@pytest.mark.parametrize("name", ["a.heic", "a.heif"])
+def test_a_heic_sequence_without_a_picture_is_a_video(tmp_path: Path, name: str) -> None:
+    clip = make_clip(tmp_path / "a.mp4", count=4, codec="libx265", options={"x265-params": "lossless=1"})
+    data = clip.read_bytes()
+    (tmp_path / name).write_bytes(data[:8] + b"msf1" + data[12:])
+    numbers, said = read_all(tmp_path / name)
+    assert numbers == [0, 1, 2, 3] and not said
 
 
 def test_the_video_of_a_motion_photo_is_told(tmp_path: Path) -> None:

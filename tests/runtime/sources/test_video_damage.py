@@ -4,15 +4,19 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
 import pytest
+from av.container import InputContainer
+from av.stream import Stream
 
 from granet.errors import UserError
+from runtime.media.demuxing import demuxed
 from runtime.sources.open import open_source
 from runtime.sources.video.truncation import missing_bytes
 from tests.media import make_clip, number_of
@@ -158,6 +162,79 @@ def test_a_file_that_shrinks_while_it_is_read_ends_the_reading_and_not_the_proce
         [sys.executable, "-c", code, str(path)], env=environment, capture_output=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".flv", ".mov"])
+@pytest.mark.parametrize("count", [25, 3])
+def test_a_second_file_behind_the_first_is_told(tmp_path: Path, suffix: str, count: int) -> None:
+    """FFmpeg reads both of other containers, and of these only the first."""
+    path = make_clip(tmp_path / f"a{suffix}", count=25, **PLAIN)
+    other = make_clip(tmp_path / f"b{suffix}", count=count, **PLAIN)
+    path.write_bytes(path.read_bytes() + other.read_bytes())
+    got, said = read(path)
+    assert got == numbers(25)
+    assert said == [
+        f"{path}: a second video that was joined to it is left out; process it as a file of its own"
+    ]
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".avi", ".ts", ".mpg", ".webm"])
+def test_a_second_file_behind_the_first_is_read_where_ffmpeg_can(tmp_path: Path, suffix: str) -> None:
+    codec = {".webm": "libvpx-vp9", ".mpg": "mpeg2video"}.get(suffix, "libx264")
+    settings = PLAIN if codec == "libx264" else {**PLAIN, "options": {"crf": "10"}}
+    path = make_clip(tmp_path / f"a{suffix}", count=14, codec=codec, **settings)
+    path.write_bytes(path.read_bytes() * 2)
+    got, said = read(path)
+    assert len(got) == 28 and not any("left out" in line for line in said)
+
+
+def test_an_ogg_file_without_its_end_mark_is_told(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.ogg", count=50, codec="libvpx", options={"crf": "10"}, rate=Fraction(25))
+    assert read(path)[1] == []
+    data = path.read_bytes()
+    path.write_bytes(data[: data.rindex(b"OggS")])
+    assert f"{path}: may be truncated: its end mark is missing" in read(path)[1]
+
+
+def test_data_that_ffmpeg_gives_up_on_ends_the_file_and_not_the_run(tmp_path: Path) -> None:
+    """Ogg files of different streams, one behind the other."""
+    path = make_clip(tmp_path / "a.ogg", count=25, codec="libvpx", options={"crf": "10"}, rate=Fraction(25))
+    other = make_clip(
+        tmp_path / "b.ogg",
+        count=25,
+        codec="libvpx",
+        options={"crf": "10"},
+        rate=Fraction(25),
+        sound="libopus",
+    )
+    path.write_bytes(path.read_bytes() + other.read_bytes())
+    got, said = read(path)
+    assert len(got) >= 25
+    assert any("is damaged" in line for line in said)
+    with pytest.raises(UserError, match="is damaged or truncated after frame"):
+        read(path, strict=True)
+
+
+@pytest.mark.parametrize("suffix", [".flv"])
+def test_a_stream_that_begins_later_does_not_end_the_run(tmp_path: Path, suffix: str) -> None:
+    """FLV names no streams at its start: sound that begins after the probed part is a new stream."""
+    length = {**PLAIN, "options": {"bf": "0", "crf": "1", "preset": "ultrafast"}, "size": (480, 640)}
+    path = make_clip(tmp_path / f"a{suffix}", count=300, **length)
+    other = make_clip(tmp_path / f"b{suffix}", count=14, sound="aac", **length)
+    path.write_bytes(path.read_bytes() + other.read_bytes()[13:])  # without its header
+    assert len(read(path)[0]) == 314
+
+
+def test_what_pyav_raises_for_a_later_stream_is_the_end_of_the_packets() -> None:
+    class Container:
+        def demux(self, *streams: str) -> Iterator[str]:
+            yield from streams
+            raise IndexError("list index out of range")
+
+    late: list[bool] = []
+    container = cast("InputContainer", Container())
+    found = [*demuxed(container, cast("Stream", "a"), late=lambda: late.append(True))]
+    assert found == ["a"] and late == [True]
 
 
 def test_a_placeholder_is_not_the_number_of_frames(tmp_path: Path) -> None:

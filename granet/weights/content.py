@@ -17,6 +17,7 @@ import safetensors.torch
 import torch
 
 from granet.app.input_file import open_regular, other_kind
+from granet.app.schema import decode_json
 from granet.errors import UserError
 from granet.weights.file_names import SAFETENSORS
 from granet.weights.inert import items_of, stand_in
@@ -81,7 +82,7 @@ def _parse_safetensors(data: bytes) -> tuple[dict[str, torch.Tensor], str | None
             raise ValueError("its header is incomplete")
         if length > MOST_HEADER:
             raise ValueError(f"its header has {length:,} bytes")
-        header = msgspec.json.decode(data[8 : 8 + length], type=_Header)
+        header = decode_json(data[8 : 8 + length], _Header)
         return safetensors.torch.load(data), header.metadata.get("granet")
     except Exception as error:
         raise UserError(f"it is damaged, or not a .safetensors file: {first_line(error)}") from error
@@ -128,8 +129,6 @@ def _checked_archive(data: bytes) -> tuple[io.BytesIO, frozenset[str]]:
     It is written anew, so that two readers of zip files cannot find two different pickles in one file.
     """
     records = _records(data)
-    if "constants.pkl" in records:
-        raise UserError("it is a TorchScript program: save the state_dict of the network instead")
     if "data.pkl" not in records:
         raise UserError("it is an archive of something else: this is not a PyTorch checkpoint")
     checked = check_pickle(records["data.pkl"])
@@ -161,6 +160,8 @@ def _records(data: bytes) -> dict[str, bytes]:
 
 def _check_entries(entries: list[ZipInfo], size: int) -> None:
     """Refuses what ``torch.save`` never writes, such as archives that unpack to more than their size."""
+    if any(entry.filename.endswith("/constants.pkl") for entry in entries):
+        raise UserError("it is a TorchScript program: save the state_dict of the network instead")
     if any(entry.compress_type != ZIP_STORED for entry in entries):
         raise UserError("it is a compressed archive: this is not a PyTorch checkpoint")
     if sum(entry.file_size for entry in entries) > size:

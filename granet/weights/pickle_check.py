@@ -132,7 +132,10 @@ class _Machine:
     def _with_argument(self, code: str, argument: bytes) -> None:
         if code == "\x80":
             if argument[0] != _PROTOCOL:
-                raise _MalformedError
+                raise UserError(
+                    f"it is a pickle of protocol {argument[0]}, not {_PROTOCOL}: where it loads, save the "
+                    "weights with torch.save and without pickle_protocol"
+                )
             return
         (number,) = struct.unpack(_NUMBERS[code], argument)
         if code in "qr":

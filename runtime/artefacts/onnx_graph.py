@@ -59,8 +59,10 @@ def check_graph(data: bytes) -> None:
     for field in fields(data, 0, len(data), MESSAGES["model"]):
         if field.number == MODEL_FUNCTION:
             texts = _texts(data, field, "function")
-            name = tuple(texts[each] for each in (FUNCTION_DOMAIN, FUNCTION_NAME, FUNCTION_OVERLOAD))
-            functions[name[0], name[1], name[2]] = (field.start, field.stop)
+            name = _name(texts[FUNCTION_DOMAIN], texts[FUNCTION_NAME], texts[FUNCTION_OVERLOAD])
+            if name in functions:
+                raise GraphError(f"the function {_shown(name[1])} is there twice")
+            functions[name] = (field.start, field.stop)
     for part in functions.values():
         _check_order(data, part, "function", [])
     for field in fields(data, 0, len(data), MESSAGES["model"]):
@@ -141,7 +143,7 @@ def _count(
     for node in _nodes(data, part, message):
         total += 1
         texts = _texts(data, node, "node")
-        called = functions.get((texts[NODE_DOMAIN], texts[NODE_OPERATOR], texts[NODE_OVERLOAD]))
+        called = functions.get(_name(texts[NODE_DOMAIN], texts[NODE_OPERATOR], texts[NODE_OVERLOAD]))
         if called is not None:
             total += _count(data, called, "function", functions, counted, [*calling, part])
         for field in fields(data, node.start, node.stop, MESSAGES["node"]):
@@ -152,6 +154,11 @@ def _count(
             raise GraphError(f"more than {MOST_NODES:,} nodes")
     counted[part] = total
     return total
+
+
+def _name(domain: bytes, name: bytes, overload: bytes) -> FunctionName:
+    """The name of a function; the domain of ONNX itself has two spellings."""
+    return b"" if domain == b"ai.onnx" else domain, name, overload
 
 
 def _nodes(data: bytes, part: Part, message: str) -> Iterator[Field]:

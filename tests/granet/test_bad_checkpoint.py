@@ -131,7 +131,7 @@ def test_a_pickle_that_would_run_a_command_does_not(
         path.write_bytes(pickle.dumps(content, protocol=int(form[-1])))
     else:
         saved(content, path, _use_new_zipfile_serialization=form == "zip")
-    foreign = "a pickle that torch.save did not write"  # it does not even know protocol 4
+    foreign = "it is a pickle of protocol 4"
     assert (foreign if form == "protocol 4" else "refused, because loading it would run") in refused(path)
     assert not trap.exists()
     pickle.loads(pickle.dumps(Payload(trap)))  # the trap is a real one
@@ -303,3 +303,24 @@ def test_an_old_torch_is_not_trusted_with_a_pickle(
     monkeypatch.setattr(torch, "__version__", "2.9.1+cu128")
     assert "torch>=2.10" in refused(tmp_path / "best.pt")
     assert load_checkpoint(tmp_path / "best.safetensors").config == CONFIG
+
+
+def test_a_torchscript_program_that_is_compressed_is_called_one(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.pt", "w", zipfile.ZIP_DEFLATED) as target:
+        for name in ("data.pkl", "constants.pkl", "code/__torch__/network.py"):
+            target.writestr(f"network/{name}", b"\x80\2N.")
+    assert "TorchScript" in refused(tmp_path / "a.pt")
+
+
+def test_a_header_of_safetensors_that_names_a_tensor_twice_is_refused(tmp_path: Path) -> None:
+    """One reader takes the first tensor and another the last."""
+    path = tmp_path / "a.safetensors"
+    save_checkpoint(path, GraNet(CONFIG))
+    data = path.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    header = data[8 : 8 + size].rstrip()
+    tensors = json.loads(header)
+    first = next(name for name in tensors if name != "__metadata__")
+    doubled = header[:-1] + b"," + json.dumps({first: tensors[first]}).encode()[1:]
+    path.write_bytes(len(doubled).to_bytes(8, "little") + doubled + data[8 + size :])
+    assert f"'{first}' occurs twice" in refused(path)

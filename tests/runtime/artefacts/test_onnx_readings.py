@@ -168,6 +168,21 @@ def calling(*chain: list[str]) -> onnx.ModelProto:
     return model
 
 
+def in_the_other_spelling() -> onnx.ModelProto:
+    """ONNX Runtime takes the domains "ai.onnx" and "" for one: this function calls itself."""
+    model = graph_of(helper.make_node("f", ["top"], ["y"]))
+    imports = [helper.make_opsetid("", 18)]
+    nodes = [helper.make_node("f", ["x"], ["y"])]
+    model.functions.append(helper.make_function("ai.onnx", "f", ["x"], ["y"], nodes, imports))
+    return model
+
+
+def function_twice() -> onnx.ModelProto:
+    model = calling(["Identity"])
+    model.functions.append(model.functions[0])
+    return model
+
+
 def repeating() -> onnx.ModelProto:
     values = [helper.make_empty_tensor_value_info(name) for name in ("i", "c")]
     body = helper.make_graph([helper.make_node("Identity", ["c"], ["d"])], "body", values, values[1:])
@@ -182,6 +197,8 @@ def repeating() -> onnx.ModelProto:
         (cycle_in_a_branch, "a node reads 'b' before any node has made it"),
         (made_twice, "'a' is made twice"),
         (lambda: calling(["f1"], ["f0"]), "a function calls itself"),
+        (in_the_other_spelling, "a function calls itself"),
+        (function_twice, "the function 'f0' is there twice"),
         (lambda: calling(*([f"f{i + 1}"] * 2 for i in range(60)), ["Relu"]), "more than 1,000,000 nodes"),
         (
             lambda: calling(*([f"f{i + 1}"] for i in range(500)), ["Relu"]),
@@ -189,7 +206,18 @@ def repeating() -> onnx.ModelProto:
         ),
         (repeating, "the operator Loop can repeat without end"),
     ],
-    ids=["cycle", "itself", "branch", "twice", "recursion", "doubling", "deep calls", "Loop"],
+    ids=[
+        "cycle",
+        "itself",
+        "branch",
+        "twice",
+        "recursion",
+        "spelling",
+        "function twice",
+        "doubling",
+        "deep calls",
+        "Loop",
+    ],
 )
 def test_a_graph_that_would_keep_a_library_busy_is_refused(
     tmp_path: Path, make: Callable[[], onnx.ModelProto], reason: str

@@ -203,7 +203,7 @@ class ProgressLines:
         if not self._rate or now <= since or done <= before:
             return ""
         rate = (done - before) / (now - since)
-        left = "" if total is None else f", {duration_text((total - done) / rate)} left"
+        left = "" if total is None or done > total else f", {duration_text((total - done) / rate)} left"
         return f"{rate:.1f} {self._rate}{left}"
 
     def seconds_left(self) -> float:

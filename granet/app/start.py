@@ -4,8 +4,10 @@ This module is loaded first, so it imports only the standard library.
 """
 
 import os
+import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
 from typing import NoReturn
@@ -32,10 +34,29 @@ def start(name: str) -> None:
     """
     if wrong := _wrong_variable():
         _fail(f"OpenCV does not take the value of the variable {wrong}: correct it, or unset it")
-    is_limited = _memory_is_limited()
-    if is_limited and not _can_be_loaded(name):
-        _fail(_LACKING)
-    load(name, lacking=_LACKING if is_limited else None).main()
+    with _dying_of_interrupts():
+        is_limited = _memory_is_limited()
+        if is_limited and not _can_be_loaded(name):
+            _fail(_LACKING)
+        module = load(name, lacking=_LACKING if is_limited else None)
+    module.main()
+
+
+@contextmanager
+def _dying_of_interrupts() -> Iterator[None]:
+    """Inside the context, Ctrl-C ends the process at once: nothing has begun, so there is nothing to say.
+
+    Python would print the traceback of whatever is being imported. A signal that is ignored stays so.
+    """
+    usual = signal.getsignal(signal.SIGINT)
+    if usual is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 def load(name: str, *, lacking: str | None) -> ModuleType:

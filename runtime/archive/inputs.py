@@ -9,7 +9,7 @@ from granet.app.console import Say
 from granet.app.input_file import LIST_BYTES, other_kind, read_bounded
 from granet.app.outside_text import UTF_8, shown
 from granet.errors import UserError
-from runtime.archive.list_file import LISTS, chosen, entries_of, first_of
+from runtime.archive.list_file import LISTS, chosen, entries_of, first_of, not_utf_8
 from runtime.archive.remote_inputs import find_remote, root_of_address
 from runtime.archive.selection import Recording, Selection, is_hidden, matches
 from runtime.archive.storage.local import LocalStorage
@@ -189,8 +189,8 @@ def _recording(path: Path, root: Path) -> Recording:
 def _listed(path: Path) -> Iterator[Path]:
     try:
         text = read_bounded(path, LIST_BYTES).decode(UTF_8)
-    except UnicodeError as error:
-        raise UserError(f"{path}: cannot be read as a list of files: {error}") from error
+    except UnicodeDecodeError as error:
+        raise not_utf_8(str(path), error) from error
     for number, entry in entries_of(text):
         listed = path.parent.absolute() / entry
         if not listed.is_file():

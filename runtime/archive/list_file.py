@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 
 from granet.app.console import Say
 from granet.app.outside_text import shown
+from granet.errors import UserError
 from runtime.archive.job_folder import FOLDER
 from runtime.archive.selection import Recording, Selection
 
@@ -18,6 +19,12 @@ def entries_of(text: str) -> Iterator[tuple[int, str]]:
         entry = line.strip()
         if entry and not entry.startswith("#"):
             yield number, entry
+
+
+def not_utf_8(source: str, error: UnicodeDecodeError) -> UserError:
+    """The error for a list with a name that no other machine of the job could read."""
+    line = error.object.count(b"\n", 0, error.start) + 1
+    return UserError(f"{source}: line {line}: is not valid UTF-8; rename the file and write the list again")
 
 
 def chosen(source: str, listed: Iterable[Recording], selection: Selection, say: Say) -> Iterator[Recording]:

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from granet.app.console import Say
 from granet.app.outside_text import UTF_8
 from granet.errors import UserError
-from runtime.archive.list_file import LISTS, chosen, entries_of
+from runtime.archive.list_file import LISTS, chosen, entries_of, not_utf_8
 from runtime.archive.selection import Recording, Selection, is_hidden
 from runtime.archive.storage.place import storage_at, stored
 from runtime.sources.pictures.source import has_wildcard
@@ -82,8 +82,8 @@ def _listed(source: str) -> Iterator[str]:
     file = stored(source)
     try:
         text = (file.storage.read(file.key) or b"").decode(UTF_8)
-    except UnicodeError as error:
-        raise UserError(f"{source}: cannot be read as a list of files: {error}") from error
+    except UnicodeDecodeError as error:
+        raise not_utf_8(source, error) from error
     for number, entry in entries_of(text):
         if file.storage.entry(entry) is None:
             raise UserError(f"{source}: line {number}: there is no file {entry}")

@@ -1,6 +1,7 @@
 """Commands whose libraries do not fit into memory, or cannot be loaded."""
 
 import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -66,3 +67,28 @@ def test_a_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.syspath_prepend(tmp_path)
     start("whole")
     assert sys.modules["whole"].done == [1]
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_an_interrupt_while_libraries_are_loaded_ends_the_command_without_a_traceback(
+    tmp_path: Path, ignored: bool
+) -> None:
+    """A command in the background of a script ignores it, and goes on to do so."""
+    (tmp_path / "slow.py").write_text(
+        "import os, signal; os.kill(os.getpid(), signal.SIGINT)\ndef main(): print('ran')\n"
+    )
+    code = f"import signal, sys; sys.path.insert(0, {str(tmp_path)!r}); "
+    code += "signal.signal(signal.SIGINT, signal.SIG_IGN); " if ignored else ""
+    code += "from granet.app.start import start; start('slow')"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    expected = (0, "ran\n", "") if ignored else (-signal.SIGINT, "", "")
+    assert (ended.returncode, ended.stdout, ended.stderr) == expected
+
+
+def test_a_command_that_runs_handles_an_interrupt_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "quick.py").write_text("import os, signal\ndef main(): os.kill(os.getpid(), signal.SIGINT)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(KeyboardInterrupt):
+        start("quick")

@@ -53,6 +53,12 @@ def test_a_list_from_windows_is_read(tree: Path) -> None:
     assert names(tree / "list.txt") == ["a.mp4", "day/c.ts"]
 
 
+def test_a_list_with_a_name_that_is_not_utf_8_is_refused_with_its_line(tree: Path) -> None:
+    (tree / "list.txt").write_bytes(b"a.mp4\nday/caf\xe9.mp4\n")
+    with pytest.raises(UserError, match=r"list\.txt: line 2: is not valid UTF-8; rename the file"):
+        names(tree / "list.txt")
+
+
 def test_a_list_without_end_is_not_read(tree: Path) -> None:
     with (tree / "list.txt").open("wb") as sparse:
         sparse.truncate(2**28 + 1)

@@ -8,11 +8,12 @@ import av
 
 from granet.errors import UserError
 from runtime.archive.video_file import name_of, open_video, read_video
-from runtime.media.demuxing import demuxed
+from runtime.media.demuxing import LATE, demuxed
 from runtime.sources.base import StreamInfo
 from runtime.sources.url import Address
 from runtime.sources.video.span import Span
 from runtime.sources.video.stream_info import video_stream
+from runtime.sources.video.truncation import guessed_end
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,16 @@ def index_video(video: Path | Address, seconds: float) -> VideoIndex:
             # AVI has no timestamps. FFmpeg guesses them, and guesses wrong where frames are reordered.
             if container.format.name == "avi" and stream.codec_context.has_b_frames:
                 cutter.never_cut()
-            for packet in demuxed(container, stream):
+            position = 0
+            for packet in demuxed(container, stream, late=lambda: notes.append(f"{name}: {LATE}")):
+                position = max(position, (packet.pos or 0) + packet.size)
                 if packet.size and not packet.is_discard:
                     cutter.add(packet.pts, packet.duration or 0, is_key=packet.is_keyframe)
     except av.FFmpegError as error:
         raise UserError(f"{name}: cannot be read to its end: {error.strerror}") from error
+    missing, left_out = guessed_end(video if isinstance(video, Path) else None, position)
+    notes += [f"{name}: may be truncated: {missing}"] if missing else []
+    notes += [f"{name}: {left_out}"] if left_out else []
     return VideoIndex(cutter.segments(), cutter.seconds(), info, tuple(notes))
 
 

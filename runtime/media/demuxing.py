@@ -7,6 +7,8 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
+LATE = "a stream that begins later than the others is left out"
+
 S = TypeVar("S", bound=Stream)
 
 

@@ -20,6 +20,7 @@ from granet.app.console import Say
 from granet.app.credentials import mask
 from granet.data.upright import UPRIGHT, upright
 from granet.errors import UserError
+from runtime.media.demuxing import LATE
 from runtime.media.frame import Colour, Frame
 from runtime.sources.base import AnswerError, DecodedFrame, RefusedError, SoundPacket, Source
 from runtime.sources.http_answer import SERVER, http_answer
@@ -379,7 +380,7 @@ class VideoSource(Source):
         """Reports what seems to be missing or left out behind the last packet."""
         missing, left_out = guessed_end(self._path, reader.position)
         if reader.has_late:
-            self._say(f"{self._name}: a stream that begins later than the others is left out")
+            self._say(f"{self._name}: {LATE}")
         if missing:
             self._suspect(missing, strict=self._strict)
         if left_out:

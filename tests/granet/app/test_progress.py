@@ -133,3 +133,13 @@ def test_short_work_without_a_terminal_is_silent(capsys: pytest.CaptureFixture[s
     with terminal_progress("frames") as progress:
         progress(3, 10, "a.png")
     assert capsys.readouterr() == ("", "")
+
+
+def test_more_steps_than_stated_leave_no_negative_time() -> None:
+    """The number of frames that a container states is a guess."""
+    log = Log()
+    progress = ProgressLines("frames", log, log.clock, first=5, every=5, rate="fps")
+    for second in range(1, 11):
+        log.clock.now = 1000 + second
+        progress(second, 5, "")
+    assert log.lines[-1].startswith("frames, 10/5, 1.0 fps") and " left" not in log.lines[-1]

@@ -8,7 +8,7 @@ from granet.errors import UserError
 from runtime.archive.key_frames import Segment, index_video
 from runtime.sources.video.source import VideoSource
 from runtime.sources.video.span import Span
-from tests.media import number_of
+from tests.media import make_clip, number_of
 from tests.runtime.archive.recordings import GOP, make_recording
 
 
@@ -87,3 +87,12 @@ def test_another_file_than_a_video_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"hello" * 100)
     with pytest.raises(UserError):
         index_video(tmp_path / "a.mp4", 1.0)
+
+
+def test_a_second_recording_behind_the_first_is_noted(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mp4", count=25)
+    assert index_video(path, 1).notes == ()
+    path.write_bytes(path.read_bytes() * 2)
+    assert index_video(path, 1).notes == (
+        f"{path}: a second video that was joined to it is left out; process it as a file of its own",
+    )

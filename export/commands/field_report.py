@@ -99,8 +99,9 @@ class FieldReportOptions(Options):
 def field_report(options: FieldReportOptions) -> None:
     """Measure what this device can do.
 
-    The report holds no names of hosts or users. It holds the speed of the engine alone and from file to file, memory, power mode, clocks, temperatures, parity, hashes
-    and versions. Exit status 3 if a model misses its parity budget.
+    The report holds the speed of the engine alone and from file to file, memory, power mode, clocks,
+    temperatures, parity, hashes and versions, and no names of hosts or users. Exit status 3 if a model misses
+    its parity budget.
     """
     from export.reports.field_page import field_page
     from export.reports.field_report import measure_field

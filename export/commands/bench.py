@@ -55,7 +55,8 @@ class BenchOptions(Options):
 def bench(options: BenchOptions) -> None:
     """Compare the time, CPU time and memory of engines.
 
-    They take turns frame by frame. Ratios are to the first engine. A model runs in every named backend that can run it.
+    They take turns frame by frame. Ratios are to the first engine. A model runs in every named backend that
+    can run it.
     """
     from export.reports.bench import print_bench
     from runtime.checks.bench import measure_bench, pair

@@ -104,7 +104,7 @@ def _logged(title: str, first: float, every: float, rate: str = "") -> Iterator[
 
     ticking = threading.Thread(target=tick, name=f"progress of {title}", daemon=True)
     with _entered(lines):
-        ticking.start()  # before it is entered, a tick would take these lines for outer ones and postpone them
+        ticking.start()  # not before: a tick would take these lines for outer ones and postpone them
         try:
             yield lines
             lines.finish()

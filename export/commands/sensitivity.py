@@ -53,8 +53,8 @@ class SensitivityOptions(JudgingOptions):
 def sensitivity(options: SensitivityOptions) -> None:
     """Quantise one layer at a time and measure the drop.
 
-    Then find the fewest layers to keep. The output is written after each layer. After an interruption, run the
-    command again to continue.
+    Then find the fewest layers to keep. The output is written after each layer. Run the command again to
+    continue after an interruption.
     """
     require_export_extra()
     from calibration.search.meet_budget import measured, open_subject, require_quantisable, search

@@ -166,7 +166,7 @@ def make_plan(
     plan = job.plan(name)
     if before is not None:
         new = sum(file != known.get(file.name) for file in plan)
-        say(f"the source has changed since the last plan: {new} recordings are new or changed")
+        say(f"the source has changed since the last plan: {new} recordings are new, changed or moved")
     return plan
 
 
@@ -177,19 +177,21 @@ def _number(plan: Plan | None) -> int:
 def _reused(recording: Recording, settings: Settings, known: dict[str, PlannedFile]) -> PlannedFile:
     was = known.get(recording.name)
     if was is not None and not was.problem and was.key == _key_of(recording):
-        return was
+        return msgspec.structs.replace(was, path=recording.resolved.address)
     return plan_file(recording, settings)
 
 
 def _is_current(plan: Plan, recordings: Sequence[Recording], settings: Settings) -> bool:
     """Whether planning anew would change nothing; a recording with a problem is looked at again."""
-    planned = {file.name: file if file.problem else file.key for file in plan}
+    planned = {file.name: file if file.problem else (file.key, file.path) for file in plan}
     if planned.keys() != {recording.name for recording in recordings}:
         return False
 
     def is_as_planned(recording: Recording) -> bool:
         was = planned[recording.name]
-        return was == (_key_of(recording) if isinstance(was, str) else plan_file(recording, settings))
+        if isinstance(was, PlannedFile):
+            return was == plan_file(recording, settings)
+        return was == (_key_of(recording), recording.resolved.address)
 
     return all(recordings[0].stored.storage.map(is_as_planned, recordings))
 

@@ -68,9 +68,19 @@ def test_a_new_recording_adds_a_plan_and_keeps_the_keys_of_the_others(source: Pa
     before = {file.name: file for file in planned(source, tmp_path, said)}
     make_recording(source / "c.mp4", 20)
     plan = planned(source, tmp_path, said)
-    assert len(said) == 1 and "1 recordings are new or changed" in said[0]
+    assert len(said) == 1 and "1 recordings are new, changed or moved" in said[0]
     assert {file.name for file in plan} == {*before, "c.mp4"}
     assert all(file == before[file.name] for file in plan if file.name in before)
+
+
+def test_a_source_that_was_moved_is_read_at_its_new_place(source: Path, tmp_path: Path) -> None:
+    before = list(planned(source, tmp_path, []))
+    moved = source.rename(tmp_path / "other mount")
+    said: list[str] = []
+    after = list(planned(moved, tmp_path, said))
+    assert len(said) == 1
+    assert [file.path for file in after] == [str(moved / file.name) for file in before]
+    assert [file.segments for file in after] == [file.segments for file in before]  # work is not done again
 
 
 def test_a_changed_recording_has_other_keys(source: Path, tmp_path: Path) -> None:
@@ -172,7 +182,7 @@ def test_a_recording_that_could_not_be_read_is_planned_when_it_can(source: Path,
     os.utime(source / "a.mp4", ns=(status.st_atime_ns, status.st_mtime_ns))
     after = {file.name: file for file in planned(source, tmp_path, said)}
     assert not after["a.mp4"].problem and after["b/b.mkv"] == before["b/b.mkv"]
-    assert len(said) == 1 and "1 recordings are new or changed" in said[0]
+    assert len(said) == 1 and "1 recordings are new, changed or moved" in said[0]
 
 
 def test_the_problem_of_an_unchanged_file_is_looked_at_again(
@@ -186,7 +196,7 @@ def test_the_problem_of_an_unchanged_file_is_looked_at_again(
         assert all(file.problem for file in planned(source, tmp_path, []))
     said: list[str] = []
     assert not any(file.problem for file in planned(source, tmp_path, said))
-    assert len(said) == 1 and "2 recordings are new or changed" in said[0]
+    assert len(said) == 1 and "2 recordings are new, changed or moved" in said[0]
 
 
 def test_two_planners_at_once_get_one_plan(

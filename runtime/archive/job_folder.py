@@ -12,7 +12,7 @@ import msgspec
 from granet.app.credentials import mask
 from granet.app.schema import DamagedError, decode_json
 from granet.errors import UserError
-from runtime.archive.plan import Plan
+from runtime.archive.plan import Plan, PlannedFile
 from runtime.archive.storage.base import Attempt, Entry, Storage, StorageAwayError
 from runtime.archive.storage.place import storage_at
 
@@ -242,6 +242,23 @@ class JobFolder:
     def publish_file(self, key: str, record: FileRecord) -> bool:
         """Records that a recording is finished."""
         return self._create(self._file_key(key, "json"), msgspec.json.encode(record))
+
+    def withdraw_file(self, key: str) -> None:
+        """Forgets that a recording is finished, so that it is made again."""
+        self.storage.remove(self._file_key(key, "json"))
+
+    def finished(self, file: PlannedFile) -> tuple[FileRecord | None, str]:
+        """The record of a recording, if it is finished, and what became of its result since.
+
+        The second is empty if the result is there with its size.
+        """
+        record = None if file.problem else self.file(file.key)
+        if record is None:
+            return None, ""
+        found = self._asked(partial(self.storage.entry, record.output))
+        if found is None:
+            return record, "its result is gone"
+        return record, "" if found.bytes == record.bytes else "its result was changed"
 
     def intend_file(self, key: str, record: FileRecord) -> None:
         """Notes which result is about to get its name; a crash may follow before :meth:`publish_file`."""

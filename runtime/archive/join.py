@@ -5,10 +5,12 @@ from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 
+from granet.app.console import Say
 from granet.errors import UserError
 from runtime.archive.attempt import check_unchanged
 from runtime.archive.job_folder import FileRecord, JobFolder, SegmentRecord
 from runtime.archive.joined_video import JoinedVideo, JoinError, count_packets
+from runtime.archive.list_file import first_of
 from runtime.archive.plan import Plan, PlannedFile, PlannedSegment
 from runtime.archive.selection import Recording
 from runtime.archive.storage.base import Draft, Identity, is_away
@@ -91,18 +93,44 @@ def finished_file(job: JobFolder, file: PlannedFile) -> FileRecord | None:
     return intended
 
 
-def check_results(job: JobFolder, plan: Plan, *, overwrite: bool) -> None:
+def check_results(job: JobFolder, plan: Plan, say: Say, *, overwrite: bool) -> None:
     """Refuses results that exist and are not what the job made from these recordings.
+
+    Results that the job made and that are gone, or were changed since, are made again with ``overwrite``.
+
+    Args:
+        job: the job.
+        plan: its recordings.
+        say: called with a line about results that are gone or changed, and stay so.
+        overwrite: whether results may be replaced.
 
     Raises:
         UserError: names the first of them.
     """
+    finished = job.storage.map(job.finished, plan)
+    lost = [file for file, (_, loss) in zip(plan, finished, strict=True) if loss]
     if overwrite:
+        for file in lost:
+            _reopen(job, file)
         return
+    if lost:
+        say(
+            f"gone or changed since they were finished: {first_of([file.output for file in lost])}; "
+            "--overwrite makes them again"
+        )
     there = job.storage.map(lambda file: not file.problem and job.storage.entry(file.output), plan)
     for file, found in zip(plan, there, strict=True):
         if found and finished_file(job, file) is None:
             raise _not_ours(job, file)
+
+
+def _reopen(job: JobFolder, file: PlannedFile) -> None:
+    """Makes a recording unfinished, and those of its segments whose videos were removed."""
+    job.withdraw_file(file.key)
+    for segment in file.segments:
+        record = job.segment(segment.key)
+        if record is not None and record.file and not job.has_video(segment.key, record):
+            job.withdraw_segment(segment.key, record)
 
 
 def check_new_job(job: JobFolder, recordings: Sequence[Recording], *, overwrite: bool) -> None:

@@ -78,7 +78,7 @@ def run_archive(options: ArchiveOptions) -> None:
         if options.plan_only:
             say(f"job {job.job} is planned: start granet-archive worker {options.destination} --shard I/N")
             return
-        check_results(job, plan, overwrite=options.overwrite)
+        check_results(job, plan, say, overwrite=options.overwrite)
         with _pool(options, _work(options, job, model, settings)) as pool:
             end = _driven(job, plan, pool, options)
     _finish(job, plan, end, options)

@@ -42,6 +42,7 @@ class Status:
         not_derained: recordings with such segments, with the number of these.
         failed_attempts: attempts that were repeated or given up.
         failed: recordings that are not finished although attempts were made, with a reason.
+        lost: finished recordings whose result is gone or was changed since.
         problems: recordings that cannot be processed, with the reason.
         running: whether a run or a worker is active, on this machine or another one.
         fps: frames per second of the segments published in the last ten minutes; ``None`` if nothing
@@ -69,6 +70,7 @@ class Status:
     not_derained: dict[str, int] = field(default_factory=dict)
     failed_attempts: int = 0
     failed: dict[str, str] = field(default_factory=dict)
+    lost: dict[str, str] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
     running: bool = False
     fps: float | None = None
@@ -109,6 +111,8 @@ class Status:
             yield f"failed attempts: {self.failed_attempts}"
         for name, reason in self.failed.items():
             yield f"failed: {name}: {reason}"
+        for name, loss in self.lost.items():
+            yield f"finished, but {loss}: {name}"
         for name, reason in self.problems.items():
             yield f"cannot be processed: {name}: {reason}"
 
@@ -142,8 +146,8 @@ def status_of(job: JobFolder, plan: Plan) -> Status:
     """
     status = Status(job.job, plan.settings.model)
     unfinished = set()
-    finished = job.storage.map(lambda file: None if file.problem else job.file(file.key), plan)
-    for file, done in zip(plan, finished, strict=True):
+    finished = job.storage.map(job.finished, plan)
+    for file, (done, loss) in zip(plan, finished, strict=True):
         status.files += 1
         status.segments += len(file.segments)
         status.frames += file.frames
@@ -152,6 +156,7 @@ def status_of(job: JobFolder, plan: Plan) -> Status:
             status.problems[file.name] = file.problem
         elif done is not None:
             _add_finished(status, file, done)
+            status.lost.update({file.name: loss} if loss else {})
         else:
             unfinished.add(file.name)
             _add_segments(status, job, file)

@@ -52,7 +52,7 @@ def run_worker(options: WorkerOptions) -> None:
         overwrite=options.overwrite,
         opened=partial(open_model, renames=plan.settings.renames),
     )
-    check_results(job, plan, overwrite=options.overwrite)
+    check_results(job, plan, say, overwrite=options.overwrite)
     say(f"job {job.job}: share {shard}")
     with only_job(job), LocalPool(work, 1) as pool, terminal_progress("archive", "fps", every=60) as progress:
         driver = Driver(

@@ -106,7 +106,7 @@ def test_a_crash_between_the_name_and_the_record_of_a_result_is_not_an_obstacle(
         patched.setattr(JobFolder, "publish_file", crash)
         join_file(job, file, overwrite=False)
     assert whole(job) and job.file(file.key) is None
-    check_results(job, [file], overwrite=False)  # type: ignore[arg-type]
+    check_results(job, [file], print, overwrite=False)  # type: ignore[arg-type]
     assert job.file(file.key) is not None
     assert run_again(job, file).tally.files == 1
     assert not list(job.root.rglob("*.intent")) and not list((job.root / "segments").rglob("*.mp4"))
@@ -116,10 +116,29 @@ def test_a_foreign_file_is_not_taken_for_the_result(job: JobFolder, file: Planne
     publish_all(job, file)
     (job.destination / "a.mp4").write_bytes(b"precious")
     with pytest.raises(UserError, match="add --overwrite"):
-        check_results(job, [file], overwrite=False)  # type: ignore[arg-type]
+        check_results(job, [file], print, overwrite=False)  # type: ignore[arg-type]
     with pytest.raises(UserError):
         join_file(job, file, overwrite=False)
     assert (job.destination / "a.mp4").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("lose", [Path.unlink, cut])
+def test_a_result_that_is_lost_later_is_told_and_made_again_on_request(
+    job: JobFolder, file: PlannedFile, lose: Callable[[Path], None]
+) -> None:
+    publish_all(job, file)
+    join_file(job, file, overwrite=False)
+    lose(job.destination / "a.mp4")
+    said: list[str] = []
+    check_results(job, [file], said.append, overwrite=False)  # type: ignore[arg-type]
+    assert len(said) == 1 and "a.mp4" in said[0] and "--overwrite" in said[0]
+    assert job.file(file.key) is not None  # results may have been moved on purpose
+    check_results(job, [file], said.append, overwrite=True)  # type: ignore[arg-type]
+    assert len(said) == 1
+    assert job.file(file.key) is None and not any(job.has_segment(each.key) for each in file.segments)
+    publish_all(job, file)
+    join_file(job, file, overwrite=True)
+    assert whole(job)
 
 
 def test_the_second_of_two_joiners_leaves_nothing(

@@ -172,7 +172,7 @@ def test_a_result_of_somebody_else_is_not_replaced(job: JobFolder, file: Planned
     draft.discard()
     assert job.storage.read("a.mp4") == b"precious" and not draft.path.exists()
     with pytest.raises(UserError, match="--overwrite"):
-        check_results(job, plan, overwrite=False)
+        check_results(job, plan, print, overwrite=False)
 
 
 def test_storage_that_vanishes_pauses_the_run_and_its_return_continues_it(

@@ -50,11 +50,16 @@ def test_the_status_names_recordings_that_failed_or_miss_segments(tmp_path: Path
         job.add_failure(file.key, Failure(file.name, "no joining"))
     job.add_failure(files[0].key, Failure("a.mp4", "tried again"))
     found = status_of(job, Plan(path))
+    assert found.lost == {}
     assert found.not_derained == {"a.mp4": 1, "b.mp4": 1} and found.passed == 2
     assert found.failed == {"b.mp4": "no joining", "c.mp4": "no joining"} and found.failed_attempts == 3
     lines = list(found.lines())
     assert "failed: c.mp4: no joining" in lines
     assert "segments passed through or left out: a.mp4: 1" in lines
+    (tmp_path / "dst" / "a.mp4").unlink()
+    lost = status_of(job, Plan(path))
+    assert lost.lost == {"a.mp4": "its result is gone"} and lost.files_done == 1
+    assert "finished, but its result is gone: a.mp4" in list(lost.lines())
 
 
 def test_a_line_of_a_log_has_the_rate_of_this_run_and_the_time_left() -> None:

@@ -5,7 +5,8 @@ A directory gets its name only when all of its files are written: Triton may be 
 
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from export.triton.config import Serving, config_text
@@ -35,14 +36,28 @@ def add_to_repository(repository: Path, model: Servable, serving: Serving) -> Pa
     config = config_text(model, serving)
     place = repository / serving.name
     try:
-        if not repository.exists():
-            repository.mkdir()
-        if place.exists():
-            _require_same(place / CONFIG, config, serving.name)
-            return _add_version(place, model.files)
-        return _add_model(place, model.files, config)
+        with _made(repository):
+            if place.exists():
+                _require_same(place / CONFIG, config, serving.name)
+                return _add_version(place, model.files)
+            return _add_model(place, model.files, config)
     except OSError as error:
         raise UserError(f"{error.filename or place}: cannot be written: {error.strerror or error}") from error
+
+
+@contextmanager
+def _made(repository: Path) -> Iterator[None]:
+    """Creates the directory if it is missing, and removes it again if nothing came into it."""
+    is_new = not repository.exists()
+    if is_new:
+        repository.mkdir()
+    try:
+        yield
+    except BaseException:
+        if is_new:
+            with suppress(OSError):  # another program has put something there
+                repository.rmdir()
+        raise
 
 
 def _add_model(place: Path, files: Mapping[str, bytes], config: str) -> Path:

@@ -17,6 +17,10 @@ from runtime.engines.fitting import FittingPlan, FrameFit
 from runtime.media.frame import Colour, Pixels
 
 
+class EngineReplacedError(UserError):
+    """Another model is now where the engine was: no later call can work, and the run has to begin anew."""
+
+
 class EngineAwayError(UserError):
     """The engine computes elsewhere and cannot be reached, or is too busy; the same call may work later."""
 

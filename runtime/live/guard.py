@@ -6,7 +6,7 @@ import numpy as np
 
 from granet.app.console import Say, Urgent
 from granet.errors import UserError
-from runtime.engines.base import Derained, Engine, EngineAwayError, ForwardingEngine
+from runtime.engines.base import Derained, Engine, EngineAwayError, EngineReplacedError, ForwardingEngine
 from runtime.media.frame import Pixels
 from runtime.telemetry.health import Health
 
@@ -44,6 +44,7 @@ class EngineGuard(ForwardingEngine):
 
     Before the first success a :class:`UserError` is passed on: then the engine does not fit the stream, and
     the user can fix that. A server that is away (:class:`EngineAwayError`) is a failure like any later one.
+    A model that was replaced (:class:`EngineReplacedError`) is always passed on.
 
     Args:
         engine: the loaded engine.
@@ -63,10 +64,12 @@ class EngineGuard(ForwardingEngine):
 
         Raises:
             EngineFaultError: if the engine failed.
-            UserError: if the engine refuses the first frames.
+            UserError: if the engine refuses the first frames, or was replaced.
         """
         try:
             result = super().derain(frames, want_mask)
+        except EngineReplacedError:
+            raise
         except UserError as error:
             if not (self._has_worked or isinstance(error, EngineAwayError)):
                 raise

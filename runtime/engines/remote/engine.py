@@ -13,7 +13,7 @@ import numpy as np
 
 from granet.app.console import Say
 from granet.errors import UserError
-from runtime.engines.base import EngineAwayError, EngineInfo, GraphEngine
+from runtime.engines.base import EngineAwayError, EngineInfo, EngineReplacedError, GraphEngine
 from runtime.engines.fitting import FrameFit
 from runtime.engines.onnx_model import MASK
 from runtime.engines.remote.address import ServerAddress
@@ -60,6 +60,7 @@ class RemoteEngine(GraphEngine):
         self._client = ModelClient(address)
         self._deadlines: dict[tuple[int, ...], Deadline] = defaultdict(Deadline)
         self._availability = Availability(str(address))
+        self._replaced = False
         try:
             self._description = self._first_answer(say, patience, sleep)
         except BaseException:
@@ -93,6 +94,8 @@ class RemoteEngine(GraphEngine):
 
     def _send(self, frames: Pixels, outputs: list[str]) -> tuple[Pixels, ...]:
         """Sends frames that the server takes in one call, unless it is known to be away."""
+        if self._replaced:  # seen by the thread of another frame
+            raise self._replacement()
         try:
             if self._availability.must_ask():
                 self._check_same(self._client.describe(_ASK))
@@ -118,7 +121,11 @@ class RemoteEngine(GraphEngine):
     def _check_same(self, now: Description) -> None:
         """Refuses another model under the same name: its frames would be padded or coloured wrongly."""
         if (now.model, now.most) != (self._description.model, self._description.most):
-            raise UserError(f"{self._address}: the server has another model now: start again")
+            self._replaced = True
+            raise self._replacement()
+
+    def _replacement(self) -> EngineReplacedError:
+        return EngineReplacedError(f"{self._address}: the server has another model now: start again")
 
     def close(self) -> None:
         """Closes the connection; frames in flight fail."""

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
@@ -25,6 +26,7 @@ from runtime.live.guard import EngineFaultError, EngineGuard
 from runtime.live.in_order import in_order
 from runtime.live.patience import PatientEngine
 from runtime.telemetry.health import Health
+from tests.patience import PATIENCE
 from tests.runtime.engines.remote.fake_server import FakeServer, running_server
 from tests.runtime.handmade import METADATA
 
@@ -215,6 +217,26 @@ class TestAway:
         server.stop()
         with pytest.raises(EngineAwayError):
             PatientEngine(engine, lambda text: None, stopped=lambda: True, patience=1e6).run(noise())
+
+    def test_another_model_ends_a_live_stream_and_every_waiting_frame(
+        self, server: FakeServer, engine: Engine
+    ) -> None:
+        guard = EngineGuard(engine, Health("camera"), lambda text: None)
+        guard.derain(noise(), False)
+        server.stop()
+        with pytest.raises(EngineFaultError):
+            guard.derain(noise(), False)
+        assert server.served is not None
+        server.served["colour"] = "rgb"
+        server.start()
+        deadline = time.monotonic() + PATIENCE
+        with pytest.raises(UserError, match="another model"):
+            while time.monotonic() < deadline:
+                with suppress(EngineFaultError):
+                    guard.derain(noise(), False)
+        for _ in range(3):  # nobody waits until it is time to ask again
+            with pytest.raises(UserError, match="another model"):
+                engine.run(noise())
 
     def test_another_model_under_the_same_name_is_refused(self, server: FakeServer, engine: Engine) -> None:
         server.stop()

@@ -50,6 +50,15 @@ def signal_of(status: int) -> int | None:
     return number if number in _ending() else None
 
 
+def ignore_interrupts() -> None:
+    """Leaves the signals to the parent of this process.
+
+    A terminal sends Ctrl-C to all processes of a command, and systemd, Slurm and ``timeout`` send SIGTERM so.
+    """
+    for number in _ending():
+        signal.signal(number, signal.SIG_IGN)
+
+
 @contextmanager
 def on_interrupt(stop: Callable[[], None]) -> Iterator[Interruption]:
     """Inside the context, SIGINT, SIGTERM and SIGHUP call ``stop`` instead of ending the process.

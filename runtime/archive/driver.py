@@ -195,6 +195,8 @@ class Driver:
     def _handle(self, task: Task, outcome: Outcome) -> None:
         if outcome.kind == "done" or (outcome.kind != "storage" and self._is_published(task)):
             self._handle_done(task, outcome)
+        elif outcome.kind == "lost" and self._stopped:
+            pass  # what stops the run ends its workers too
         elif outcome.kind == "storage" and self._pauses[task.key] < _MOST_PAUSES:
             self._pauses[task.key] += 1
             self._await_storage(task.file, outcome.reason)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from runtime.archive.tasks import Outcome, Task, Work, Worker, ignore_interrupts
+from granet.app.signals import ignore_interrupts
+from runtime.archive.tasks import Outcome, Task, Work, Worker
 from runtime.archive.watch import PATIENCE, Watch
 from runtime.media.closing import Closing
 

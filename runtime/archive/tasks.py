@@ -1,7 +1,6 @@
 """The tasks of an archive's workers: make a segment, or join a recording."""
 
 import errno
-import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -178,8 +177,3 @@ def is_storage(error: BaseException) -> bool:
             return True
         cause = cause.__cause__
     return False
-
-
-def ignore_interrupts() -> None:
-    """Leaves Ctrl-C, which a terminal sends to all processes, to the driver."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,6 +1,7 @@
 """``granet-archive`` as a user runs it."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -27,8 +28,6 @@ def source(tmp_path: Path) -> Path:
 
 
 def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    import os
-
     return subprocess.run(
         [*ARCHIVE, *map(str, arguments)],
         capture_output=True,
@@ -68,14 +67,15 @@ def test_after_an_interruption_the_same_command_finishes(
 ) -> None:
     dst = source.parent / "dst"
     command = [*ARCHIVE, str(source), str(dst), *map(str, model(engines_onnx))]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + PATIENCE
     while not list(dst.glob(".granet-archive/*/segments/*/*.json")):
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.02)
-    process.send_signal(number)
+    os.killpg(process.pid, number)  # as a terminal, systemd, Slurm and timeout do
     _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode != 0 and "internal error" not in errors
+    assert not list(dst.glob(".granet-archive/*/failures/*"))
     assert run(source, dst, *model(engines_onnx)).returncode == 0
     assert len(read_clip(dst / "a.mp4").frames) == len(read_clip(dst / "night" / "b.ts.mkv").frames) == 40
     left = [path for path in dst.rglob("*") if path.is_file() and path.suffix in (".mp4", ".mkv")]

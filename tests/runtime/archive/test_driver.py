@@ -186,6 +186,12 @@ def test_stopped_it_submits_nothing_more_and_goes_on_later(job: JobFolder, files
     assert driven(job, FaultyPool(job), files)[0].run().files == 2
 
 
+def test_a_worker_that_ends_with_the_run_is_no_failure(job: JobFolder, files: list[PlannedFile]) -> None:
+    driver, _ = driven(job, FaultyPool(job, lambda task, tries: driver.stop() or "lost"), files)
+    driver.run()
+    assert not list(job.failures()) and driver.tally.lost == 0
+
+
 def test_shares_together_finish_the_job(job: JobFolder, files: list[PlannedFile]) -> None:
     tallies = [
         driven(job, FaultyPool(job, size=1), files, shard=Shard(index, 3))[0].run() for index in (2, 0, 1, 1)

@@ -65,10 +65,16 @@ def _from_scheduler(environment: Mapping[str, str], index: str, count: str, firs
         raise UsageError(
             f"{index}={values[0]} and {count}={values[1]}: set both to numbers, or give --shard I/N"
         )
-    return _checked(int(values[0]) - int(start), int(values[1]), f"{index}={values[0]}")
+    given = f"{index}={values[0]} and {count}={values[1]}"
+    if first:
+        given += f", from {start}"
+    return _checked(int(values[0]) - int(start), int(values[1]), given)
 
 
 def _checked(index: int, count: int, given: str) -> Shard:
     if not 0 <= index < count:
-        raise UsageError(f"{given}: the index must be below the number of shares, and begins at 0")
+        raise UsageError(
+            f"{given}: the index must be below the number of shares, and begins at 0; number the workers "
+            "without gaps, or give --shard I/N"
+        )
     return Shard(index, count)

@@ -44,3 +44,9 @@ def test_a_malformed_share_is_a_usage_error(text: str) -> None:
 def test_without_a_number_of_shares_nothing_is_guessed(environment: dict[str, str]) -> None:
     with pytest.raises(UsageError, match="--shard I/N"):
         parse_shard(None, environment)
+
+
+def test_an_array_with_gaps_is_refused_and_says_what_to_do() -> None:
+    environment = {"SLURM_ARRAY_TASK_ID": "5", "SLURM_ARRAY_TASK_COUNT": "3", "SLURM_ARRAY_TASK_MIN": "1"}
+    with pytest.raises(UsageError, match=r"TASK_COUNT=3, from 1: .* without gaps, or give --shard"):
+        parse_shard(None, environment)

@@ -19,7 +19,7 @@ _QUALITY = 80
 
 
 def before_and_after(source: Address, result: Path, seconds: float) -> bytes:
-    """The two frames nearest to a time, side by side.
+    """The first frames from a time on, side by side; the very first ones if there is none so late.
 
     Args:
         source: the recording.
@@ -44,5 +44,14 @@ def _frame_at(video: Path | Address, seconds: float) -> Pixels:
         stream = container.streams.video[0]
         base, start = stream.time_base, stream.start_time or 0
     at = start + round(seconds / base) if base else None
-    with read_video(video, lambda note: None, Span(at)) as source:
-        return next(iter(source.frames("bgr"))).pixels
+    try:
+        return _first_frame(video, Span(at))
+    except UserError:  # the last frame begins before that time, as in a recording of one frame
+        return _first_frame(video, Span())
+
+
+def _first_frame(video: Path | Address, span: Span) -> Pixels:
+    with read_video(video, lambda note: None, span) as source:
+        for frame in source.frames("bgr"):
+            return frame.pixels
+    raise UserError(f"{video}: has no frame there")

@@ -301,7 +301,7 @@ def failure_of(error: Exception, address: ServerAddress, seconds: float) -> User
         return EngineAwayError(f"{address}: the server is away: {_shortened(reason)}")
     if status == "StatusCode.NOT_FOUND":
         return UserError(f"{address}: the server has no model {address.model!r}")
-    return UserError(f"{address}: the server failed: {_shortened(reason)}")
+    return UserError(f"{address}: the server failed: {_shortened(reason) or 'it gave no reason'}")
 
 
 def _shortened(reason: str) -> str:

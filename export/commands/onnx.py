@@ -69,6 +69,19 @@ class OnnxOptions(BudgetOptions):
     ] = DEFAULT_OPSET
     overwrite: Overwrite = False
 
+    def check(self) -> None:
+        """Refuses what can be refused before PyTorch is loaded.
+
+        Raises:
+            UsageError: for an option that the export would not use.
+        """
+        self.at_most_one("--size", "--dynamic", why="a graph takes one size or any")
+        self.refuse(
+            "--colour",
+            conflict="with --layout tensor" if self.layout is LayoutChoice.tensor else None,
+            why="tensors are always RGB; leave the option out",
+        )
+
     def export_options(self) -> "ExportOptions":
         """Settings of the export.
 
@@ -77,12 +90,6 @@ class OnnxOptions(BudgetOptions):
         """
         from export.onnx.export import ExportOptions, has_hard_cases
 
-        self.at_most_one("--size", "--dynamic", why="a graph takes one size or any")
-        self.refuse(
-            "--colour",
-            conflict="with --layout tensor" if self.layout is LayoutChoice.tensor else None,
-            why="tensors are always RGB; leave the option out",
-        )
         size = None if self.dynamic else parse_size(self.size) if self.size is not None else CAMERA_SIZE
         large = size is not None and not has_hard_cases(*size)
         self.refuse(
@@ -106,6 +113,7 @@ def onnx(options: OnnxOptions) -> None:
 
     The file gets its name after the check. Exit status 3 if it misses the parity budget.
     """
+    options.check()
     require_export_extra()
     from export.onnx.checkpoint_file import opened_checkpoint
     from export.onnx.export import ExportStep

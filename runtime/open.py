@@ -70,10 +70,12 @@ def open_engine(
     address = ServerAddress.parse(path)
     if address is not None:
         return _remote_engine(address, device, backend)
+    # "./lite" is a file, and arrives here as a path whose text is a name.
+    is_name = isinstance(path, str) and path in PRESETS and not Path(path).is_file()
     path = Path(path)
     wanted = Device.parse(device)
     check_backend(backend)
-    if str(path) in PRESETS and not path.is_file():
+    if is_name:
         path = packaged_model(str(path), device, backend, "model")
     _check_file(path)
     chosen = _choose_backend(path, wanted, backend)

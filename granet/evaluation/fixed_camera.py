@@ -81,7 +81,7 @@ def measure_fixed_camera(before: Sequence[Luma], after: Sequence[Luma]) -> Fixed
     """
     if len(before) < FEWEST:
         raise UserError(
-            f"the clip has {len(before)} of the {FEWEST} frames that are needed: use a longer one"
+            f"the clip has {len(before)} frames, but at least {FEWEST} are needed: use a longer one"
         )
     rainy, derained = np.stack(before), np.stack(after)  # T x H x W
     scene = np.median(rainy, axis=0)

@@ -102,7 +102,7 @@ def test_a_long_video_is_cut_and_says_so_unless_the_user_sets_the_length(
         ("rtsp://me:secret@camera/1", "--fixed-camera rtsp://***@camera/1: no such video file"),
         ("empty", "empty: no pictures in this directory"),
         ("text.mp4", "text.mp4: "),
-        ("clip --limit 9", "has 9 frames, but at least 10 are needed"),
+        ("short", "has 9 frames, but at least 10 are needed"),
         ("moving", "of the pixels of this clip are static"),
         ("mixed", "mixed: its frames differ in size"),
     ],
@@ -113,9 +113,9 @@ def test_a_mistake_is_one_line_and_no_model_runs(
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.mp4").write_text("hello")
     rng = np.random.default_rng(3)
-    for name in ("moving", "mixed"):
+    for name in ("moving", "mixed", "short"):
         (tmp_path / name).mkdir()
-        for index in range(12):
+        for index in range(9 if name == "short" else 12):
             height = 30 if (name, index) == ("mixed", 7) else 24
             cv2.imwrite(f"{name}/{index:02d}.png", rng.integers(0, 255, (height, 32, 3), np.uint8))
     status, out, err = invoke(f"--fixed-camera {line}")

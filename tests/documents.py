@@ -30,7 +30,7 @@ _CHECKOUT = (
     "deploy",
 )
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
-_COMMAND = re.compile(r"\bgranet-(?:run|export|train|eval|archive) [^;|&\n]*")
+_COMMAND = re.compile(r"""\bgranet-(?:run|export|train|eval|archive) (?:'[^'\n]*'|"[^"\n]*"|[^;|&\n'"])*""")
 
 
 @dataclass(frozen=True)

@@ -147,11 +147,13 @@ def read_checkpoint(path: str | Path, renames: Sequence[Rename] = ()) -> Checkpo
         MismatchError: if the file is of another network.
         UserError: if the file is missing, damaged or hostile.
     """
-    path = named_checkpoint(Path(path))
+    path = named_checkpoint(path)
     try:
         if not path.suffix:
             names = " or ".join(packaged_weights())
-            raise UserError(f"the name of a checkpoint must end in {' or '.join(ENDINGS)}, or be {names}")
+            raise UserError(
+                f"the name of a checkpoint must end in {' or '.join(ENDINGS)}, or be {names} (no folder)"
+            )
         _check_suffix(path)
         data = read_file(path)
         content, record = parse_content(data, path.name)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from export.commands.options import OR_NAME, named_models
+from export.commands.options import OR_NAME, named_model
 from granet.app.command import Json, Options
 from granet.app.console import say
 from granet.app.options import parse_size
@@ -25,7 +25,7 @@ class BenchOptions(Options):
     models: Annotated[
         list[Path],
         typer.Argument(
-            callback=named_models,
+            parser=named_model,
             metavar="MODEL",
             help=f"ONNX models, engines, checkpoints, grpc(s)://HOST:PORT/NAME, {OR_NAME}.",
         ),

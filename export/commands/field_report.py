@@ -18,7 +18,7 @@ from granet.app.schema import to_json
 from granet.errors import ParityError
 from granet.size_rule import Size
 from granet.weights.file_names import is_checkpoint
-from granet.weights.packaged import checkpoint_option
+from granet.weights.packaged import named_checkpoint
 from runtime.model_option import BackendOption, DeviceOption
 
 NAMED_SIZES: dict[str, Size] = {
@@ -57,7 +57,7 @@ class FieldReportOptions(Options):
     ckpt: Annotated[
         Path | None,
         typer.Option(
-            callback=checkpoint_option,
+            parser=named_checkpoint,
             help="Check parity with the checkpoint that the models were made from (default: the packaged "
             "one, if it is theirs).",
         ),

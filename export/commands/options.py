@@ -3,7 +3,6 @@
 ``MODEL`` is the path of a file, or the name of a packaged model.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -12,15 +11,15 @@ import typer
 
 from granet.app.command import Options
 from granet.weights.file_names import ENDINGS
-from granet.weights.packaged import checkpoint_option
+from granet.weights.packaged import named_checkpoint
 from runtime.checks.parity import BUDGETS, ParityBudget, budget_for
 
 OR_NAME = "or a packaged model (lite, base)"
 """For the help of an argument."""
 
 
-def named_model(given: Path | None) -> Path | None:
-    """The path itself, or the packaged ONNX model in float32 of that name; for ``typer.Argument(callback=)``.
+def named_model(given: str) -> Path:
+    """The path itself, or the packaged ONNX model in float32 of that name; for ``typer.Argument(parser=)``.
 
     Raises:
         UsageError: if it is a bare name that neither a file nor a packaged model has.
@@ -29,32 +28,26 @@ def named_model(given: Path | None) -> Path | None:
     from runtime.model_option import is_packaged_name
     from runtime.models.packaged import PRESETS, packaged_model
 
-    if given is None:
-        return None
-    is_folder = given.is_dir() and str(given) in PRESETS  # no model, so the name is meant
-    if (given.exists() and not is_folder) or not is_packaged_name(str(given), "MODEL"):
-        return given
-    return packaged_model(str(given), "cpu", "onnxruntime", "MODEL")
+    path = Path(given)
+    is_folder = path.is_dir() and given in PRESETS  # no model, so the name is meant
+    if (path.exists() and not is_folder) or not is_packaged_name(given, "MODEL"):
+        return path
+    return packaged_model(given, "cpu", "onnxruntime", "MODEL")
 
 
 def model_argument(what: str, metavar: str = "MODEL") -> typer.models.ArgumentInfo:
     """The argument of a command that takes one model: ``what`` it may be besides a name, for the help."""
     argument: typer.models.ArgumentInfo = typer.Argument(
-        callback=named_model, metavar=metavar, help=f"{what}, {OR_NAME}."
+        parser=named_model, metavar=metavar, help=f"{what}, {OR_NAME}."
     )
     return argument
-
-
-def named_models(given: Sequence[Path]) -> list[Path]:
-    """:func:`named_model` of each."""
-    return [path for each in given if (path := named_model(each)) is not None]
 
 
 Checkpoint = Annotated[
     Path,
     typer.Option(
         "--ckpt",
-        callback=checkpoint_option,
+        parser=named_checkpoint,
         help=f"Checkpoint of GraNet: {', '.join(ENDINGS)} (granet-export inspect shows its names), or a "
         "packaged one (lite, base).",
     ),

@@ -17,7 +17,7 @@ from granet.app.options import Map, parse_size
 from granet.app.value import checked
 from granet.size_rule import Size
 from granet.weights.file_names import is_checkpoint
-from granet.weights.packaged import checkpoint_option
+from granet.weights.packaged import named_checkpoint
 from granet.weights.renames import parse_renames
 from runtime.open import ENGINES
 from runtime.tensorrt.flavour import parse_capability
@@ -49,7 +49,7 @@ class TrtOptions(RainOptions):
     model: Annotated[
         Path | None,
         typer.Argument(
-            callback=named_model,
+            parser=named_model,
             metavar="MODEL.onnx",
             help=f"ONNX model made by granet-export, {OR_NAME} (default: that of --ckpt).",
         ),
@@ -58,7 +58,7 @@ class TrtOptions(RainOptions):
         Path | None,
         typer.Option(
             "--ckpt",
-            callback=checkpoint_option,
+            parser=named_checkpoint,
             help="Start from a checkpoint of GraNet, a file or lite or base (default: from a model).",
         ),
     ] = None

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from granet.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from granet.model import GraNet
-from granet.weights.packaged import named_checkpoint
 from granet.weights.renames import parse_renames
 
 
@@ -43,14 +42,13 @@ def opened_checkpoint(path: Path, renames: Sequence[str] | None = None) -> Itera
     Training may replace a checkpoint at any time; so weights, reference and hash come from the same bytes.
 
     Args:
-        path: the file, or the name of a packaged checkpoint.
+        path: the file.
         renames: each ``--map``.
 
     Raises:
         UsageError: if one of ``renames`` is malformed or not used.
         UserError: if the file is missing, damaged or malicious, or has another network.
     """
-    path = named_checkpoint(path)
     checkpoint = read_checkpoint(path, parse_renames(renames))
     with tempfile.TemporaryDirectory(prefix="granet-") as directory:
         copy = Path(directory) / path.name

@@ -15,7 +15,7 @@ from granet.data.specs import DATA, parse_heaviness, parse_spec
 from granet.training.recipe import Limits
 from granet.training.specs import check_with_share
 from granet.weights.file_names import base_name
-from granet.weights.packaged import checkpoint_option
+from granet.weights.packaged import named_checkpoint
 
 SPECS = (
     "rain100l:DIR, rain100h:DIR, ddn:DIR, did:DIR, rain800:DIR, pairs:RAINY,CLEAN, synthetic:CLEAN_DIR "
@@ -107,7 +107,7 @@ class TrainOptions(Options):
         typer.Option(
             "--continue",
             metavar="CKPT",
-            callback=checkpoint_option,
+            parser=named_checkpoint,
             help="Continue a training of this recipe from its checkpoint, without its state file.",
         ),
     ] = None
@@ -122,7 +122,7 @@ class TrainOptions(Options):
         Path | None,
         typer.Option(
             metavar="CKPT",
-            callback=checkpoint_option,
+            parser=named_checkpoint,
             help="Start from the weights of a checkpoint: a file, or lite or base (default: random weights).",
         ),
     ] = None
@@ -145,7 +145,7 @@ class TrainOptions(Options):
         Path | None,
         typer.Option(
             metavar="CKPT",
-            callback=checkpoint_option,
+            parser=named_checkpoint,
             help="Also learn from the results of this network (distillation).",
         ),
     ] = None

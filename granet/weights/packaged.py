@@ -13,22 +13,14 @@ def packaged_weights() -> list[str]:
     return sorted((path.stem for path in _FOLDER.glob(f"*{SAFETENSORS}")), reverse=True)
 
 
-def named_checkpoint(path: Path) -> Path:
-    """The file of a packaged checkpoint for its name; every other path, and a file of that name, as it is.
+def named_checkpoint(given: str | Path) -> Path:
+    """The file of a packaged checkpoint for its name; every path, and a file of that name, as it is.
 
-    >>> named_checkpoint(Path("lite")).name, named_checkpoint(Path("mine.pt")).name
-    ('lite.safetensors', 'mine.pt')
+    >>> named_checkpoint("lite").name, str(named_checkpoint("./lite")), named_checkpoint("mine.pt").name
+    ('lite.safetensors', 'lite', 'mine.pt')
+
+    Args:
+        given: what a user wrote. A ``Path`` is never a name: it has lost whether it was written ``./lite``.
     """
-    if str(path) not in packaged_weights() or path.is_file():
-        return path
-    return _FOLDER / f"{path}{SAFETENSORS}"
-
-
-def checkpoint_option(given: Path | None) -> Path | None:
-    """:func:`named_checkpoint` of the value of an option; for ``typer.Option(callback=)``."""
-    return None if given is None else named_checkpoint(given)
-
-
-def checkpoint_options(given: list[Path]) -> list[Path]:
-    """:func:`named_checkpoint` of each value of an option."""
-    return [named_checkpoint(path) for path in given]
+    is_name = isinstance(given, str) and given in packaged_weights() and not Path(given).is_file()
+    return _FOLDER / f"{given}{SAFETENSORS}" if is_name else Path(given)

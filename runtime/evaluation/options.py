@@ -11,7 +11,7 @@ from granet.app.options import Map
 from granet.app.value import checked
 from granet.data.specs import parse_spec
 from granet.weights.file_names import is_checkpoint
-from granet.weights.packaged import checkpoint_options
+from granet.weights.packaged import named_checkpoint
 from granet.weights.renames import Rename, parse_renames
 from runtime.model_option import DeviceOption, model_path
 from runtime.open import check_backend
@@ -36,7 +36,7 @@ class EvalOptions(Options):
         typer.Option(
             "--ckpt",
             metavar="CKPT",
-            callback=checkpoint_options,
+            parser=named_checkpoint,
             help="Run this checkpoint in PyTorch: lite or base (packaged), or a file. Repeat for more.",
         ),
     ] = field(default_factory=list)

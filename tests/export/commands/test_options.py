@@ -13,4 +13,5 @@ def test_a_folder_of_the_same_name_does_not_hide_the_packaged_model(
 ) -> None:
     (tmp_path / "lite").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert named_model(Path("lite")) == packaged_model("lite", "cpu", "onnxruntime", "MODEL")
+    assert named_model("./lite") == Path("lite")
+    assert named_model("lite") == packaged_model("lite", "cpu", "onnxruntime", "MODEL")

@@ -78,19 +78,27 @@ def regional_attention(
         g: values, N x D x H x W.
         rows: regions along the height; must divide it.
         columns: regions along the width; must divide it.
-        key_stride: stride of the max-pooling of keys and values in each region.
+        key_stride: stride of the max-pooling of keys and values in each region. Only whole windows count:
+            the maximum over a part of a window is another statistic, which training on crops hardly shows.
+            A region that is shorter than a window has one window, the region itself.
 
     Returns:
         N x D x H x W.
     """
     queries, keys, values = (split_regions(x, rows, columns) for x in (theta, phi, g))  # (N r c) x D x h x w
     if key_stride > 1:
-        keys = F.max_pool2d(keys, key_stride, ceil_mode=True)
-        values = F.max_pool2d(values, key_stride, ceil_mode=True)
+        keys, values = _whole_windows(keys, key_stride), _whole_windows(values, key_stride)
     # (N r c) x 1 x (h w) x D; PyTorch does not materialise the whole score matrix.
     attended = F.scaled_dot_product_attention(_tokens(queries), _tokens(keys), _tokens(values), scale=1.0)
     attended = attended.squeeze(1).transpose(1, 2).reshape(queries.shape)  # (N r c) x D x h x w
     return join_regions(attended, rows, columns)
+
+
+def _whole_windows(regions: Tensor, stride: int) -> Tensor:
+    """B x D x h x w -> B x D x max(1, h // stride) x max(1, w // stride), maxima."""
+    h, w = regions.shape[-2:]
+    pooled = F.max_pool2d(regions, stride, ceil_mode=True)
+    return pooled[..., : max(1, h // stride), : max(1, w // stride)]
 
 
 def _tokens(regions: Tensor) -> Tensor:

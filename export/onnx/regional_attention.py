@@ -6,6 +6,7 @@ because its symbolic shapes cannot express a grid that grows with the frame (the
 divisibility of rows that are themselves a quotient). The translation computes the sizes in the graph.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,14 +117,28 @@ class _Regions:
             return op.Reshape(x, _shape(-1, 1, _times(self.h, self.w), self.d), allowzero=1)
         x = op.Transpose(x, perm=[0, 2, 4, 1, 3, 5])  # N x r x c x D x h x w
         if stride > 1:
-            x = op.Reshape(x, _shape(-1, self.d, self.h, self.w), allowzero=1)
-            # As ceil_mode, but OpenVINO takes it for regions smaller than the kernel. MaxPool pads with
-            # -infinity.
-            kernel, pads = [stride] * 2, [0, 0, stride - 1, stride - 1]
-            x, _ = op.MaxPool(x, kernel_shape=kernel, strides=kernel, pads=pads)
-        h, w = (_ceil_divide(side, stride) for side in (self.h, self.w))
-        x = op.Reshape(x, _shape(-1, 1, self.d, _times(h, w)), allowzero=1)
+            x = self._whole_windows(op.Reshape(x, _shape(-1, self.d, self.h, self.w), allowzero=1), stride)
+        x = op.Reshape(x, _shape(-1, 1, self.d, _times(*self._windows(stride))), allowzero=1)
         return x if role == "k" else op.Transpose(x, perm=[0, 1, 3, 2])
+
+    def _windows(self, stride: int) -> tuple[Any, Any]:
+        """Number of keys of a region along its height and its width."""
+        return _at_least_one(_divide(self.h, stride)), _at_least_one(_divide(self.w, stride))
+
+    def _whole_windows(self, x: Value, stride: int) -> Value:
+        """The max-pooling of :func:`granet.model.regional_attention`, B x D x h x w to B x D x h' x w'.
+
+        Regions that are smaller than a window are padded at the end; MaxPool pads with -infinity. (OpenVINO
+        refuses ceil_mode for them.) In a dynamic graph any region could be, so all are padded, and the maxima
+        of parts of windows are cut away.
+        """
+        kernel = [stride] * 2
+        sides = [side if isinstance(side, int) else None for side in (self.h, self.w)]
+        pads = [0, 0, *(stride - 1 if side is None else max(0, stride - side) for side in sides)]
+        x, _ = op.MaxPool(x, kernel_shape=kernel, strides=kernel, pads=pads)
+        if None not in sides:
+            return x
+        return op.Slice(x, _shape(0, 0), _shape(*self._windows(stride)), _shape(2, 3))
 
     def join(self, x: Value) -> Value:
         """(N r c) x 1 x (h w) x D -> N x D x (r h) x (c w)."""
@@ -143,8 +158,7 @@ class _Regions:
         if not all(isinstance(size, int) for size in sizes):
             return self.grid**2
         regions = self.n * self.rows * self.columns
-        keys = _ceil_divide(self.h, key_stride) * _ceil_divide(self.w, key_stride)
-        scores = 4 * regions * self.h * self.w * keys
+        scores = 4 * regions * self.h * self.w * math.prod(self._windows(key_stride))
         fitting = (n for n in range(1, regions) if regions % n == 0 and scores // n <= SCORES_LIMIT)
         return next(fitting, regions)
 
@@ -163,6 +177,10 @@ def _times(a: Any, b: Any) -> Any:
 
 def _divide(a: Any, b: Any) -> Any:
     return a // b if isinstance(a, int) and isinstance(b, int) else op.Div(*map(_value, (a, b)))
+
+
+def _at_least_one(a: Any) -> Any:
+    return max(1, a) if isinstance(a, int) else op.Max(a, _constant(1))
 
 
 def _ceil_divide(a: Any, b: int) -> Any:

@@ -14,7 +14,10 @@ from granet.model import DenseBlock, RegionAwareBlock
 
 
 def equation_6(theta: Tensor, phi: Tensor, g: Tensor, rows: int, columns: int, key_stride: int) -> np.ndarray:
-    """Each position looks at the (sub-sampled) positions of its own region, and at no other."""
+    """Each position looks at the (sub-sampled) positions of its own region, and at no other.
+
+    A window of the sub-sampling is whole, or the whole region where that is shorter.
+    """
     queries, keys, values = (x.numpy() for x in (theta, phi, g))
     count, _, height, width = queries.shape
     h, w, s = height // rows, width // columns, key_stride
@@ -22,9 +25,10 @@ def equation_6(theta: Tensor, phi: Tensor, g: Tensor, rows: int, columns: int, k
     for n, y, x in np.ndindex(count, height, width):
         top, left = y // h * h, x // w * w
         logits, seen = [], []
-        for row in range(top, top + h, s):
-            for column in range(left, left + w, s):
-                window = np.s_[n, :, row : min(row + s, top + h), column : min(column + s, left + w)]
+        tall, wide = min(s, h), min(s, w)
+        for row in range(top, top + h - tall + 1, s):
+            for column in range(left, left + w - wide + 1, s):
+                window = np.s_[n, :, row : row + tall, column : column + wide]
                 logits.append(queries[n, :, y, x] @ keys[window].max(axis=(1, 2)))
                 seen.append(values[window].max(axis=(1, 2)))
         weights = np.exp(logits)

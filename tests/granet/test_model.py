@@ -248,7 +248,7 @@ def test_presets_are_light_enough(name: str, most: float, monkeypatch: pytest.Mo
 
     def spy(theta: Tensor, phi: Tensor, g: Tensor, rows: int, columns: int, key_stride: int) -> Tensor:
         _, depth, height, width = theta.shape
-        keys = rows * columns * -(-height // rows // key_stride) * -(-width // columns // key_stride)
+        keys = rows * columns * (height // rows // key_stride) * (width // columns // key_stride)
         scores = height * width * keys // (rows * columns)
         products.append(2 * 2 * scores * depth)  # theta times phi, and the weights times g
         return torch.zeros_like(theta)

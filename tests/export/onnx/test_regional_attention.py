@@ -4,6 +4,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 import export.onnx.regional_attention as regional
@@ -40,8 +41,8 @@ def expected(block: RegionAwareBlock, x: Tensor, rows: int, columns: int) -> Ten
             at = (..., slice(row * h, (row + 1) * h), slice(column * w, (column + 1) * w))
             keys, values = phi[at], g[at]
             if block.key_stride > 1:
-                pool = nn.MaxPool2d(block.key_stride, ceil_mode=True)
-                keys, values = pool(keys), pool(values)
+                window = min(block.key_stride, h), min(block.key_stride, w)  # whole windows only
+                keys, values = (F.max_pool2d(y, window, block.key_stride) for y in (keys, values))
             weights = torch.exp(theta[at].flatten(2).transpose(1, 2) @ keys.flatten(2))  # N x T x T'
             weights = weights / weights.sum(dim=2, keepdim=True)
             attended = weights @ values.flatten(2).transpose(1, 2)  # N x T x D
@@ -49,7 +50,7 @@ def expected(block: RegionAwareBlock, x: Tensor, rows: int, columns: int) -> Ten
     return x + block.out(result)
 
 
-@pytest.mark.parametrize("key_stride", [1, 4])
+@pytest.mark.parametrize("key_stride", [1, 4, 8])  # whole windows, parts, smaller regions
 @pytest.mark.parametrize("grid", [1, 2, 4])
 def test_static_is_equation_6(grid: int, key_stride: int) -> None:
     module, x = OneBlock(grid, key_stride), torch.randn(2, 6, 24, 40)
@@ -59,11 +60,12 @@ def test_static_is_equation_6(grid: int, key_stride: int) -> None:
     np.testing.assert_allclose(found, wanted.numpy(), atol=2e-5)
 
 
+@pytest.mark.parametrize("key_stride", [2, 3, 9])  # whole windows; parts of windows; regions of 8 are smaller
 @pytest.mark.parametrize("fold", [1, 2])
 @pytest.mark.parametrize("grid", [1, 2, 4])
-def test_dynamic_grid_grows_with_the_frame(grid: int, fold: int) -> None:
+def test_dynamic_grid_grows_with_the_frame(grid: int, fold: int, key_stride: int) -> None:
     """A region extent is in pixels of the frame, so a folded frame has the same grid as one that is not."""
-    module = OneBlock(grid, key_stride=2, extent=64 * fold, fold=fold)
+    module = OneBlock(grid, key_stride, extent=64 * fold, fold=fold)
     model = exported(module, torch.zeros(2, 6, 16, 16), axes=(2, 3))
     side = 8 * grid  # of this map, where the frame has 64 (128 folded) pixels: one grid
     for n, up, along in ((1, 1, 1), (2, 1, 3), (1, 2, 1)):

@@ -27,7 +27,7 @@ from tests.runtime.handmade import METADATA
 
 trt = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx has no wheel for this platform")
 
-SMALL = GraNetConfig(channels=8, growth=4, dense_layers=2, nonlocal_channels=4, fine_blocks=2)
+SMALL = GraNetConfig(channels=8, growth=4, dense_layers=2, nonlocal_channels=4, fine_blocks=2, key_stride=2)
 FIXED = Profile.fixed(1, 32, 48)
 RANGE = Profile((1, 16, 16), (1, 32, 48), (2, 64, 96))
 

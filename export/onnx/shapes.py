@@ -18,8 +18,8 @@ LARGEST = 64
 """Largest integer tensor to evaluate, in elements; shapes have at most six."""
 
 _FOLDED = {
-    "Add", "Cast", "Ceil", "Concat", "Constant", "Div", "Floor", "Gather", "Mul", "Neg", "Range", "Reshape",
-    "Slice", "Squeeze", "Sub", "Unsqueeze",
+    "Add", "Cast", "Ceil", "Concat", "Constant", "Div", "Floor", "Gather", "Max", "Mul", "Neg", "Range",
+    "Reshape", "Slice", "Squeeze", "Sub", "Unsqueeze",
 }  # fmt: skip
 
 

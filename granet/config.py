@@ -50,7 +50,7 @@ class GraNetConfig:
         fine_blocks: dense blocks of the fine stage; equals k of the merging block (equation 8), whose
             groups are their outputs.
         key_stride: stride of the max-pooling of keys and values in a region, the sub-sampling of Wang et al.
-            (Non-local Neural Networks, section 3.3). 1 is the unchanged equation 6.
+            (Non-local Neural Networks, section 3.3); only whole windows count. 1 is the unchanged equation 6.
         region_extent: side in pixels of the frame area that one paper grid covers; larger frames get a
             proportionally larger grid. ``None``: the paper's literal grid at every size.
         region_aware: whether there are region-aware blocks (table 2, "w/ RA").

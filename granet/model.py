@@ -79,8 +79,8 @@ def regional_attention(
         rows: regions along the height; must divide it.
         columns: regions along the width; must divide it.
         key_stride: stride of the max-pooling of keys and values in each region. Only whole windows count:
-            the maximum over a part of a window is another statistic, which training on crops hardly shows.
-            A region that is shorter than a window has one window, the region itself.
+            the maximum over a part of a window is smaller on average, and crops in training need not have
+            such parts. A region that is shorter than a window has one window, the region itself.
 
     Returns:
         N x D x H x W.

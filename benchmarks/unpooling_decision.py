@@ -26,7 +26,7 @@ import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from calibration.pictures.examples import load_examples
-from calibration.qdq.layers import multiplications, too_small
+from calibration.qdq.layers import multiplications, spared
 from calibration.qdq.quantiser import Quantiser
 from calibration.ranges.observe import Observer
 from calibration.search.quality import Judge
@@ -198,9 +198,9 @@ def main() -> None:
     metadata, model = source.metadata, onnx.load_from_string(source.content)
     examples = load_examples(metadata, options.judge, None, options.judge_count)
     judge = Judge(Simulation(model, metadata), examples)
-    ranges = _ranges(source, options.table, [example.rainy for example in examples])
+    ranges = ranges_of(source, options.table, [example.rainy for example in examples])
     quantiser = Quantiser(model, ranges, "tensorrt", "int8")
-    kept = too_small(multiplications(model, quantiser.layers, judge.examples[0].rainy))
+    kept = spared(multiplications(model, quantiser.layers, judge.examples[0].rainy))
     eight = quantiser.draft(kept)
 
     def largest(name: str) -> float:
@@ -223,7 +223,7 @@ def main() -> None:
             rows.add(title, variant, moved)
 
 
-def _ranges(model: Model, path: Path | None, pictures: Sequence[Pixels]) -> Mapping[str, Range]:
+def ranges_of(model: Model, path: Path | None, pictures: Sequence[Pixels]) -> Mapping[str, Range]:
     """Ranges of all tensors: those of the table, or the extremes over ``pictures``."""
     if path is not None:
         table = open_table(path)

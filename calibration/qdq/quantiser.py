@@ -1,19 +1,22 @@
 """Makes quantised models from a float32 model, its ranges and a target, with any set of layers kept."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
+from numpy.typing import NDArray
 from onnx import ModelProto
 
 from calibration.qdq.fp16 import to_half
+from calibration.qdq.gptq import gptq
 from calibration.qdq.layers import Layer, graph_ops, layers_of
 from calibration.qdq.placement import place
 from calibration.qdq.rewrite import SCHEMES, Scheme, quantise
 from calibration.table import Range
 from granet.errors import UserError
 
+Array = NDArray[Any]
 Target = Literal["tensorrt", "cpu"]
 LayerPrecision = Literal["int8", "fp8", "fp16"]
 """Precision of the quantised layers."""
@@ -32,6 +35,9 @@ class Quantiser:
         target: ``tensorrt``: symmetric, float16 elsewhere. ``cpu``: unsigned activations with a
             zero-point, float32 elsewhere.
         precision: precision of the layers that are not kept; ``fp16`` quantises none.
+        moments: name of weights -> second moments of their inputs
+            (:func:`calibration.qdq.moments.input_moments`), by which :func:`calibration.qdq.gptq.gptq` rounds
+            them; other weights are rounded to the nearest step.
 
     Raises:
         UserError: if the target does not support the precision, or the opset is too old.
@@ -41,6 +47,7 @@ class Quantiser:
     ranges: Mapping[str, Range]
     target: Target
     precision: LayerPrecision = "int8"
+    moments: Mapping[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         opset = next(entry.version for entry in self.model.opset_import if entry.domain in ("", "ai.onnx"))
@@ -91,4 +98,18 @@ class Quantiser:
         if self.precision == "fp16":
             return base
         chosen = [layer.op for layer in self.layers if layer.name not in kept]
-        return quantise(base, self.ranges, place(graph_ops(base.graph), chosen), self.scheme)
+        return quantise(base, self.ranges, place(graph_ops(base.graph), chosen), self.scheme, self._round)
+
+    def _round(self, name: str, steps: Array, rounded: Callable[[Array], Array]) -> Array:
+        """Rounds the weights ``name``; the search asks for the same ones again and again."""
+        if name not in self.moments:
+            return rounded(steps)
+        key = name, steps.tobytes()
+        if key not in self._done:
+            flat = gptq(steps.reshape(len(steps), -1), self.moments[name], rounded)
+            self._done[key] = flat.reshape(steps.shape)
+        return self._done[key]
+
+    @cached_property
+    def _done(self) -> dict[tuple[str, bytes], Array]:
+        return {}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import ml_dtypes
@@ -43,8 +44,22 @@ SCHEMES = {
 CPU instructions multiply unsigned by signed bytes."""
 
 
+Rounding = Callable[[str, Array, Callable[[Array], Array]], Array]
+"""Rounds weights: a function of their name, their values in steps (O x C x h x w) and the rounding of single
+values."""
+
+
+def to_nearest(name: str, steps: Array, rounded: Callable[[Array], Array]) -> Array:
+    """Rounds each weight to the nearest step."""
+    return rounded(steps)
+
+
 def quantise(
-    model: ModelProto, ranges: Mapping[str, Range], placement: Placement, scheme: Scheme
+    model: ModelProto,
+    ranges: Mapping[str, Range],
+    placement: Placement,
+    scheme: Scheme,
+    rounding: Rounding = to_nearest,
 ) -> ModelProto:
     """Returns a copy of ``model`` with Q/DQ pairs.
 
@@ -56,6 +71,7 @@ def quantise(
         ranges: tensor name -> range of the 8-bit values.
         placement: from :func:`calibration.qdq.placement.place` for this graph.
         scheme: one of :data:`SCHEMES`.
+        rounding: rounds the weights.
 
     Raises:
         UserError: if a tensor has no range.
@@ -63,7 +79,7 @@ def quantise(
     result = ModelProto()
     result.CopyFrom(model)
     graph = result.graph
-    writer = _Writer(graph, ranges, placement, scheme)
+    writer = _Writer(graph, ranges, placement, scheme, rounding)
     nodes = [new for node in graph.node for new in writer.rewritten(node)]
     del graph.node[:]
     graph.node.extend(_alive(nodes, {output.name for output in graph.output}))
@@ -76,9 +92,15 @@ class _Writer:
     """Rewrites the nodes of one graph, one after another."""
 
     def __init__(
-        self, graph: GraphProto, ranges: Mapping[str, Range], placement: Placement, scheme: Scheme
+        self,
+        graph: GraphProto,
+        ranges: Mapping[str, Range],
+        placement: Placement,
+        scheme: Scheme,
+        rounding: Rounding,
     ) -> None:
         self._graph = graph
+        self._rounding = rounding
         self._ranges = ranges
         self._placement = placement
         self._scheme = scheme
@@ -109,7 +131,9 @@ class _Writer:
         largest = np.abs(weights).reshape(len(weights), -1).max(axis=1)
         scale = self._scale(largest / self._scheme.largest)
         steps = weights / scale.astype(np.float32).reshape(-1, *[1] * (weights.ndim - 1))
-        self._constant(f"{name}/q", _rounded(steps, self._scheme.weights, self._scheme.largest))
+        rounded = partial(_rounded, dtype=self._scheme.weights, largest=self._scheme.largest)
+        found = self._rounding(name.removesuffix(HALF), steps, rounded)
+        self._constant(f"{name}/q", found.astype(self._scheme.weights))
         self._constant(f"{name}/scale", scale)
         self._constant(f"{name}/zero", np.zeros(len(weights), self._scheme.weights))
         inputs = [f"{name}/q", f"{name}/scale", f"{name}/zero"]

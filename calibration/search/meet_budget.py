@@ -8,7 +8,8 @@ from typing import Any
 import onnx
 
 from calibration.pictures.examples import load_examples, load_hard
-from calibration.qdq.layers import chosen, multiplications, require_layers, too_small
+from calibration.qdq.layers import chosen, multiplications, require_layers, spared
+from calibration.qdq.moments import input_moments
 from calibration.qdq.quantiser import LayerPrecision, Quantiser, Target
 from calibration.ranges.float32_model import load_float32
 from calibration.search.quality import Judge, QualityReport
@@ -89,8 +90,8 @@ class Subject:
 
     @property
     def spared(self) -> set[str]:
-        """Layers that are too small to be worth quantising."""
-        return too_small(self.counts)
+        """Layers that are not worth quantising."""
+        return spared(self.counts)
 
     @property
     def table_sha256(self) -> str:
@@ -141,6 +142,12 @@ def open_subject(model: Model, table: Table | None, judging: Judging, progress: 
     hard = load_hard(model.metadata)
     judge = Judge(Simulation(proto, model.metadata), examples, hard, labelled(progress, "float32"))
     counts = multiplications(proto, quantiser.layers, examples[0].rainy)
+    if judging.precision != "fp16":
+        unchanged = spared(counts)
+        rounded = [layer for layer in quantiser.layers if layer.name not in unchanged]
+        pictures = [example.rainy for example in examples]
+        moments = input_moments(proto, rounded, pictures, labelled(progress, "observing"))
+        quantiser = replace(quantiser, moments=moments)
     always = frozenset(chosen(quantiser.layers, judging.keep))
     return Subject(model, table, quantiser, judge, counts, always)
 
@@ -239,9 +246,9 @@ def meet_budget(
 ) -> Result:
     """Makes the quantised model that keeps as few layers as the budget allows.
 
-    The first try keeps the layers that the user named and those too small to matter. If it misses the budget,
-    a search adds layers. A few more are added while the complete model, with rounding and by both metrics,
-    still misses.
+    The first try keeps the layers that the user named and those not worth quantising. If it misses the
+    budget, a search adds layers. A few more are added while the complete model, with rounding and by both
+    metrics, still misses.
     """
     always = subject.spared | subject.always
     result = judged(subject, always, budget_db, labelled(progress, "plain"))

@@ -18,6 +18,8 @@ A spec is ``KIND:WHERE``:
                                    back, ``?faults=0.3`` gives a share of the pictures the faults of real
                                    cameras, ``?lines=0.4`` gives a share long lines
                                    (:mod:`granet.synthetic.lines`), a quarter of them with streaks,
+                                   ``?turned=0.3`` turns a share of the pictures on their side before it
+                                   rains,
                                    ``?streaks=SPEC`` takes the rain from the pairs of a spec
 ``drawn:COUNT``                    rain on synthetic streets (:mod:`granet.synthetic.street`), without files
 ``clean:DIR``                      clean pictures as their own input, to measure changes of dry pictures
@@ -152,21 +154,45 @@ class SyntheticRain(Dataset):
     """Rain on clean pictures; equal index and draw give equal rain."""
 
     def __init__(
-        self, spec: str, title: str, clean: Dataset, chosen: Sequence[int], rain: RainOn, faults: CameraFaults
+        self,
+        spec: str,
+        title: str,
+        clean: Dataset,
+        chosen: Sequence[int],
+        rain: RainOn,
+        faults: CameraFaults,
+        turned: float = 0.0,
     ) -> None:
-        """``chosen``: indices of the pictures of ``clean`` to use."""
+        """``chosen``: indices of the pictures of ``clean`` to use; ``turned``: share on their side."""
         super().__init__(spec, title, tuple(clean.names[index] for index in chosen))
         self._clean, self._chosen = clean, chosen
         self._rain = rain
         self._faults = faults
+        self._turned = turned
 
     def read_cut(self, index: int, draw: int, cut: Cut) -> Pair:
         """See :meth:`Dataset.read_cut`."""
-        clean = self._clean.read_cut(self._chosen[index], 0, cut).clean
+        clean = self._read_clean(index, draw, cut)
         rng = np.random.default_rng((index, draw))
         rain = self._rain(rng, *clean.shape[:2])
         clean = self._faults.apply(clean, rng)
         return Pair(self.names[index], add_rain(clean, rain), clean)
+
+    def _read_clean(self, index: int, draw: int, cut: Cut) -> Pixels:
+        # Its own random numbers: the rain of a draw is the same with and without the option.
+        upright = np.random.default_rng((index, draw, _TURNED)).random() >= self._turned
+        if upright:
+            return self._clean.read_cut(self._chosen[index], 0, cut).clean
+
+        def cut_turned(height: int, width: int) -> tuple[slice, slice]:
+            rows, columns = cut(width, height)
+            return columns, rows
+
+        return np.ascontiguousarray(np.rot90(self._clean.read_cut(self._chosen[index], 0, cut_turned).clean))
+
+
+_TURNED = 1
+"""Purpose of random numbers, beside those of the rain."""
 
 
 def _drawn_rain(heaviness: tuple[float, float] | None, lines: float) -> RainOn:
@@ -307,7 +333,7 @@ def _synthetic(spec: Spec, split: Split) -> Dataset:
             f"add pictures, or write synthetic:{spec.where}?split=all"
         )
     title = f"{'synthetic' if spec.streaks is None else 'transplanted'} rain on {Path(spec.where).name}"
-    return SyntheticRain(spec.text, title, clean, chosen, rain, CameraFaults(spec.faults))
+    return SyntheticRain(spec.text, title, clean, chosen, rain, CameraFaults(spec.faults), spec.turned)
 
 
 def _clean_pictures(spec: Spec, split: Split) -> Dataset:

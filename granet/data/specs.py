@@ -25,7 +25,7 @@ FORMS = {
 }
 """Kind of data -> what follows its colon."""
 
-_OPTIONS = ("heaviness", "split", "faults", "lines", "streaks")
+_OPTIONS = ("heaviness", "split", "faults", "lines", "turned", "streaks")
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,11 @@ class Spec:
     def lines(self) -> float:
         """Share of the pictures whose synthetic rain is long lines, from 0 to 1."""
         return self._share("lines")
+
+    @property
+    def turned(self) -> float:
+        """Share of the clean pictures that are turned on their side, from 0 to 1."""
+        return self._share("turned")
 
     def _share(self, option: str) -> float:
         return _parse_share(self.text, option, self.options.get(option, "0"))
@@ -137,8 +142,8 @@ def _synthetic(text: str, where: str) -> Spec:
     options = dict(part.partition("=")[::2] for part in query.split("&") if part)
     if options.keys() - set(_OPTIONS) or options.get("split", "all") != "all" or not clean:
         raise UserError(
-            f"{text!r}: expected heaviness=LOW-HIGH, faults=SHARE, lines=SHARE, streaks=SPEC or split=all "
-            "after the ?, joined by &"
+            f"{text!r}: expected heaviness=LOW-HIGH, faults=SHARE, lines=SHARE, turned=SHARE, "
+            "streaks=SPEC or split=all after the ?, joined by &"
         )
     for other in ("heaviness", "lines"):
         if "streaks" in options and other in options:
@@ -147,7 +152,7 @@ def _synthetic(text: str, where: str) -> Spec:
     source = parse_spec(clean) if colon and kind in FORMS else None  # clean may also be a directory
     streaks = parse_spec(options["streaks"]) if "streaks" in options else None
     spec = Spec(text, "synthetic", clean, options, source, streaks)
-    _ = spec.heaviness, spec.faults, spec.lines  # refuses wrong values
+    _ = spec.heaviness, spec.faults, spec.lines, spec.turned  # refuses wrong values
     return spec
 
 

@@ -32,6 +32,7 @@ def make_recipe(options: TrainOptions) -> Recipe:
         init=None if options.init is None else str(options.init),
         init_sha256=_sha256(options.init),
         renew_coarse=options.renew_coarse,
+        revive=options.revive,
         seed=options.seed,
         epoch_size=options.epoch_size,
         batch=options.batch,

@@ -132,6 +132,10 @@ class TrainOptions(Options):
             "--renew-coarse", help="Start from the fine stage of --init alone (to revive the other)."
         ),
     ] = False
+    revive: Annotated[
+        bool,
+        typer.Option("--revive", help="Give new weights to the channels of --init that are always 0."),
+    ] = False
     coarse_loss: Annotated[
         float,
         typer.Option(

@@ -37,6 +37,7 @@ class Recipe:
         init: checkpoint with the initial weights; random weights if ``None``.
         init_sha256: SHA-256 of that file, hexadecimal; ``None`` if it is not known.
         renew_coarse: whether the coarse stage of ``init`` starts from new weights.
+        revive: whether the silent channels of ``init`` start from new weights.
         seed: random seed for weights, sampling, crops, flips and rain.
         epoch_size: samples between validations; the number of pictures if ``None``.
         batch: samples per step and process.
@@ -65,6 +66,7 @@ class Recipe:
     init: str | None = None
     init_sha256: str | None = None
     renew_coarse: bool = False
+    revive: bool = False
     seed: int = 0
     epoch_size: int | None = None
     batch: int = 1
@@ -98,7 +100,7 @@ class Recipe:
             if getattr(self, _hash_of(name)) is None and _file_name(getattr(self, name)) == other.get(name):
                 known[_hash_of(name)] = other.get(_hash_of(name))
         if self.init is None:
-            started = ("init", "init_sha256", "renew_coarse")
+            started = ("init", "init_sha256", "renew_coarse", "revive")
             known |= {name: other.get(name, getattr(self, name)) for name in started}
         return replace(self, **known)
 

@@ -16,12 +16,13 @@ from granet.app.signals import on_interrupt
 from granet.data.datasets import Dataset, open_dataset
 from granet.errors import UserError
 from granet.model import GraNet
-from granet.training.compute import CANDIDATES, Compute, fastest
+from granet.training.compute import CANDIDATES, PLAIN, Compute, fastest
 from granet.training.files import TrainingFiles
 from granet.training.make_recipe import make_recipe
 from granet.training.options import TrainOptions
 from granet.training.processes import Processes, joined
 from granet.training.recipe import Recipe
+from granet.training.revive import PICTURES, revive
 from granet.training.samples import Cutting, TrainingData
 from granet.training.start import earlier_training, first_network
 from granet.training.state import load_state
@@ -50,7 +51,7 @@ def run_training(options: TrainOptions) -> None:
         announce: Callable[[str], None] = say if processes.is_main else lambda message: None
         samples = _training_data(recipe, options, data, processes)
         earlier = _check_start(options, recipe, samples.epoch_size)
-        network = _network(options, recipe)
+        network = _network(options, recipe, samples, announce)
         measured = Validation(validation, processes)
         compute = _compute(options, network, earlier, samples, processes, announce)
         trainer = Trainer(
@@ -112,9 +113,17 @@ def _check_start(options: TrainOptions, recipe: Recipe, epoch_size: int) -> Comp
     return state.compute
 
 
-def _network(options: TrainOptions, recipe: Recipe) -> GraNet:
+def _network(
+    options: TrainOptions, recipe: Recipe, data: TrainingData, announce: Callable[[str], None]
+) -> GraNet:
     """The network before the first step; a training that goes on needs no --init: it has its own weights."""
-    return first_network(replace(recipe, init=None) if options.goes_on else recipe)
+    network = first_network(replace(recipe, init=None) if options.goes_on else recipe)
+    if recipe.revive and not options.goes_on:
+        crops = (torch.from_numpy(data.batch(number, 1)[0]) for number in range(PICTURES))
+        pictures = (PLAIN.image(crop, torch.device("cpu")) for crop in crops)
+        revived, total = revive(network, pictures, recipe.seed)
+        announce(f"{revived} of {total} channels were silent and have new weights")
+    return network
 
 
 def _compute(

@@ -1,6 +1,6 @@
 import pytest
 
-from calibration.qdq.layers import chosen, layers_of, multiplications, require_layers, too_small
+from calibration.qdq.layers import chosen, layers_of, multiplications, require_layers, spared
 from granet.errors import UserError
 from tests.calibration import sample
 
@@ -23,13 +23,14 @@ def test_the_arithmetic_is_what_the_widths_say() -> None:
     assert counts["coarse.region_aware.0.out"] == folded // 64 * 16 * 32
 
 
-def test_attention_is_not_worth_quantising() -> None:
+def test_attention_and_the_last_layers_are_not_worth_quantising() -> None:
     model = sample.model()
     counts = multiplications(model, layers_of(model.graph), sample.pictures(1)[0])
-    spared = too_small(counts)
-    assert {name for name in counts if "region_aware" in name} <= spared
-    assert not any("fine.blocks" in name for name in spared)
-    assert sum(counts[name] for name in spared) < 0.08 * sum(counts.values())
+    least = spared(counts)
+    assert {name for name in counts if "region_aware" in name} <= least
+    assert {"coarse.mask", "fine.reconstruct"} <= least
+    assert not any("fine.blocks" in name for name in least)
+    assert sum(counts[name] for name in least) < 0.08 * sum(counts.values())
 
 
 def test_a_prefix_stands_for_all_layers_below_it() -> None:

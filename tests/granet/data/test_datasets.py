@@ -329,12 +329,13 @@ def test_a_spec_that_is_none_lists_those_there_are(spec: str) -> None:
     ("spec", "reason"),
     [
         ("pairs:a", "expected two directories"),
-        ("synthetic:a?wind=3", "faults=SHARE, lines=SHARE, streaks=SPEC or split=all"),
+        ("synthetic:a?wind=3", "faults=SHARE, lines=SHARE, turned=SHARE, streaks=SPEC or split=all"),
         (
             "synthetic:a?split=most",
-            "faults=SHARE, lines=SHARE, streaks=SPEC or split=all",
+            "faults=SHARE, lines=SHARE, turned=SHARE, streaks=SPEC or split=all",
         ),
         ("synthetic:a?lines=2", "lines=2: expected a share from 0 to 1, as in lines=0.3"),
+        ("synthetic:a?turned=2", "turned=2: expected a share from 0 to 1, as in turned=0.3"),
         ("synthetic:a?lines=some", "expected a share from 0 to 1"),
         ("synthetic:a?lines=0.5&streaks=rain100h:b", "lines does not apply to streaks"),
         ("synthetic:a?heaviness=0.5&streaks=rain100h:b", "heaviness does not apply to streaks"),
@@ -357,3 +358,36 @@ def test_hidden_and_other_files_are_no_pictures(tmp_path: Path) -> None:
 def test_data_needs_no_torch() -> None:
     code = "import sys, granet.data.datasets, granet.training.samples; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE)
+
+
+def test_turned_pictures_lie_on_their_side_and_the_rain_on_them_does_not(tmp_path: Path) -> None:
+    directory = clean_directory(tmp_path)
+    upright, turned, some = (
+        open_dataset(f"synthetic:{directory}?split=all{more}", "train")
+        for more in ("", "&turned=1", "&turned=0.5")
+    )
+    for draw in range(4):
+        before, after = upright.read(2, draw), turned.read(2, draw)
+        np.testing.assert_array_equal(after.clean, np.rot90(before.clean))
+        again = turned.read(2, draw)
+        np.testing.assert_array_equal(again.rainy, after.rainy)
+    count = sum(
+        not np.array_equal(some.read(1, draw).clean, upright.read(1, draw).clean) for draw in range(200)
+    )
+    assert 70 < count < 130
+    # A crop is cut from the turned picture; its rain is that of an upright crop of this size.
+    cut = (slice(3, 23), slice(5, 35))
+    part = turned.read_cut(2, 0, lambda height, width: cut)
+    assert part.clean.shape == (20, 30, 3)
+    whole = np.rot90(upright.read(2).clean)
+    found = [
+        (i, j)
+        for i in range(whole.shape[0] - 19)
+        for j in range(whole.shape[1] - 29)
+        if np.array_equal(whole[i : i + 20, j : j + 30], part.clean)
+    ]
+    assert found
+    level = upright.read_cut(2, 0, lambda height, width: cut)
+    unsaturated = (part.rainy < 255) & (level.rainy < 255)
+    rain = [pair.rainy.astype(int) - pair.clean for pair in (part, level)]
+    np.testing.assert_array_equal(rain[0][unsaturated], rain[1][unsaturated])

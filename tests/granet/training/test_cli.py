@@ -167,6 +167,7 @@ def test_without_options_the_recipe_is_the_papers(
         ("--teacher nowhere.pt", 1, "--teacher nowhere.pt: there is no such file"),
         ("--recipe nowhere.toml", 1, "the packaged recipes are base"),
         ("--set channels=4 --renew-coarse", 2, "--renew-coarse without --init"),
+        ("--set channels=4 --revive", 2, "--revive without --init"),
         ("--set fine_stage=false --coarse-loss 0.2", 2, "--coarse-loss with --set fine_stage=false"),
         ("--lr nought", 2, "--lr: give a number"),
         ("--preset big", 2, "--preset: big is not a choice"),

@@ -16,7 +16,7 @@ import onnx
 
 from calibration.pictures.examples import load_examples
 from calibration.pictures.sets import DatasetPictures
-from calibration.qdq.layers import multiplications, spared
+from calibration.qdq.layers import spared
 from calibration.qdq.quantiser import Quantiser
 from calibration.ranges.calibrate import calibrate
 from calibration.search.quality import Judge, QualityReport
@@ -62,7 +62,7 @@ def main() -> None:
                 quantiser = Quantiser(model, found.table(method).ranges, options.target)
                 for spec, judge in judges.items():
                     progress(done, len(options.counts), f"{method} of {count} pictures on {spec}")
-                    kept = spared(multiplications(model, quantiser.layers, judge.examples[0].rainy))
+                    kept = spared(quantiser.layers)
                     simulated = Simulation(quantiser.make(kept), metadata)
                     reports[spec, method, count] = judge.report(simulated, budget_db=0.1)
     print(f"{this_machine('onnxruntime', 'onnx')}; {options.model.name}, int8 for {options.target}\n")

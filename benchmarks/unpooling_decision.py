@@ -26,7 +26,7 @@ import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from calibration.pictures.examples import load_examples
-from calibration.qdq.layers import multiplications, spared
+from calibration.qdq.layers import spared
 from calibration.qdq.quantiser import Quantiser
 from calibration.ranges.observe import Observer
 from calibration.search.quality import Judge
@@ -200,7 +200,7 @@ def main() -> None:
     judge = Judge(Simulation(model, metadata), examples)
     ranges = ranges_of(source, options.table, [example.rainy for example in examples])
     quantiser = Quantiser(model, ranges, "tensorrt", "int8")
-    kept = spared(multiplications(model, quantiser.layers, judge.examples[0].rainy))
+    kept = spared(quantiser.layers)
     eight = quantiser.draft(kept)
 
     def largest(name: str) -> float:

@@ -16,7 +16,7 @@ import onnx
 
 from benchmarks.unpooling_decision import ranges_of
 from calibration.pictures.examples import load_examples
-from calibration.qdq.layers import multiplications, spared
+from calibration.qdq.layers import spared
 from calibration.qdq.moments import input_moments
 from calibration.qdq.quantiser import Quantiser
 from calibration.search.quality import Judge
@@ -39,7 +39,7 @@ def main() -> None:
     sets = {spec: load_examples(metadata, spec, None, options.judge_count) for spec in options.judge}
     observed = [example.rainy for example in sets[options.judge[0]]]
     nearest = Quantiser(model, ranges_of(source, options.table, observed), options.target)
-    kept = spared(multiplications(model, nearest.layers, observed[0]))
+    kept = spared(nearest.layers)
     layers = [layer for layer in nearest.layers if layer.name not in kept]
     by_inputs = replace(nearest, moments=input_moments(model, layers, observed))
     print(f"{this_machine('onnxruntime', 'onnx')}; {options.model.name}, int8 for {options.target}\n")

@@ -11,14 +11,7 @@ from calibration.simulation import run_outputs
 from granet.errors import UserError
 from runtime.media.frame import Pixels
 
-_NETWORK, _WEIGHT, _WRAPPER = "network.", ".weight", ".block."
-
-
-LEAST_SHARE = 0.01
-"""A layer with a smaller share of the arithmetic is not quantised. It would save no time, and such layers
-lose the most: the attention's projections, and in the paper's network the first and the last of each stage.
-In ``lite`` these are 20 of 51 layers with 4% of the arithmetic; 8 bits in the attention alone can cost 2.8 dB
-if the rain is heavier than in the calibration pictures."""
+_NETWORK, _WEIGHT, _WRAPPER, _ATTENTION = "network.", ".weight", ".block.", "region_aware"
 
 FIRST, LAST = ("coarse.head", "fine.head"), ("coarse.mask", "fine.reconstruct")
 """The first and the last convolution of each stage. The number of channels does not identify them: a folded
@@ -119,14 +112,13 @@ def multiplications(model: ModelProto, layers: Sequence[Layer], picture: Pixels)
     }
 
 
-def spared(counts: Mapping[str, int]) -> set[str]:
-    """Names of the layers that are not worth quantising, from the counts of :func:`multiplications`.
+def spared(layers: Sequence[Layer]) -> set[str]:
+    """Names of the layers that are never quantised: the projections of the attention.
 
-    They are those below :data:`LEAST_SHARE` and the last of each stage. The last ones read a sum that no
-    other quantised layer reads: rounding it takes the time that 8 bits save.
+    They have under 1% of the arithmetic, so they save no time, and their results are exponents: 8 bits
+    cost up to 2.8 dB if the rain is heavier than in the calibration pictures.
     """
-    total = sum(counts.values())
-    return {name for name, count in counts.items() if count < LEAST_SHARE * total or name in LAST}
+    return {layer.name for layer in layers if _ATTENTION in layer.name.split(".")}
 
 
 def _layer_name(weight: str) -> str:

@@ -90,8 +90,8 @@ class Subject:
 
     @property
     def spared(self) -> set[str]:
-        """Layers that are not worth quantising."""
-        return spared(self.counts)
+        """Layers that are never quantised."""
+        return spared(self.quantiser.layers)
 
     @property
     def table_sha256(self) -> str:
@@ -143,7 +143,7 @@ def open_subject(model: Model, table: Table | None, judging: Judging, progress: 
     judge = Judge(Simulation(proto, model.metadata), examples, hard, labelled(progress, "float32"))
     counts = multiplications(proto, quantiser.layers, examples[0].rainy)
     if judging.precision != "fp16":
-        unchanged = spared(counts)
+        unchanged = spared(quantiser.layers)
         rounded = [layer for layer in quantiser.layers if layer.name not in unchanged]
         pictures = [example.rainy for example in examples]
         moments = input_moments(proto, rounded, pictures, labelled(progress, "observing"))
@@ -246,7 +246,7 @@ def meet_budget(
 ) -> Result:
     """Makes the quantised model that keeps as few layers as the budget allows.
 
-    The first try keeps the layers that the user named and those not worth quantising. If it misses the
+    The first try keeps the layers that the user named and those of the attention. If it misses the
     budget, a search adds layers. A few more are added while the complete model, with rounding and by both
     metrics, still misses.
     """

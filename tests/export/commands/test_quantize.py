@@ -78,7 +78,7 @@ def test_a_tight_budget_keeps_more_layers_and_a_looser_one_fewer(
         assert report["drop_db"]["expected"]["mean"] <= float(budget)
         kept.append(set(report["kept"]))
     assert kept[0] < kept[1]
-    assert len(json.loads(record.read_text())["noise"]) == 31  # of 51, without those that are too small
+    assert len(json.loads(record.read_text())["noise"]) == 51 - 12  # without the attention
 
 
 def test_float16_is_sixty_db_from_float32(

@@ -6,7 +6,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from calibration.qdq.layers import multiplications, spared
+from calibration.qdq.layers import multiplications
 from calibration.qdq.quantiser import Quantiser, Target
 from calibration.search.meet_budget import Subject
 from export.reports.kept_cost import kept_cost
@@ -26,7 +26,7 @@ def subject(target: Target) -> Subject:
 def test_for_tensorrt_a_kept_layer_takes_twice_its_time() -> None:
     made = subject("tensorrt")
     everything = {layer.name for layer in made.quantiser.layers}
-    share = sum(made.counts[name] for name in spared(made.counts)) / sum(made.counts.values())
+    share = sum(made.counts[name] for name in made.spared) / sum(made.counts.values())
     assert kept_cost(made, everything).times == pytest.approx(2 / (1 + share))
     assert kept_cost(made, made.spared).times == 1.0
 

@@ -11,7 +11,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_h
 from calibration.qdq.layers import Layer, output_shapes
 from calibration.simulation import run_outputs
 from granet.app.progress import Progress, no_progress
-from runtime.media.frame import Pixels
+from runtime.media.frame import Colour, Pixels
 
 Array = NDArray[Any]
 
@@ -22,7 +22,11 @@ _END = np.iinfo(np.int64).max
 
 
 def input_moments(
-    model: ModelProto, layers: Sequence[Layer], pictures: Sequence[Pixels], progress: Progress = no_progress
+    model: ModelProto,
+    layers: Sequence[Layer],
+    pictures: Sequence[Pixels],
+    colour: Colour,
+    progress: Progress = no_progress,
 ) -> dict[str, Array]:
     """Computes the second moments of the inputs of each layer, on a grid of positions of each picture.
 
@@ -30,6 +34,7 @@ def input_moments(
         model: the float32 model; not modified.
         layers: convolutions of stride 1.
         pictures: at least one, uint8 H x W x 3, RGB, of a size that the model takes.
+        colour: colour order of the model's frames.
         progress: called after each picture.
 
     Returns:
@@ -45,7 +50,8 @@ def input_moments(
     sums: dict[str, Array] = {}
     counts = dict.fromkeys((layer.weight for layer in layers), 0)
     for done, picture in enumerate(pictures, 1):
-        found = run_outputs(observed, [_inputs(layer.op) for layer in layers], picture)
+        frame = np.ascontiguousarray(picture[..., ::-1]) if colour == "bgr" else picture
+        found = run_outputs(observed, [_inputs(layer.op) for layer in layers], frame)
         for layer, inputs in zip(layers, found, strict=True):
             columns = inputs[0].reshape(len(inputs[0]), -1)  # (C h w) x positions
             sums[layer.weight] = sums.get(layer.weight, 0.0) + (columns @ columns.T).astype(np.float64)

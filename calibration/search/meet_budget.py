@@ -146,7 +146,8 @@ def open_subject(model: Model, table: Table | None, judging: Judging, progress: 
         unchanged = spared(quantiser.layers)
         rounded = [layer for layer in quantiser.layers if layer.name not in unchanged]
         pictures = [example.rainy for example in examples]
-        moments = input_moments(proto, rounded, pictures, labelled(progress, "observing"))
+        shown = labelled(progress, "observing")
+        moments = input_moments(proto, rounded, pictures, model.metadata.colour, shown)
         quantiser = replace(quantiser, moments=moments)
     always = frozenset(chosen(quantiser.layers, judging.keep))
     return Subject(model, table, quantiser, judge, counts, always)

@@ -81,7 +81,7 @@ def test_the_moments_are_those_of_what_the_convolution_reads() -> None:
     layers = [
         layer for layer in layers_of(model.graph) if layer.name in ("coarse.head", "coarse.local.0.fusion")
     ]
-    moments = input_moments(model, layers, sample.pictures(2))
+    moments = input_moments(model, layers, sample.pictures(2), "bgr")
     values = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     for layer in layers:
         node = next(node for node in model.graph.node if node.name == layer.op)
@@ -92,7 +92,9 @@ def test_the_moments_are_those_of_what_the_convolution_reads() -> None:
         del watched.graph.output[:]
         watched.graph.output.append(helper.make_tensor_value_info(node.output[0], TensorProto.FLOAT, None))
         session = ort.InferenceSession(watched.SerializeToString(), providers=["CPUExecutionProvider"])
-        results = [session.run(None, {"rainy": picture[None]})[0] - bias for picture in sample.pictures(2)]
+        results = [
+            session.run(None, {"rainy": picture[None, ..., ::-1]})[0] - bias for picture in sample.pictures(2)
+        ]
         squares = np.concatenate(results).astype(np.float64) ** 2
         # All positions of these small pictures are observed.
         np.testing.assert_allclose(expected, squares.mean(axis=(0, 2, 3)), rtol=1e-4, atol=1e-9)
@@ -101,9 +103,9 @@ def test_the_moments_are_those_of_what_the_convolution_reads() -> None:
 def test_a_grid_of_positions_stands_for_a_large_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     model = sample.model()
     layers = layers_of(model.graph)[:1]
-    full = input_moments(model, layers, sample.pictures(3))
+    full = input_moments(model, layers, sample.pictures(3), "bgr")
     monkeypatch.setattr("calibration.qdq.moments.POSITIONS", 600)
-    some = input_moments(model, layers, sample.pictures(3))
+    some = input_moments(model, layers, sample.pictures(3), "bgr")
     name = layers[0].weight
     assert not np.array_equal(some[name], full[name])
     np.testing.assert_allclose(some[name], full[name], rtol=0.2, atol=0.05 * full[name].max())
@@ -118,7 +120,7 @@ def test_the_quantised_network_is_closer_to_float32(target: str, precision: str,
     plain = Quantiser(model, sample.ranges(), target, precision)  # type: ignore[arg-type]
     layers = [layer for layer in plain.layers if layer.name in HEADS]
     kept = {layer.name for layer in plain.layers} - {layer.name for layer in layers}
-    better = replace(plain, moments=input_moments(model, layers, sample.pictures(3)))
+    better = replace(plain, moments=input_moments(model, layers, sample.pictures(3), "bgr"))
     expected = Simulation(model, sample.metadata())
     other = sample.pictures(5)[3:]  # pictures that were not observed
 

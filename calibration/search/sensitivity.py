@@ -26,7 +26,8 @@ class Sensitivity:
     """The noise of each layer when only that layer is quantised.
 
     Attributes:
-        key: inputs of the measurement: hashes of model, table and pictures, target, precision.
+        key: inputs of the measurement: hashes of model, table and pictures, target, precision,
+            rounding.
         multiplications: layer -> number of multiplications for one picture.
         noise: layer -> noise power on each picture, in squared grey levels of luminance. Layers that
             have not been measured yet are missing.
@@ -60,6 +61,7 @@ def sensitivity_key(
         "table_sha256": table_sha256,
         "target": quantiser.target,
         "precision": quantiser.precision,
+        "rounding": "gptq" if quantiser.moments else "nearest",
         "pictures": [pixels_sha256(example.rainy) for example in judge.examples],
     }
 

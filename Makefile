@@ -72,7 +72,7 @@ keep-weights: $(READY)
 
 # Packages the weights that `make weights` has reached.
 package-weights: $(READY)
-	$(BIN)/python -m granet.training.convert $(RUN)/best.pt $(PACKAGED) --overwrite
+	$(BIN)/python -m granet.training.convert $(RUN)/last.pt $(PACKAGED) --overwrite
 
 # Exports the packaged weights. Run it whenever they change, then quantise again (PRESET.md).
 models: $(READY)

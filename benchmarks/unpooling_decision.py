@@ -30,7 +30,7 @@ from calibration.qdq.layers import spared
 from calibration.qdq.quantiser import Quantiser
 from calibration.ranges.observe import Observer
 from calibration.search.quality import Judge
-from calibration.simulation import Simulation, run_outputs
+from calibration.simulation import Outputs, Simulation
 from calibration.table import Range, open_table, require_for
 from granet.app.progress import progress_line
 from runtime.artefacts.artefact import Model, read_model
@@ -188,7 +188,7 @@ class Rows:
         for name in names:
             marked.graph.output.append(helper.make_tensor_value_info(name, TensorProto.BOOL, None))
         source = picture[..., ::-1] if self._metadata.colour == "bgr" else picture
-        return run_outputs(marked, names, np.ascontiguousarray(source))
+        return Outputs(marked, names).run(np.ascontiguousarray(source))
 
 
 def main() -> None:

@@ -78,13 +78,32 @@ def to_pixels(levels: Levels) -> Pixels:
     return np.asarray(np.rint(levels), np.uint8)
 
 
-def run_outputs(model: ModelProto, names: Sequence[str], picture: Pixels) -> list[NDArray[Any]]:
-    """Computes the outputs ``names`` for one picture, uint8 H x W x 3, in any colour order."""
-    session = _session(model)
-    source = picture[None]
-    if session.get_inputs()[0].type != "tensor(uint8)":
-        source = np.ascontiguousarray(source.transpose(0, 3, 1, 2) / np.float32(255), np.float32)
-    return _run(session, source, names)
+class Outputs:
+    """Runs a model in memory for some of its tensors, frame by frame, and frees all others early."""
+
+    def __init__(self, model: ModelProto, names: Sequence[str]) -> None:
+        """Loads ``model``, whose outputs contain ``names``.
+
+        Raises:
+            UserError: if ONNX Runtime cannot load it.
+        """
+        options = ort.SessionOptions()
+        # In the order of the graph, and without a plan for reuse: see calibration/ranges/observe.py.
+        options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
+        options.enable_mem_pattern = False
+        options.enable_mem_reuse = False
+        self._names, self._session = list(names), _session(model, options)
+
+    def run(self, frame: Pixels) -> list[NDArray[Any]]:
+        """Computes the tensors for one frame, uint8 H x W x 3, in the colour order of the model.
+
+        Raises:
+            UserError: if ONNX Runtime fails.
+        """
+        source = frame[None]
+        if self._session.get_inputs()[0].type != "tensor(uint8)":
+            source = np.ascontiguousarray(source.transpose(0, 3, 1, 2) / np.float32(255), np.float32)
+        return _run(self._session, np.ascontiguousarray(source), self._names)
 
 
 def _before_rounding(model: ModelProto, output: str) -> tuple[str, bool]:
@@ -113,8 +132,8 @@ def _unfolded(picture: NDArray[np.float32]) -> NDArray[np.float32]:
     return squares.reshape(h * fold, w * fold, 3)
 
 
-def _session(model: ModelProto) -> Any:
-    options = ort.SessionOptions()
+def _session(model: ModelProto, options: Any = None) -> Any:
+    options = options or ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # runs take minutes

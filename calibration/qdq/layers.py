@@ -7,15 +7,11 @@ import numpy as np
 from onnx import GraphProto, ModelProto, TensorProto, helper
 
 from calibration.qdq.placement import CONVOLUTION, Op
-from calibration.simulation import run_outputs
+from calibration.simulation import Outputs
 from granet.errors import UserError
 from runtime.media.frame import Pixels
 
 _NETWORK, _WEIGHT, _WRAPPER, _ATTENTION = "network.", ".weight", ".block.", "region_aware"
-
-FIRST, LAST = ("coarse.head", "fine.head"), ("coarse.mask", "fine.reconstruct")
-"""The first and the last convolution of each stage. The number of channels does not identify them: a folded
-picture has 12, and so may layers in between."""
 
 
 @dataclass(frozen=True)
@@ -87,15 +83,20 @@ def output_shapes(
         layers: its layers.
         picture: uint8 H x W x 3, of a size that the model takes.
     """
-    outputs = {node.name: node.output[0] for node in model.graph.node}
+    names = {layer.op: f"shape/{number}" for number, layer in enumerate(layers)}
     sized = ModelProto()
     sized.CopyFrom(model)
-    names = []
-    for number, layer in enumerate(layers):
-        names.append(f"shape/{number}")
-        sized.graph.node.append(helper.make_node("Shape", [outputs[layer.op]], [names[-1]]))
-        sized.graph.output.append(helper.make_tensor_value_info(names[-1], TensorProto.INT64, [4]))
-    shapes = run_outputs(sized, names, picture)
+    nodes = []
+    for node in sized.graph.node:
+        nodes.append(node)
+        if node.name in names:
+            nodes.append(helper.make_node("Shape", [node.output[0]], [names[node.name]]))
+    del sized.graph.node[:]
+    sized.graph.node.extend(nodes)
+    sized.graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.INT64, [4]) for name in names.values()
+    )
+    shapes = Outputs(sized, [names[layer.op] for layer in layers]).run(picture)
     return {layer.name: tuple(map(int, shape)) for layer, shape in zip(layers, shapes, strict=True)}
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from calibration.qdq.layers import Layer, output_shapes
-from calibration.simulation import run_outputs
+from calibration.simulation import Outputs
 from granet.app.progress import Progress, no_progress
 from runtime.media.frame import Colour, Pixels
 
@@ -32,36 +32,33 @@ def input_moments(
 
     Args:
         model: the float32 model; not modified.
-        layers: convolutions of stride 1.
+        layers: convolutions of stride 1, without dilation or groups.
         pictures: at least one, uint8 H x W x 3, RGB, of a size that the model takes.
         colour: colour order of the model's frames.
         progress: called after each picture.
 
     Returns:
-        Name of the weights, O x C x h x w -> mean of the products of every two of its (C h w) inputs, float64
-        (C h w) x (C h w).
+        Name of the weights, O x C x h x w -> mean of the products of every two of their (C h w) inputs,
+        float64 (C h w) x (C h w). Each picture counts alike.
     """
     if not layers:
         return {}
-    each = ceil(POSITIONS / len(pictures))
-    shapes = output_shapes(model, layers, pictures[0])
-    steps = {layer.op: max(1, int(sqrt(np.prod(shapes[layer.name][2:]) / each))) for layer in layers}
-    observed = _observing(model, steps)
+    each = POSITIONS / len(pictures)
+    largest = max(pictures, key=lambda picture: picture.size)
+    shapes = output_shapes(model, layers, largest)
+    steps = {layer.op: ceil(sqrt(np.prod(shapes[layer.name][2:]) / each)) for layer in layers}
+    observed = Outputs(_observing(model, steps), [_moments(layer.op) for layer in layers])
     sums: dict[str, Array] = {}
-    counts = dict.fromkeys((layer.weight for layer in layers), 0)
     for done, picture in enumerate(pictures, 1):
         frame = np.ascontiguousarray(picture[..., ::-1]) if colour == "bgr" else picture
-        found = run_outputs(observed, [_inputs(layer.op) for layer in layers], frame)
-        for layer, inputs in zip(layers, found, strict=True):
-            columns = inputs[0].reshape(len(inputs[0]), -1)  # (C h w) x positions
-            sums[layer.weight] = sums.get(layer.weight, 0.0) + (columns @ columns.T).astype(np.float64)
-            counts[layer.weight] += columns.shape[1]
-        progress(done, len(pictures), "weights")
-    return {name: total / counts[name] for name, total in sums.items()}
+        for layer, found in zip(layers, observed.run(frame), strict=True):
+            sums[layer.weight] = sums.get(layer.weight, 0.0) + found[0].astype(np.float64)
+        progress(done, len(pictures), "inputs of the layers")
+    return {name: total / len(pictures) for name, total in sums.items()}
 
 
 def _observing(model: ModelProto, steps: Mapping[str, int]) -> ModelProto:
-    """A copy of ``model`` with the inputs of some convolutions at each ``steps``-th position as outputs."""
+    """A copy of ``model`` whose outputs are moments: of each convolution, on each ``steps``-th position."""
     copy = ModelProto()
     copy.CopyFrom(model)
     graph = copy.graph
@@ -71,16 +68,16 @@ def _observing(model: ModelProto, steps: Mapping[str, int]) -> ModelProto:
         nodes.append(node)
         if node.name in steps:
             nodes += _taken(graph, node, weights[node.input[1]], steps[node.name])
-            graph.output.append(helper.make_tensor_value_info(_inputs(node.name), TensorProto.FLOAT, None))
+            graph.output.append(helper.make_tensor_value_info(_moments(node.name), TensorProto.FLOAT, None))
     del graph.node[:]
     graph.node.extend(nodes)
     return copy
 
 
 def _taken(graph: GraphProto, node: NodeProto, dims: Sequence[int], step: int) -> list[NodeProto]:
-    """Nodes that take what ``node`` reads at each ``step``-th position: N x (C h w) x rows x columns."""
+    """Nodes for the moments of what ``node`` reads at each ``step``-th position: N x (C h w) x (C h w)."""
     _, channels, height, width = dims
-    name = _inputs(node.name)
+    name = _moments(node.name)
     pads = next((list(item.ints) for item in node.attribute if item.name == "pads"), [0, 0, 0, 0])
 
     def constant(part: str, values: Sequence[int]) -> str:
@@ -106,7 +103,14 @@ def _taken(graph: GraphProto, node: NodeProto, dims: Sequence[int], step: int) -
     nodes += [helper.make_node("Reshape", [tap, shape], [one]) for tap, one in zip(taken, flat, strict=True)]
     merged = constant("merged", [0, channels * height * width, -1])
     nodes.append(helper.make_node("Concat", flat, [f"{name}/taps"], axis=2))
-    nodes.append(helper.make_node("Reshape", [f"{name}/taps", merged], [name]))
+    nodes += [
+        helper.make_node("Reshape", [f"{name}/taps", merged], [f"{name}/inputs"]),  # N x (C h w) x positions
+        helper.make_node("Transpose", [f"{name}/inputs"], [f"{name}/transposed"], perm=[0, 2, 1]),
+        helper.make_node("MatMul", [f"{name}/inputs", f"{name}/transposed"], [f"{name}/sum"]),
+        helper.make_node("Shape", [f"{name}/inputs"], [f"{name}/positions"], start=2),
+        helper.make_node("Cast", [f"{name}/positions"], [f"{name}/count"], to=TensorProto.FLOAT),
+        helper.make_node("Div", [f"{name}/sum", f"{name}/count"], [name]),
+    ]
     return nodes
 
 
@@ -115,5 +119,5 @@ def _end(place: int) -> int:
     return place or _END
 
 
-def _inputs(op: str) -> str:
+def _moments(op: str) -> str:
     return f"moments/{op}"

@@ -14,7 +14,7 @@ symmetric int8; squared grey levels of the result, before rounding). The rules:
 4. Residual additions stay in higher precision. 8 bits on the skip of the three dense blocks before the
    poolings cost 0.24, as much as all dense layers together; on the four of the fine stage, 0.12.
 5. Attention (softmax and both products, 3% of the arithmetic), the mean of the merging block and the
-   picture itself also stay in higher precision.
+   picture itself also stay in higher precision; only the edge into the first convolution has 8 bits.
 """
 
 from collections.abc import Collection, Mapping, Sequence

@@ -80,7 +80,8 @@ def quantise(
     result.CopyFrom(model)
     graph = result.graph
     writer = _Writer(graph, ranges, placement, scheme, rounding)
-    nodes = [new for node in graph.node for new in writer.rewritten(node)]
+    nodes = [new for item in graph.input for new in writer.of_input(item.name)]
+    nodes += [new for node in graph.node for new in writer.rewritten(node)]
     del graph.node[:]
     graph.node.extend(_alive(nodes, {output.name for output in graph.output}))
     _drop_unused(graph)
@@ -120,6 +121,12 @@ class _Writer:
                 nodes += self._pair(node, tensor)
         return nodes
 
+    def of_input(self, tensor: str) -> list[NodeProto]:
+        """The pair on an input of the graph; none if no quantised convolution reads it."""
+        if tensor not in self._placement.scales:
+            return []
+        return self._simple_pair(tensor, tensor, self._parameters(tensor)[0])
+
     def _weights(self, node: NodeProto) -> list[NodeProto]:
         """Quantises weights per output channel, the largest to ``scheme.largest``; shared ones only once."""
         name = node.input[1]
@@ -142,10 +149,7 @@ class _Writer:
         ]
 
     def _pair(self, node: NodeProto, tensor: str) -> list[NodeProto]:
-        scale, zero = self._activation_scale(tensor)
-        self._constant(f"{tensor}/scale", scale)
-        self._constant(f"{tensor}/zero", zero)
-        parameters = [f"{tensor}/scale", f"{tensor}/zero"]
+        parameters, zero = self._parameters(tensor)
         nodes, source = [], tensor
         if node.name in self._placement.concatenations:
             if self._scheme.affine:
@@ -155,7 +159,17 @@ class _Writer:
         elif self._scheme.affine and node.op_type == "Relu" and zero != 0:
             source = f"{tensor}/quantised"
             nodes += _relu_of_steps(node, source, parameters)
-        return [*nodes, _quantise(source, tensor, parameters), _dequantise(tensor, parameters)]
+        return [*nodes, *self._simple_pair(source, tensor, parameters)]
+
+    def _simple_pair(self, source: str, tensor: str, parameters: list[str]) -> list[NodeProto]:
+        return [_quantise(source, tensor, parameters), _dequantise(tensor, parameters)]
+
+    def _parameters(self, tensor: str) -> tuple[list[str], Array]:
+        """The names of scale and zero-point of an activation, and the zero-point."""
+        scale, zero = self._activation_scale(tensor)
+        self._constant(f"{tensor}/scale", scale)
+        self._constant(f"{tensor}/zero", zero)
+        return [f"{tensor}/scale", f"{tensor}/zero"], zero
 
     def _activation_scale(self, tensor: str) -> tuple[Array, Array]:
         """Scale and zero-point of an activation, both scalars."""

@@ -14,6 +14,7 @@ from calibration.qdq.quantiser import LayerPrecision, Quantiser, Target
 from calibration.ranges.float32_model import load_float32
 from calibration.search.quality import Judge, QualityReport
 from calibration.search.sensitivity import (
+    ROUNDING,
     Sensitivity,
     fewest_kept,
     measure_sensitivity,
@@ -29,7 +30,7 @@ from runtime.artefacts.artefact import Model
 from runtime.artefacts.metadata import ModelMetadata
 
 PICTURES = 8
-"""Pictures that the drop is measured on, unless the user says another number."""
+"""Pictures that weights are rounded by and the drop is measured on, unless the user says another number."""
 
 BUDGETS_DB = {"int8": 0.1, "fp8": 0.1, "fp16": 0.01}
 """Precision -> default limit of the mean drop in PSNR, in dB."""
@@ -124,7 +125,7 @@ def require_quantisable(
     require_layers(Quantiser(proto, {}, judging.target, judging.precision).layers, judging.keep)
     if record is not None and record.exists():
         tables = "" if table is None else table.sha256
-        made = {"model_sha256": model.sha256, "table_sha256": tables}
+        made = {"model_sha256": model.sha256, "table_sha256": tables, "rounding": ROUNDING}
         read_sensitivity(record, made | {"target": judging.target, "precision": judging.precision})
 
 
@@ -274,6 +275,7 @@ def quantised_metadata(subject: Subject, result: Result) -> ModelMetadata:
         precision=quantiser.precision,
         quantisation={
             "target": quantiser.target,
+            "rounding": ROUNDING,
             "elsewhere": quantiser.elsewhere,
             "model": subject.model.path.name,
             "model_sha256": subject.model.sha256,

@@ -20,6 +20,10 @@ from runtime.artefacts.metadata import ModelMetadata
 
 FORMAT = 1
 
+ROUNDING = "gptq"
+"""How weights are rounded (:mod:`calibration.qdq.gptq`). Earlier versions, which rounded to the nearest step,
+did not record it."""
+
 
 @dataclass(frozen=True)
 class Sensitivity:
@@ -61,7 +65,7 @@ def sensitivity_key(
         "table_sha256": table_sha256,
         "target": quantiser.target,
         "precision": quantiser.precision,
-        "rounding": "gptq" if quantiser.moments else "nearest",
+        "rounding": ROUNDING,
         "pictures": [pixels_sha256(example.rainy) for example in judge.examples],
     }
 

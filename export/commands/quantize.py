@@ -49,17 +49,18 @@ class JudgingOptions(Options):
         typer.Option(
             metavar="SPEC",
             callback=checked(parse_spec),
-            help="Measure the drop against the ground truth of a data set: rain800:DIR, ... (default: none).",
+            help="Round weights by, and measure the drop on, a data set with ground truth: rain800:DIR, ... "
+            "(default: none).",
         ),
     ] = None
     images: Annotated[
         Path | None,
         typer.Option(
-            help="Estimate the drop on rain without ground truth, for a network at 37.55 dB "
-            "(default: drawn rain)."
+            help="Round weights by, and estimate the drop on, rain without ground truth, for a network at "
+            "37.55 dB (default: drawn rain)."
         ),
     ] = None
-    count: Annotated[int, typer.Option(min=1, help="Measure the drop on N pictures.")] = 8
+    count: Annotated[int, typer.Option(min=1, help="Use N of these pictures.")] = 8
 
     def judging(self, precision: PrecisionChoice, keep: tuple[str, ...] = ()) -> "Judging":
         """How a model is quantised and judged.

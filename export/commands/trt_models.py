@@ -166,8 +166,12 @@ def _quantised(options: TrtOptions, steps: ModelSteps) -> ModelSteps:
 
 def _was_made_so(found: Model, options: TrtOptions, steps: ModelSteps, table: "Table | None") -> bool:
     """Whether a quantised model was made from this model, and from ``table`` if there is one."""
+    from calibration.search.sensitivity import ROUNDING
+
     made = found.metadata.quantisation
     if (found.metadata.precision, made.get("target")) != (options.precision, "tensorrt"):
+        return False
+    if made.get("rounding") != ROUNDING:  # of an earlier version
         return False
     if options.rain_source is not None:  # the user may want other pictures
         return False

@@ -134,7 +134,9 @@ class TrainOptions(Options):
     ] = False
     revive: Annotated[
         bool,
-        typer.Option("--revive", help="Give new weights to the channels of --init that are always 0."),
+        typer.Option(
+            "--revive", help="Give new weights to the channels of --init that are 0 on 512 samples."
+        ),
     ] = False
     coarse_loss: Annotated[
         float,

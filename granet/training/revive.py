@@ -2,7 +2,8 @@
 
 No gradient reaches the weights of such a channel, so it stays silent, and the network learns with fewer
 channels than it computes (Lu et al., "Dying ReLU and initialization", 2019). The new weights leave the
-network's results as they are: nothing reads the channel at first, and learning decides what does.
+network's results on those pictures as they are: nothing reads the channel at first, and learning decides
+what does.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from granet.model import CoarseStage, DenseBlock, FineStage, GraNet
 
-PICTURES = 64
+PICTURES = 512
 """Pictures on which a channel must be 0 everywhere to count as silent."""
 
 DEFAULT_NORM = 3**-0.5
@@ -23,7 +24,7 @@ def revive(network: GraNet, pictures: Iterable[Tensor], seed: int) -> tuple[int,
     """Gives new weights to the silent channels of ``network``, which is modified.
 
     Args:
-        network: the network; its results stay the same, but for rounding.
+        network: the network; its results on ``pictures`` stay the same, but for rounding.
         pictures: rainy pictures, N x 3 x H x W, float32, RGB, in [0, 1], on the device of the network.
         seed: random seed of the new weights.
 

@@ -30,12 +30,12 @@ def check_train_options(options: TrainOptions) -> None:
 def _check_network(options: TrainOptions) -> None:
     options.refuse(
         "--renew-coarse",
-        conflict="without --init" if options.init is None else None,
+        conflict="without --init" if options.init is None and not options.goes_on else None,
         why="random weights are new in both stages; give --init",
     )
     options.refuse(
         "--revive",
-        conflict="without --init" if options.init is None else None,
+        conflict="without --init" if options.init is None and not options.goes_on else None,
         why="random weights have few silent channels; give --init",
     )
     if options.coarse_loss and "fine_stage=false" in options.settings:

@@ -51,7 +51,7 @@ def run_training(options: TrainOptions) -> None:
         announce: Callable[[str], None] = say if processes.is_main else lambda message: None
         samples = _training_data(recipe, options, data, processes)
         earlier = _check_start(options, recipe, samples.epoch_size)
-        network = _network(options, recipe, samples, announce)
+        network = _network(options, recipe, samples, processes.device, announce)
         measured = Validation(validation, processes)
         compute = _compute(options, network, earlier, samples, processes, announce)
         trainer = Trainer(
@@ -114,14 +114,19 @@ def _check_start(options: TrainOptions, recipe: Recipe, epoch_size: int) -> Comp
 
 
 def _network(
-    options: TrainOptions, recipe: Recipe, data: TrainingData, announce: Callable[[str], None]
+    options: TrainOptions,
+    recipe: Recipe,
+    data: TrainingData,
+    device: torch.device,
+    announce: Callable[[str], None],
 ) -> GraNet:
     """The network before the first step; a training that goes on needs no --init: it has its own weights."""
     network = first_network(replace(recipe, init=None) if options.goes_on else recipe)
     if recipe.revive and not options.goes_on:
+        announce(f"looking for channels that are 0 on {PICTURES} samples")
+        network.to(device)
         crops = (torch.from_numpy(data.batch(number, 1)[0]) for number in range(PICTURES))
-        pictures = (PLAIN.image(crop, torch.device("cpu")) for crop in crops)
-        revived, total = revive(network, pictures, recipe.seed)
+        revived, total = revive(network, (PLAIN.image(crop, device) for crop in crops), recipe.seed)
         announce(f"{revived} of {total} channels were silent and have new weights")
     return network
 

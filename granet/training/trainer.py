@@ -69,7 +69,7 @@ class Trainer:
             workers: threads that prepare batches; the result does not depend on them.
             compiled: whether to use ``torch.compile``.
             compute: number format and memory layout.
-            network: the network before the first step (default: that of the recipe).
+            network: the network before the first step (default: that of the recipe, not revived).
 
         Raises:
             UserError: if the initial checkpoint or the teacher cannot be loaded, or the checkpoint has

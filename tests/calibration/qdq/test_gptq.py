@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+import torch
 from onnx import TensorProto, helper
 
 from calibration.qdq.gptq import Array, gptq
@@ -13,6 +14,8 @@ from calibration.qdq.layers import layers_of
 from calibration.qdq.moments import input_moments
 from calibration.qdq.quantiser import Quantiser
 from calibration.simulation import Simulation
+from export.onnx.export import ExportOptions, build_model
+from granet import GraNet, GraNetConfig
 from tests.calibration import sample
 
 HEADS = ("coarse.head", "fine.head")
@@ -130,3 +133,36 @@ def test_the_quantised_network_is_closer_to_float32(target: str, precision: str,
 
     assert noise(better) < most * noise(plain)
     assert better.make(kept) == better.make(kept)
+
+
+@pytest.mark.parametrize("target", ["cpu", "tensorrt"])
+def test_a_first_convolution_may_read_the_input_itself(target: str) -> None:
+    """An unfolded network in the layout ``tensor`` has no node before it."""
+    config = GraNetConfig(
+        channels=4, growth=2, dense_layers=1, nonlocal_channels=2, fine_blocks=1, key_stride=4
+    )
+    torch.manual_seed(0)
+    model = build_model(GraNet(config), ExportOptions(size=(32, 48), layout="tensor"))
+    named = {name for node in model.graph.node for name in (*node.input, *node.output)}
+    ranges = dict.fromkeys(named, (-1.0, 1.0))
+    quantiser = Quantiser(model, ranges, target)  # type: ignore[arg-type]
+    pictures = [np.full((32, 48, 3), level, np.uint8) for level in (40, 200)]
+    moments = input_moments(model, quantiser.layers, pictures, "rgb")
+    for each in (quantiser, replace(quantiser, moments=moments)):
+        for made in (each.make(()), each.draft(())):
+            onnx.checker.check_model(made, full_check=True)
+            session = ort.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
+            (result,) = session.run(
+                None, {session.get_inputs()[0].name: np.zeros((1, 3, 32, 48), np.float32)}
+            )
+            assert np.isfinite(result).all()
+
+
+def test_pictures_of_other_sizes_count_alike() -> None:
+    model = build_model(sample.network(), ExportOptions(size=None))
+    layers = layers_of(model.graph)[:1]
+    small, large = np.full((64, 96, 3), 40, np.uint8), np.full((256, 384, 3), 200, np.uint8)
+    (found,) = input_moments(model, layers, [small, large], "bgr").values()
+    centre = np.arange(12) * 9 + 4  # the middle tap of each channel lies in every picture
+    expected = ((40 / 255) ** 2 + (200 / 255) ** 2) / 2
+    np.testing.assert_allclose(found[np.ix_(centre, centre)], expected, rtol=1e-4)

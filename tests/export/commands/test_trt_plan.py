@@ -187,11 +187,16 @@ def test_a_quantised_model_of_this_checkpoint_needs_no_export(
         made.metadata,
         precision="int8",
         checkpoint_sha256=digest,
-        quantisation={"target": "tensorrt", "model_sha256": "0" * 64},
+        quantisation={"target": "tensorrt", "rounding": "gptq", "model_sha256": "0" * 64},
     )
     save_as(here / "best.int8.onnx", made.content, metadata)
     wanted = TrtOptions(ckpt=checkpoint, size=["48x32", "64x48"], int8=True)
     assert steps(wanted) == []
+    earlier = {"target": "tensorrt", "model_sha256": "0" * 64}  # weights rounded to the nearest step
+    save_as(here / "best.int8.onnx", made.content, replace(metadata, quantisation=earlier))
+    with pytest.raises(UserError, match="by an earlier version"):
+        steps(wanted)
+    save_as(here / "best.int8.onnx", made.content, metadata)
     another(checkpoint)
     with pytest.raises(UserError, match="was made from something else"):
         steps(wanted)

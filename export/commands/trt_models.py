@@ -208,6 +208,6 @@ def _table(options: TrtOptions, steps: ModelSteps) -> "tuple[Table | None, Table
 def _require_same(path: Path, same: bool) -> None:
     if not same:
         raise UserError(
-            f"{path} exists and was made from something else, or by an earlier version: add --overwrite to replace it, or "
-            "write to another directory with -o"
+            f"{path} exists and was made from something else, or by an earlier version: add --overwrite to "
+            "replace it, or write to another directory with -o"
         )

@@ -12,16 +12,11 @@ from collections.abc import Mapping
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from calibration.qdq.layers import layers_of
+from calibration.qdq.layers import FIRST, LAST, layers_of
 from granet.errors import UserError
 
 HALF = "/half"
 """Suffix of the names of float16 copies of float32 tensors."""
-
-
-FIRST, LAST = ("coarse.head", "fine.head"), ("coarse.mask", "fine.reconstruct")
-"""The first and the last convolution of each stage. The number of channels does not identify them: a folded
-picture has 12, and so may layers in between."""
 
 
 def to_half(model: ModelProto) -> ModelProto:

@@ -248,7 +248,7 @@ def meet_budget(
 ) -> Result:
     """Makes the quantised model that keeps as few layers as the budget allows.
 
-    The first try keeps the layers that the user named and those of the attention. If it misses the
+    The first try keeps the layers that the user named and those that are never quantised. If it misses the
     budget, a search adds layers. A few more are added while the complete model, with rounding and by both
     metrics, still misses.
     """

@@ -60,7 +60,7 @@ def print_sensitivity(result: dict[str, Any], title: str) -> None:
     kept = sum(layer["kept"] for layer in result["layers"])
     out.print(
         f"{kept} of {len(result['layers'])} layers kept for a drop of {result['budget_db']:g} dB, and "
-        f"{len(result['not_worth_it'])} of the attention: "
+        f"{len(result['not_worth_it'])} that always are: "
         f"{result['arithmetic_kept']:.1%} of the convolutions' arithmetic stays in more bits"
     )
     slower = result["slower"]

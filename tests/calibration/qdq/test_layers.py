@@ -23,13 +23,14 @@ def test_the_arithmetic_is_what_the_widths_say() -> None:
     assert counts["coarse.region_aware.0.out"] == folded // 64 * 16 * 32
 
 
-def test_the_attention_is_never_quantised_and_takes_no_time() -> None:
+def test_the_attention_and_the_last_layers_are_never_quantised() -> None:
     model = sample.model()
     layers = layers_of(model.graph)
     counts = multiplications(model, layers, sample.pictures(1)[0])
-    assert spared(layers) == {name for name in counts if "region_aware" in name}
-    assert len(spared(layers)) == 12
-    assert sum(counts[name] for name in spared(layers)) < 0.01 * sum(counts.values())
+    attention = {name for name in counts if "region_aware" in name}
+    assert spared(layers) == attention | {"coarse.mask", "fine.reconstruct"}
+    assert len(attention) == 12
+    assert sum(counts[name] for name in spared(layers)) < 0.05 * sum(counts.values())
 
 
 def test_a_prefix_stands_for_all_layers_below_it() -> None:

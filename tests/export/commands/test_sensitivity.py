@@ -20,7 +20,7 @@ def test_it_writes_figures_and_a_plot_and_continues(
     given = ["sensitivity", lite, "--table", table, "-o", record, "--count", "1", "--budget-db", "0.3"]
     assert run_app(app, [*map(str, given), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
-    # 51 layers, 12 of them in the attention.
+    # 51 layers: 14 are never quantised.
     assert len(result["layers"]) + len(result["not_worth_it"]) == 51
     assert all(layer["drop_db"] > 0 for layer in result["layers"])
     assert cv2.imread(str(tmp_path / "s.png")).shape[1] > 800

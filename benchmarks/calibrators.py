@@ -16,7 +16,6 @@ import onnx
 
 from calibration.pictures.examples import load_examples
 from calibration.pictures.sets import DatasetPictures
-from calibration.qdq.layers import spared
 from calibration.qdq.quantiser import Quantiser
 from calibration.ranges.calibrate import calibrate
 from calibration.search.quality import Judge, QualityReport
@@ -62,7 +61,7 @@ def main() -> None:
                 quantiser = Quantiser(model, found.table(method).ranges, options.target)
                 for spec, judge in judges.items():
                     progress(done, len(options.counts), f"{method} of {count} pictures on {spec}")
-                    kept = spared(quantiser.layers)
+                    kept = quantiser.spared
                     simulated = Simulation(quantiser.make(kept), metadata)
                     reports[spec, method, count] = judge.report(simulated, budget_db=0.1)
     print(f"{this_machine('onnxruntime', 'onnx')}; {options.model.name}, int8 for {options.target}\n")
@@ -77,9 +76,7 @@ def _print(reports: dict[tuple[str, str, int], QualityReport], spec: str, counts
     for method in METHODS:
         for count in counts:
             report = reports[spec, method, count]
-            mean, least = report.psnr_db
-            drop, worst = report.drops()[METRIC]
-            ssim, _ = report.ssim_drops()[METRIC]
+            mean, least, drop, worst, ssim = report.figures(METRIC)
             print(
                 f"| {method} | {count} | {mean:.2f} dB | {least:.2f} | "
                 f"{drop:.4f} | {worst:.3f} | {ssim:.5f} |"

@@ -26,7 +26,6 @@ import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from calibration.pictures.examples import load_examples
-from calibration.qdq.layers import spared
 from calibration.qdq.quantiser import Quantiser
 from calibration.ranges.observe import Observer
 from calibration.search.quality import Judge
@@ -177,9 +176,7 @@ class Rows:
             for expected, example in zip(self._expected, self._judge.examples, strict=True)
             for found in ([self._masks(model, winners(model), example.rainy)] if moved else [expected])
         ]
-        mean, least = report.psnr_db
-        drop, worst = report.drops()[METRIC]
-        ssim, _ = report.ssim_drops()[METRIC]
+        mean, least, drop, worst, ssim = report.figures(METRIC)
         share = f"{np.mean(shares):.3%}"
         print(f"| {title} | {share} | {mean:.1f} dB | {least:.1f} | {drop:.4f} | {worst:.3f} | {ssim:.5f} |")
 
@@ -200,7 +197,7 @@ def main() -> None:
     judge = Judge(Simulation(model, metadata), examples)
     ranges = ranges_of(source, options.table, [example.rainy for example in examples])
     quantiser = Quantiser(model, ranges, "tensorrt", "int8")
-    kept = spared(quantiser.layers)
+    kept = quantiser.spared
     eight = quantiser.draft(kept)
 
     def largest(name: str) -> float:

@@ -16,7 +16,6 @@ import onnx
 
 from benchmarks.unpooling_decision import ranges_of
 from calibration.pictures.examples import load_examples
-from calibration.qdq.layers import spared
 from calibration.qdq.moments import input_moments
 from calibration.qdq.quantiser import Quantiser
 from calibration.search.quality import Judge
@@ -39,7 +38,7 @@ def main() -> None:
     sets = {spec: load_examples(metadata, spec, None, options.judge_count) for spec in options.judge}
     observed = [example.rainy for example in sets[options.judge[0]]]
     nearest = Quantiser(model, ranges_of(source, options.table, observed), options.target)
-    kept = spared(nearest.layers)
+    kept = nearest.spared
     layers = [layer for layer in nearest.layers if layer.name not in kept]
     by_inputs = replace(nearest, moments=input_moments(model, layers, observed, metadata.colour))
     print(f"{this_machine('onnxruntime', 'onnx')}; {options.model.name}, int8 for {options.target}\n")
@@ -51,9 +50,7 @@ def main() -> None:
             judge = Judge(Simulation(model, metadata), examples)
             for title, quantiser in (("nearest", nearest), ("GPTQ", by_inputs)):
                 report = judge.report(Simulation(quantiser.make(kept), metadata), budget_db=0.1)
-                mean, least = report.psnr_db
-                drop, worst = report.drops()[METRIC]
-                ssim, _ = report.ssim_drops()[METRIC]
+                mean, least, drop, worst, ssim = report.figures(METRIC)
                 name = f"{spec.partition(':')[0]}, {len(examples)}"
                 figures = f"{mean:.1f} dB | {least:.1f} | {drop:.3f} | {worst:.2f} | {ssim:.4f}"
                 print(f"| {name} | {title} | {figures} |")

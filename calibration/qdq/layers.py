@@ -11,8 +11,7 @@ from calibration.simulation import Outputs
 from granet.errors import UserError
 from runtime.media.frame import Pixels
 
-_NETWORK, _WEIGHT, _WRAPPER, _ATTENTION = "network.", ".weight", ".block.", "region_aware"
-
+_NETWORK, _WEIGHT, _WRAPPER = "network.", ".weight", ".block."
 
 FIRST, LAST = ("coarse.head", "fine.head"), ("coarse.mask", "fine.reconstruct")
 """The first and the last convolution of each stage. The number of channels does not identify them: a folded
@@ -116,17 +115,6 @@ def multiplications(model: ModelProto, layers: Sequence[Layer], picture: Pixels)
         layer.name: int(np.prod(shapes[layer.name])) * int(np.prod(weights[layer.weight][1:]))
         for layer in layers
     }
-
-
-def spared(layers: Sequence[Layer]) -> set[str]:
-    """Names of the layers that are never quantised: the attention's projections, and the last of each stage.
-
-    The projections have under 1% of the arithmetic, so they save no time, and their results are exponents:
-    8 bits cost up to 2.8 dB if the rain is heavier than in the calibration pictures. The last layers read the
-    sum of a whole stage. A picture with more light in it than those of the calibration exceeds its range:
-    ``base`` lost 4.0 dB on one such picture, 1.2 dB with these two layers in float32.
-    """
-    return {layer.name for layer in layers if _ATTENTION in layer.name.split(".") or layer.name in LAST}
 
 
 def _layer_name(weight: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import onnx
 
 from calibration.pictures.examples import load_examples, load_hard
-from calibration.qdq.layers import chosen, multiplications, require_layers, spared
+from calibration.qdq.layers import chosen, multiplications, require_layers
 from calibration.qdq.moments import input_moments
 from calibration.qdq.quantiser import LayerPrecision, Quantiser, Target
 from calibration.ranges.float32_model import load_float32
@@ -92,7 +92,7 @@ class Subject:
     @property
     def spared(self) -> set[str]:
         """Layers that are never quantised."""
-        return spared(self.quantiser.layers)
+        return self.quantiser.spared
 
     @property
     def table_sha256(self) -> str:
@@ -144,8 +144,7 @@ def open_subject(model: Model, table: Table | None, judging: Judging, progress: 
     judge = Judge(Simulation(proto, model.metadata), examples, hard, labelled(progress, "float32"))
     counts = multiplications(proto, quantiser.layers, examples[0].rainy)
     if judging.precision != "fp16":
-        unchanged = spared(quantiser.layers)
-        rounded = [layer for layer in quantiser.layers if layer.name not in unchanged]
+        rounded = [layer for layer in quantiser.layers if layer.name not in quantiser.spared]
         pictures = [example.rainy for example in examples]
         shown = labelled(progress, "observing")
         moments = input_moments(proto, rounded, pictures, model.metadata.colour, shown)

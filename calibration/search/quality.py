@@ -90,6 +90,10 @@ class QualityReport:
             return {}
         return {name: _mean_and_most(self._values("ssim_drop", name)) for name in METRICS}
 
+    def figures(self, metric: str) -> tuple[float, float, float, float, float]:
+        """Mean and least PSNR to float32, mean and largest drop in PSNR, all in dB; mean drop in SSIM."""
+        return (*self.psnr_db, *self.drops()[metric], self.ssim_drops()[metric][0])
+
     def misses(self) -> list[str]:
         """One text per violation of the budget; empty if the budget is met."""
         found = []

@@ -9,7 +9,6 @@ import numpy as np
 import onnx
 import pytest
 
-from calibration.qdq.layers import spared
 from calibration.qdq.quantiser import Quantiser
 from export.onnx.export import ExportOptions, build_model
 from export.tensorrt.build import BuildOptions, build_engine
@@ -54,7 +53,7 @@ def test_each_variant_builds(preset: str, dynamic: bool, precision: str) -> None
     """The model has float16 scales, and float16 layers elsewhere."""
     base = float32(preset, dynamic)
     quantiser = quantiser_of(base, precision)
-    model = quantiser.make(spared(quantiser.layers))
+    model = quantiser.make(quantiser.spared)
     assert check_model(model) == []
     assert any(node.op_type == "QuantizeLinear" for node in model.graph.node) == (precision != "fp16")
     assert plan_of(model, RANGE if dynamic else FIXED)

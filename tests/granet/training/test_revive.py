@@ -133,3 +133,20 @@ def test_granet_train_revives_the_checkpoint_that_it_starts_from(
     # A training that goes on keeps its weights.
     assert run_app(app, [*command, "--resume"]) == 0
     assert "silent" not in capsys.readouterr().err
+
+
+def test_a_training_with_it_in_its_recipe_goes_on_without_init(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("granet.training.files.draw_training", lambda lines, path: None)
+    save_checkpoint(tmp_path / "start.pt", network(GraNetConfig.lite()))
+    clean = f"synthetic:{clean_directory(tmp_path / 'clean')}?split=all"
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(
+        f'preset = "lite"\nrevive = true\ntrain = ["{clean}"]\nval = ["{clean}"]\nepochs = 1\n'
+        f'epoch-size = 1\ndevice = "cpu"\nout = "{tmp_path / "run"}"\n'
+    )
+    assert run_app(app, ["--recipe", str(recipe)]) == 2
+    assert "--revive without --init" in capsys.readouterr().err
+    assert run_app(app, ["--recipe", str(recipe), "--init", str(tmp_path / "start.pt")]) == 0
+    assert run_app(app, ["--recipe", str(recipe), "--resume"]) == 0, capsys.readouterr().err

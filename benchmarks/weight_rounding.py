@@ -40,7 +40,7 @@ def main() -> None:
     nearest = Quantiser(model, ranges_of(source, options.table, observed), options.target)
     kept = nearest.spared
     layers = [layer for layer in nearest.layers if layer.name not in kept]
-    by_inputs = replace(nearest, moments=input_moments(model, layers, observed, metadata.colour))
+    by_inputs = replace(nearest, moments=input_moments(nearest.equalised, layers, observed, metadata.colour))
     print(f"{this_machine('onnxruntime', 'onnx')}; {options.model.name}, int8 for {options.target}\n")
     print("| pictures | weights | PSNR to fp32, mean | worst | drop, mean | worst | SSIM drop |")
     print("|---|---|---:|---:|---:|---:|---:|")

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from numpy.typing import NDArray
 from onnx import ModelProto
 
+from calibration.qdq.equalise import equalise
 from calibration.qdq.fp16 import to_half
 from calibration.qdq.gptq import gptq
 from calibration.qdq.layers import FIRST, LAST, Layer, graph_ops, layers_of
@@ -37,7 +38,7 @@ class Quantiser:
         target: ``tensorrt``: symmetric, float16 elsewhere. ``cpu``: unsigned activations with a
             zero-point, float32 elsewhere.
         precision: precision of the layers that are not kept; ``fp16`` quantises none.
-        moments: name of weights -> second moments of their inputs
+        moments: name of weights -> second moments of their inputs in :attr:`equalised`
             (:func:`calibration.qdq.moments.input_moments`), by which :func:`calibration.qdq.gptq.gptq` rounds
             them; other weights are rounded to the nearest step.
 
@@ -76,12 +77,9 @@ class Quantiser:
         - The last layer of each stage. It reads the sum of the stage. A picture with more light in it than
           those of the calibration exceeds its range: ``base`` lost 4.0 dB on one such picture, and 1.2 dB
           with these two layers in float32.
-        - For a CPU, the first layer of each stage. CPUs without VNNI add products of bytes in 16 bits, which
-          saturate where bright pixels meet large weights.
         """
-        ends = {*LAST, *(FIRST if self.target == "cpu" else ())}
         names = {layer.name for layer in self.layers}
-        return {name for name in names if name in ends or _ATTENTION in name.split(".")}
+        return {name for name in names if name in LAST or _ATTENTION in name.split(".")}
 
     @property
     def scheme(self) -> Scheme:
@@ -93,6 +91,11 @@ class Quantiser:
         """Precision of everything that is not quantised."""
         return "fp32" if self.target == "cpu" else "fp16"
 
+    @property
+    def equalised(self) -> ModelProto:
+        """The model that is quantised: its float32 results are those of ``model``."""
+        return self._equalised[0]
+
     def make(self, kept: Collection[str]) -> ModelProto:
         """Makes the model as the target runs it.
 
@@ -102,12 +105,12 @@ class Quantiser:
         Raises:
             UserError: if a tensor has no range.
         """
-        base = self.model if self.target == "cpu" else to_half(self.model)
+        base = self.equalised if self.target == "cpu" else to_half(self.equalised)
         return self._quantised(base, kept)
 
     def draft(self, kept: Collection[str]) -> ModelProto:
         """Like :meth:`make` with float32 instead of float16: faster, and with only the 8-bit noise."""
-        return self._quantised(self.model, kept)
+        return self._quantised(self.equalised, kept)
 
     def alone(self, layer: str) -> ModelProto:
         """A draft in which only this layer is quantised."""
@@ -117,7 +120,21 @@ class Quantiser:
         if self.precision == "fp16":
             return base
         chosen = [layer.op for layer in self.layers if layer.name not in kept]
-        return quantise(base, self.ranges, place(graph_ops(base.graph), chosen), self.scheme, self._round)
+        placement = place(graph_ops(base.graph), chosen)
+        return quantise(base, self._equalised[1], placement, self.scheme, self._round, self._narrow)
+
+    @property
+    def _narrow(self) -> set[str]:
+        """Weights that need 7 bits on CPUs: those of the first layer of each stage.
+
+        CPUs without VNNI add two products of bytes in 16 bits. The sums of 8-bit weights saturate where
+        pixels are bright. In other layers most inputs are small, and 8 bits give the same on all CPUs.
+        """
+        return {layer.weight for layer in self.layers if self.target == "cpu" and layer.name in FIRST}
+
+    @cached_property
+    def _equalised(self) -> tuple[ModelProto, Mapping[str, Range]]:
+        return (self.model, self.ranges) if self.precision == "fp16" else equalise(self.model, self.ranges)
 
     def _round(self, name: str, steps: Array, rounded: Callable[[Array], Array]) -> Array:
         """Rounds the weights ``name``; the search asks for the same ones again and again."""

@@ -1,6 +1,6 @@
 """Inserts explicit QuantizeLinear/DequantizeLinear pairs into an ONNX graph, according to a placement."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -44,6 +44,9 @@ SCHEMES = {
 CPU instructions multiply unsigned by signed bytes."""
 
 
+NARROW = 63.0
+"""Largest weight where two products of bytes must fit into 16 bits: 2 x 255 x 63 < 2**15."""
+
 Rounding = Callable[[str, Array, Callable[[Array], Array]], Array]
 """Rounds weights: a function of their name, their values in steps (O x C x h x w) and the rounding of single
 values."""
@@ -60,6 +63,7 @@ def quantise(
     placement: Placement,
     scheme: Scheme,
     rounding: Rounding = to_nearest,
+    narrow: Collection[str] = (),
 ) -> ModelProto:
     """Returns a copy of ``model`` with Q/DQ pairs.
 
@@ -72,6 +76,7 @@ def quantise(
         placement: from :func:`calibration.qdq.placement.place` for this graph.
         scheme: one of :data:`SCHEMES`.
         rounding: rounds the weights.
+        narrow: names of the weights whose largest value is :data:`NARROW`.
 
     Raises:
         UserError: if a tensor has no range.
@@ -79,7 +84,7 @@ def quantise(
     result = ModelProto()
     result.CopyFrom(model)
     graph = result.graph
-    writer = _Writer(graph, ranges, placement, scheme, rounding)
+    writer = _Writer(graph, ranges, placement, scheme, rounding, narrow)
     nodes = [new for item in graph.input for new in writer.of_input(item.name)]
     nodes += [new for node in graph.node for new in writer.rewritten(node)]
     del graph.node[:]
@@ -99,8 +104,10 @@ class _Writer:
         placement: Placement,
         scheme: Scheme,
         rounding: Rounding,
+        narrow: Collection[str],
     ) -> None:
         self._graph = graph
+        self._narrow = narrow
         self._rounding = rounding
         self._ranges = ranges
         self._placement = placement
@@ -128,17 +135,17 @@ class _Writer:
         return self._simple_pair(tensor, tensor, self._parameters(tensor)[0])
 
     def _weights(self, node: NodeProto) -> list[NodeProto]:
-        """Quantises weights per output channel, the largest to ``scheme.largest``; shared ones only once."""
+        """Quantises weights per output channel, by the largest of each; shared ones only once."""
         name = node.input[1]
         node.input[1] = _dequantised(name)
         if name in self._written:
             return []
         self._written.add(name)
         weights = self._arrays[name].astype(np.float32)
-        largest = np.abs(weights).reshape(len(weights), -1).max(axis=1)
-        scale = self._scale(largest / self._scheme.largest)
+        most = NARROW if name in self._narrow else self._scheme.largest
+        scale = self._scale(np.abs(weights).reshape(len(weights), -1).max(axis=1) / most)
         steps = weights / scale.astype(np.float32).reshape(-1, *[1] * (weights.ndim - 1))
-        rounded = partial(_rounded, dtype=self._scheme.weights, largest=self._scheme.largest)
+        rounded = partial(_rounded, dtype=self._scheme.weights, largest=most)
         found = self._rounding(name.removesuffix(HALF), steps, rounded)
         self._constant(f"{name}/q", found.astype(self._scheme.weights))
         self._constant(f"{name}/scale", scale)

@@ -147,7 +147,7 @@ def open_subject(model: Model, table: Table | None, judging: Judging, progress: 
         rounded = [layer for layer in quantiser.layers if layer.name not in quantiser.spared]
         pictures = [example.rainy for example in examples]
         shown = labelled(progress, "observing")
-        moments = input_moments(proto, rounded, pictures, model.metadata.colour, shown)
+        moments = input_moments(quantiser.equalised, rounded, pictures, model.metadata.colour, shown)
         quantiser = replace(quantiser, moments=moments)
     always = frozenset(chosen(quantiser.layers, judging.keep))
     return Subject(model, table, quantiser, judge, counts, always)

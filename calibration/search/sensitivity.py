@@ -20,9 +20,9 @@ from runtime.artefacts.metadata import ModelMetadata
 
 FORMAT = 1
 
-ROUNDING = "gptq"
-"""How weights are rounded (:mod:`calibration.qdq.gptq`). Earlier versions, which rounded to the nearest step,
-did not record it."""
+ROUNDING = "equalised, gptq"
+"""How weights are scaled and rounded (:mod:`calibration.qdq.equalise`, :mod:`calibration.qdq.gptq`). Earlier
+versions recorded ``gptq`` or, where they rounded to the nearest step, nothing."""
 
 
 @dataclass(frozen=True)

@@ -63,8 +63,12 @@ def pictures(count: int = 3) -> list[Pixels]:
 
 @cache
 def ranges() -> dict[str, tuple[float, float]]:
+    return ranges_of(model())
+
+
+def ranges_of(network: onnx.ModelProto) -> dict[str, tuple[float, float]]:
     """Least and largest value of every float tensor, 0 included: min-max, without calibration's code."""
-    watched = onnx.shape_inference.infer_shapes(model())
+    watched = onnx.shape_inference.infer_shapes(network)
     floats = [v.name for v in watched.graph.value_info if v.type.tensor_type.elem_type == TensorProto.FLOAT]
     del watched.graph.output[:]
     watched.graph.output.extend(

@@ -187,7 +187,7 @@ def test_a_quantised_model_of_this_checkpoint_needs_no_export(
         made.metadata,
         precision="int8",
         checkpoint_sha256=digest,
-        quantisation={"target": "tensorrt", "rounding": "gptq", "model_sha256": "0" * 64},
+        quantisation={"target": "tensorrt", "rounding": "equalised, gptq", "model_sha256": "0" * 64},
     )
     save_as(here / "best.int8.onnx", made.content, metadata)
     wanted = TrtOptions(ckpt=checkpoint, size=["48x32", "64x48"], int8=True)

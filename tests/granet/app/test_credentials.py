@@ -75,6 +75,7 @@ def test_properties_of_a_pipeline_are_hidden() -> None:
         "file:/data/day=2/a.mp4",
         "--raw foo: write WIDTHxHEIGHT:FORMAT@RATE, as in 640x480:bgr24@25",
         "--raw 640x480:bgr24@30: needs --input -",
+        "--train: 'drawn:8@half': expected a number of streets, as in drawn:8",
         "gst: needs a pipeline after the colon",
         "write rtsp://HOST:PORT/PATH or rtmp://HOST/APP/KEY, with an optional USER:PASSWORD@ before HOST",
         "http: is not a supported scheme; use http, https, rtsp, rtsps or file",

@@ -80,7 +80,7 @@ class _Equaliser:
                 continue
             if op.kind == CONVOLUTION:
                 self._compensate(op, [(part, factors.get(part, 1.0)) for part in parts])
-            elif all(part in self._ranges for part in parts):
+            elif all(name in self._ranges for name in (op.outputs[0], *parts)):
                 lows, highs = zip(*(self._ranges[part] for part in parts), strict=True)
                 self._ranges[op.outputs[0]] = min(lows), max(highs)
         return self._ranges

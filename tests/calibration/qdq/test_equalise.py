@@ -133,6 +133,12 @@ def test_what_others_read_keeps_its_size(change: str) -> None:
     assert equal == model and ranges == RANGES
 
 
+def test_a_missing_range_stays_missing() -> None:
+    """The table is incomplete then, and the quantiser says so."""
+    _, ranges = equalise(graph(), {name: value for name, value in RANGES.items() if name != "all"})
+    assert "all" not in ranges and ranges["added"] == (0, 1.0625)
+
+
 @pytest.mark.parametrize("added", [(0.0, 0.0), None, (0.0, 1.3)])
 def test_layers_that_are_silent_or_unknown_or_of_the_right_size_stay(added: Range | None) -> None:
     ranges = {name: value for name, value in RANGES.items() if name != "added"}

@@ -48,7 +48,7 @@ def test_the_file_opens_says_what_it_is_and_is_near_float32(
     status, out, err = ended(capsys, lite, *given)
     assert status == 0, err
     report: dict[str, Any] = json.loads(out)
-    ends = {"coarse.mask", "fine.reconstruct"} | ({"coarse.head", "fine.head"} if target == "cpu" else set())
+    ends = {"coarse.mask", "fine.reconstruct"}
     assert {name for name in report["kept"] if "region_aware" not in name} == ends
     assert len(report["images"]) == 2
     meta = read_metadata(path)

@@ -30,6 +30,7 @@ class Encoder:
         has_presets: whether it has the option ``preset``.
         presets: names of its presets; empty if they are not known here.
         hardware: whether it needs hardware or a driver.
+        least_with_bitrate: least side of a frame, in pixels, with which it keeps a bit rate.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Encoder:
     has_presets: bool = True
     presets: tuple[str, ...] = ()
     hardware: bool = False
+    least_with_bitrate: int = 0
 
     @property
     def is_here(self) -> bool:
@@ -109,6 +111,7 @@ ENCODERS = {
             {"crf": "28", "preset": "11", "svtav1-params": "pred-struct=1:rtc=1", **_REAL_TIME},
             63,
             presets=tuple(map(str, range(14))),
+            least_with_bitrate=64,
         ),
         Encoder(
             "libvpx-vp9",

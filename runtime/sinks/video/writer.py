@@ -57,6 +57,7 @@ class VideoWriter:
         self._name, self._info, self._say = name, info, say
         self._announced_sizes: set[tuple[int, int]] = set()
         height, width = self._size = (first.pixels.shape[0], first.pixels.shape[1])
+        self._require_bitrate(kind)
         chroma = self._chroma(kind.pix_fmt)
         self._pix_fmt = kind.pix_fmt or ENCODERS[kind.encoder].layout_of(chroma) or chroma
         self._reformatter = VideoReformatter()
@@ -148,6 +149,16 @@ class VideoWriter:
             return
         self._announced_sizes.add(size)
         self._say(f"{self._info.name}: size changed from {was} to {now}; {self._name} stays {was}, with bars")
+
+    def _require_bitrate(self, kind: VideoContainer) -> None:
+        """Refuses a bit rate that the encoder does not keep for frames of this size."""
+        least = ENCODERS[kind.encoder].least_with_bitrate
+        if "b" in kind.encoder_options and min(self._size) < least:
+            height, width = self._size
+            raise UserError(
+                f"{self._name}: {kind.encoder} keeps no --bitrate for frames of {width}x{height}, only from "
+                f"{least}x{least}: give --crf, or another --codec"
+            )
 
     def _chroma(self, pix_fmt: str) -> Chroma:
         """The subsampling to paint in."""

@@ -181,6 +181,15 @@ def test_ten_bits_hold_what_eight_had_and_say_so(
     assert max(np.abs(a.astype(int) - b).max() for a, b in zip(eight.frames, ten.frames, strict=True)) <= 2
 
 
+def test_av1_keeps_no_bit_rate_for_tiny_frames(tmp_path: Path) -> None:
+    """SVT-AV1 refuses it below 64 pixels with "Invalid argument"."""
+    tiny, small = (make_clip(tmp_path / f"{side}.mp4", count=6, size=(64, side)) for side in (62, 64))
+    with pytest.raises(UserError, match=r"frames of 62x64, only from 64x64: give --crf, or another --codec"):
+        write(tiny, tmp_path / "out.mp4", codec="av1", bitrate="200k")
+    assert write(tiny, tmp_path / "crf.mp4", codec="av1", crf=30) == "av1"
+    assert write(small, tmp_path / "rate.mp4", codec="av1", bitrate="200k") == "av1"
+
+
 def test_a_live_recording_has_the_codec_that_is_asked_for(tmp_path: Path) -> None:
     info = StreamInfo("cam", "camera", live=True, rate=Fraction(25), time_base=Fraction(1, 25), codec="hevc")
     for name, encoding, codec in (

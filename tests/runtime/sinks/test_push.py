@@ -236,7 +236,7 @@ def test_a_silent_server_blocks_no_other_thread(
 
 def test_a_server_that_states_a_huge_answer_takes_no_memory(tmp_path: Path) -> None:
     """Without a limit, FFmpeg holds all that the server sends; with it, it drops the bytes one by one."""
-    answered, taken = threading.Event(), threading.Event()
+    answered, taken, measured = threading.Event(), threading.Event(), threading.Event()
 
     def announce(connection: socket.socket, method: str, cseq: str) -> None:
         connection.sendall(f"RTSP/1.0 200 OK\r\nCSeq: {cseq}\r\nContent-Length: 2147483646\r\n\r\n".encode())
@@ -244,6 +244,7 @@ def test_a_server_that_states_a_huge_answer_takes_no_memory(tmp_path: Path) -> N
         for _ in range(400):
             connection.sendall(bytes(2**20))
         taken.set()
+        measured.wait(PATIENCE)  # without the connection the process ends, and its memory is unknown
 
     clip = make_clip(tmp_path / "a.nut", count=3)
     with serving(announce) as url, clip.open("rb") as file:
@@ -256,6 +257,7 @@ def test_a_server_that_states_a_huge_answer_takes_no_memory(tmp_path: Path) -> N
         taken.wait(3)
         # Not ru_maxrss: it begins with the memory of this process.
         status = Path(f"/proc/{process.pid}/status").read_text()
+        measured.set()
         process.kill()
         process.wait()
     (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", status)

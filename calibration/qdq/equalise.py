@@ -104,6 +104,7 @@ class _Equaliser:
         return (
             convolution is not None
             and self._own_weights(convolution)
+            and self._outputs.isdisjoint(convolution.outputs)
             and len(self._readers[convolution.outputs[0]]) == 1
             and self._only_convolved(tensor)
         )

@@ -32,8 +32,8 @@ _USER = r"(?:[^/?#\s]*[@:]\S*@|[^/?#]{0,200}@)"
 _REST = r"(?:[^\s'\"<>]|['\"<>](?=\w))*"
 _ADDRESS = re.compile(
     rf"(?P<scheme>{_SCHEME})(?P<user>{_USER})?(?P<host>[^/?#\s'\"<>\\]*)(?P<rest>{_REST})"
-    # Without a scheme: user:password@host, host:port/path, 192.0.2.7/path; not 640x480:bgr24@30, drawn:8@0.5.
-    r"|(?<![^\s'\"=(<])(?!(?:\d+x\d+|WIDTHxHEIGHT|drawn|synthetic|rain\d+[lh]?):)"
+    # Without a scheme: user:password@host, host:port/path, 192.0.2.7/path; not 640x480:bgr24@30 or drawn:8@1.
+    r"|(?<![^\s'\"=(<])(?!(?:\d+x\d+|WIDTHxHEIGHT):|drawn:\d+@)"
     r"(?:(?P<bare_user>[^\s'\"@]*:[^\s'\"]*@)(?=[^\s'\"<>])"
     r"|(?=(?:(?:\d+\.){3}\d+(?::\d+)?|[a-z0-9_.-]+:\d+)/\S))"
     rf"(?P<bare_host>[^/?#\s'\"<>\\]*)(?P<bare_rest>{_REST})"

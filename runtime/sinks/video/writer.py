@@ -57,7 +57,8 @@ class VideoWriter:
         self._name, self._info, self._say = name, info, say
         self._announced_sizes: set[tuple[int, int]] = set()
         height, width = self._size = (first.pixels.shape[0], first.pixels.shape[1])
-        self._require_bitrate(kind)
+        size = height, joined_width(width) if compare else width
+        self._require_bitrate(kind, size)
         chroma = self._chroma(kind.pix_fmt)
         self._pix_fmt = kind.pix_fmt or ENCODERS[kind.encoder].layout_of(chroma) or chroma
         self._reformatter = VideoReformatter()
@@ -71,7 +72,7 @@ class VideoWriter:
             name,
             kind,
             info,
-            size=(height, joined_width(width) if compare else width),
+            size=size,
             pix_fmt=self._pix_fmt,
             tags=self._painter.tags,
             default_rate=PICTURE_RATE,
@@ -150,11 +151,11 @@ class VideoWriter:
         self._announced_sizes.add(size)
         self._say(f"{self._info.name}: size changed from {was} to {now}; {self._name} stays {was}, with bars")
 
-    def _require_bitrate(self, kind: VideoContainer) -> None:
+    def _require_bitrate(self, kind: VideoContainer, size: tuple[int, int]) -> None:
         """Refuses a bit rate that the encoder does not keep for frames of this size."""
         least = ENCODERS[kind.encoder].least_with_bitrate
-        if "b" in kind.encoder_options and min(self._size) < least:
-            height, width = self._size
+        if "b" in kind.encoder_options and min(size) < least:
+            height, width = size
             raise UserError(
                 f"{self._name}: {kind.encoder} keeps no --bitrate for frames of {width}x{height}, only from "
                 f"{least}x{least}: give --crf, or another --codec"

@@ -36,6 +36,8 @@ from granet.app.credentials import conceal, conceal_addresses, mask
         ("rtsp:\\\\me:s3cret@cam/1", "rtsp:\\\\***@cam/1"),
         ("rstp://me:s3cret@cam/1", "rstp://***@cam/1"),
         ("me:s3cret@cam/1", "***@cam/1"),
+        ("drawn:s3cret@cam/1", "***@cam/1"),
+        ("rain1:s3cret@cam/1", "***@cam/1"),
         ("//me:s3cret@cam/1", "***@cam/1"),
         ("rtsp://me:s3cret", "rtsp://***"),
         ("rtsp://me:1234567/1", "rtsp://***/1"),

@@ -7,11 +7,14 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 from tests.media import write_picture
 from tests.patience import PATIENCE
@@ -52,6 +55,20 @@ def newest_python(uv: str) -> Path:
 
 def test_the_oldest_python_that_is_claimed_is_the_oldest_that_may_install_it() -> None:
     assert PROJECT["requires-python"] == ">=" + ".".join(str(part) for part in claimed()[0])
+
+
+def test_every_pinned_version_installs_on_the_oldest_python_that_is_claimed() -> None:
+    # Its first release: Debian 12 stays with 3.11.2, and packages have asked for 3.11.5.
+    oldest = ".".join(str(part) for part in (*claimed()[0], 0))
+    pinned = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    names = {canonicalize_name(match) for match in re.findall(r"^([\w.-]+)==", pinned, re.MULTILINE)}
+    asks = {
+        canonicalize_name(distribution.name): distribution.metadata.get("Requires-Python", "")
+        for distribution in distributions()
+    }
+    known = names & set(asks)
+    assert "pymdown-extensions" in known
+    assert [name for name in sorted(known) if oldest not in SpecifierSet(asks[name])] == []
 
 
 def test_the_newest_python_that_is_claimed_runs_a_configuration(tmp_path: Path) -> None:

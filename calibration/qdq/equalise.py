@@ -24,6 +24,9 @@ Array = NDArray[Any]
 
 _RELU = "Relu"
 
+_MOST_EXPONENT = 8
+"""A layer that is nearly silent gains nothing from more, and its weights would leave float16."""
+
 
 def equalise(model: ModelProto, ranges: Mapping[str, Range]) -> tuple[ModelProto, dict[str, Range]]:
     """Scales the layers of dense blocks to the range of the channels that enter the block.
@@ -96,7 +99,8 @@ class _Equaliser:
             sizes = [self._size(part) for part in fixed]
             own = self._size(tensor)
             if own > 0 and sizes and min(sizes) > 0:
-                yield tensor, 2.0 ** round(log2(max(sizes) / own))
+                exponent = round(log2(max(sizes) / own))
+                yield tensor, 2.0 ** min(max(exponent, -_MOST_EXPONENT), _MOST_EXPONENT)
 
     def _free(self, tensor: str) -> bool:
         """Whether a factor of ``tensor`` can be hidden from all but convolutions that can make up for it."""

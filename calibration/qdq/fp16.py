@@ -88,5 +88,8 @@ def _cast(source: str, result: str, kind: int) -> NodeProto:
 def _half(tensor: TensorProto) -> TensorProto:
     array = numpy_helper.to_array(tensor)
     if np.abs(array).max(initial=0) > np.finfo(np.float16).max:
-        raise UserError(f"{tensor.name} has weights too large for float16: use --precision fp32")
+        raise UserError(
+            f"{tensor.name} has weights too large for float16: leave the model in float32, "
+            "or quantise it with --target cpu"
+        )
     return numpy_helper.from_array(array.astype(np.float16), tensor.name + HALF)

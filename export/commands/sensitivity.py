@@ -73,6 +73,8 @@ def sensitivity(options: SensitivityOptions) -> None:
     picture = options.plot or path.with_suffix(".png")
     inputs = (options.model, options.table)
     check_file(path, inputs, overwrite=True)  # what is there is continued, or refused
+    if picture.resolve() == path.resolve():
+        raise UsageError(f"--plot {picture}: is the sensitivity file too; give each a name of its own")
     check_file(picture, inputs, overwrite=options.overwrite)
     model, table = read_model(options.model), open_table(options.table)
     require_quantisable(model, table, judging, path)

@@ -3,6 +3,7 @@
 :mod:`granet.data.datasets` describes the kinds.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -139,7 +140,11 @@ def parse_heaviness(text: str) -> tuple[float, float]:
 
 def _synthetic(text: str, where: str) -> Spec:
     clean, _, query = where.partition("?")
-    options = dict(part.partition("=")[::2] for part in query.split("&") if part)
+    given = [part.partition("=")[::2] for part in query.split("&") if part]
+    options = dict(given)
+    for name, count in Counter(name for name, _ in given).items():
+        if count > 1:
+            raise UserError(f"{text!r}: {name} is given {count} times: give it once")
     if options.keys() - set(_OPTIONS) or options.get("split", "all") != "all" or not clean:
         raise UserError(
             f"{text!r}: expected heaviness=LOW-HIGH, faults=SHARE, lines=SHARE, turned=SHARE, "

@@ -61,7 +61,7 @@ class FixedCamera:
     @property
     def flicker_removed(self) -> float:
         """Share of the temporal deviation that is removed; negative if the deviation grew."""
-        return 1 - self.deviation_after / max(self.deviation_before, 1e-9)
+        return 1 - self.deviation_after / self.deviation_before
 
 
 def luma(frame: Pixels) -> Luma:
@@ -77,7 +77,7 @@ def measure_fixed_camera(before: Sequence[Luma], after: Sequence[Luma]) -> Fixed
         after: luma of the derained frames, of the same number and size.
 
     Raises:
-        UserError: if there are too few frames, or too few pixels are static.
+        UserError: if there are too few frames, too few pixels are static, or nothing flickers on them.
     """
     if len(before) < FEWEST:
         raise UserError(
@@ -93,10 +93,15 @@ def measure_fixed_camera(before: Sequence[Luma], after: Sequence[Luma]) -> Fixed
         )
     # T x static pixels
     rainy_static, derained_static, scene_static = rainy[:, static], derained[:, static], scene[static]
+    deviation_before = float(rainy_static.std(axis=0).mean())
+    if deviation_before == 0:
+        raise UserError(
+            "nothing flickers where this clip stands still: its frames are alike; use a clip of rain"
+        )
     return FixedCamera(
         len(before),
         float(static.mean()),
-        float(rainy_static.std(axis=0).mean()),
+        deviation_before,
         float(derained_static.std(axis=0).mean()),
         _mean_psnr(rainy_static, scene_static),
         _mean_psnr(derained_static, scene_static),

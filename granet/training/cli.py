@@ -36,13 +36,14 @@ def train(options: TrainOptions) -> None:
     require("training", *PACKAGES)
     if _must_start_others(options.processes):
         raise typer.Exit(_run_all(options))
+    from granet.training.launch import FOLLOWED
     from granet.training.processes import FailedElsewhere
     from granet.training.run import run_training
 
     try:
         run_training(options)
     except FailedElsewhere:
-        raise typer.Exit(1) from None
+        raise typer.Exit(FOLLOWED) from None
 
 
 def _must_start_others(processes: int | None) -> bool:

@@ -16,6 +16,9 @@ from granet.app.console import FAULT, Interrupted, Urgent, say
 from granet.app.progress import without_log_progress
 from granet.app.signals import on_interrupt, signal_of
 
+FOLLOWED = 75
+"""Exit status of a process that ends because another one has failed, and has nothing to report."""
+
 _GRACE_SECONDS = 20.0
 """Time for the other processes to end after one has failed, before they are killed."""
 
@@ -29,8 +32,8 @@ def run_processes(count: int, command: Sequence[str], own_threads: bool) -> int:
         own_threads: whether the command sets its number of threads; otherwise each process uses one.
 
     Returns:
-        The exit status of the first process, or of the one that failed alone. The messages of the other
-        processes are printed only if the first has not failed.
+        The exit status of the first process, or of the one that failed without it. The messages of the other
+        processes are printed only if the first has not failed by itself.
 
     Raises:
         Interrupted: after Ctrl-C or SIGTERM, which is passed on to all processes.
@@ -90,14 +93,22 @@ def _outcome(statuses: list[int], failed: int | None, others: str, signalled: in
         raise Interrupted(signalled or interrupted_by)
     if failed is None:
         return 0
-    if statuses[failed] < 0:
-        say(
-            Urgent(f"error: process {failed + 1} of {len(statuses)} was killed by signal {-statuses[failed]}")
-        )
-    elif statuses[0] <= 0:
+    cause = _cause(statuses, failed)
+    if statuses[cause] < 0:
+        say(Urgent(f"error: process {cause + 1} of {len(statuses)} was killed by signal {-statuses[cause]}"))
+    elif cause > 0:
         for line in others.splitlines():
             say(Urgent(line))
-    return next(status for status in (statuses[0], statuses[failed], FAULT) if status > 0)
+    return statuses[cause] if statuses[cause] > 0 else FAULT
+
+
+def _cause(statuses: list[int], failed: int) -> int:
+    """The rank whose failure is reported: the first process, if it has one of its own to report."""
+    own = [0 if status == FOLLOWED else status for status in statuses]
+    if own[0] > 0:
+        return 0
+    # One that followed may have been seen before the one that it followed.
+    return failed if own[failed] else _first_failure(own) or 0
 
 
 def _free_port() -> int:

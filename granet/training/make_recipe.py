@@ -59,10 +59,11 @@ def _sha256(path: Path | None) -> str | None:
 
 
 def _network(options: TrainOptions) -> GraNetConfig:
-    if options.init is not None and options.preset is None and not options.settings:
+    source = _own_weights(options) or options.init
+    if source is not None and options.preset is None and not options.settings:
         from granet.checkpoint import read_checkpoint
 
-        return read_checkpoint(_own_weights(options) or options.init).config
+        return read_checkpoint(source).config
     changes = {}
     for text in options.settings:
         key, _, value = text.partition("=")

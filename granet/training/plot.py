@@ -23,7 +23,7 @@ def draw_training(lines: list[Line], path: Path) -> None:
     above, below = figure.subplots(2, 1, sharex=True)
     epochs = [line["epoch"] for line in lines]
     above.plot(epochs, [line["loss"] for line in lines], color="tab:gray", marker=".")
-    above.set_ylabel("training loss (MAE)")
+    above.set_ylabel("training loss")
     above.set_yscale("log")
     for metric, colour in (("paper", "tab:blue"), ("matlab", "tab:orange")):
         below.plot(

@@ -14,7 +14,7 @@ from granet.errors import UserError
 
 
 class FailedElsewhere(Exception):  # noqa: N818 - the error itself is raised in the main process
-    """The main process has failed and reports the error."""
+    """Another process has failed and reports the error."""
 
 
 class Processes:
@@ -86,6 +86,7 @@ def joined(device: str) -> Iterator[Processes]:
     Raises:
         UserError: if the device is not available; there is no fallback. Also if a variable of torchrun is not
             a number.
+        FailedElsewhere: if the connection to another process is lost inside the context: it has ended.
     """
     rank, count = whole_number("RANK", 0), whole_number("WORLD_SIZE", 1)
     place = find_device(device, whole_number("LOCAL_RANK", 0))
@@ -99,6 +100,11 @@ def joined(device: str) -> Iterator[Processes]:
         dist.init_process_group("gloo")
     try:
         yield Processes(rank, count, place)
+    except RuntimeError as error:
+        # Gloo has no class of its own for a lost connection.
+        if isinstance(error, dist.DistError) or "/gloo/" in str(error):
+            raise FailedElsewhere("another process has ended") from error
+        raise
     finally:
         dist.destroy_process_group()
 

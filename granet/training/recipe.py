@@ -100,8 +100,11 @@ class Recipe:
             if getattr(self, _hash_of(name)) is None and _file_name(getattr(self, name)) == other.get(name):
                 known[_hash_of(name)] = other.get(_hash_of(name))
         if self.init is None:
-            started = ("init", "init_sha256", "renew_coarse", "revive")
-            known |= {name: other.get(name, getattr(self, name)) for name in started}
+            known |= {name: other.get(name) for name in ("init", "init_sha256")}
+            # A wish that the start did not have stays, and is a difference: it would come too late.
+            known |= {
+                name: getattr(self, name) or other.get(name, False) for name in ("renew_coarse", "revive")
+            }
         return replace(self, **known)
 
     def require_same(

@@ -50,6 +50,11 @@ def run_training(options: TrainOptions) -> None:
             processes.on_main(files.refuse_existing)
         announce: Callable[[str], None] = say if processes.is_main else lambda message: None
         samples = _training_data(recipe, options, data, processes)
+        for dataset in samples.unused:
+            announce(
+                f"note: no sample is of {dataset.title}: its share of {samples.epoch_size} is less than one; "
+                "give a larger --epoch-size"
+            )
         earlier = _check_start(options, recipe, samples.epoch_size)
         network = _network(options, recipe, samples, processes.device, announce)
         measured = Validation(validation, processes)
@@ -59,13 +64,13 @@ def run_training(options: TrainOptions) -> None:
             workers=_workers(options.workers, processes), compiled=options.compiled, compute=compute,
             network=network,
         )  # fmt: skip
-        if options.resume:
-            trainer.resume()
         if options.go_on_from is not None:
             trainer.go_on_from(options.go_on_from)
         with ExitStack() as held:
             prepared = files.prepared(resume=options.resume, overwrite=options.overwrite)
             processes.on_main(lambda: held.enter_context(prepared))
+            if options.resume:  # it rewrites the log, so no other training may write to it
+                trainer.resume()
             announce(_headline(trainer, data, validation, samples.epoch_size, processes))
             _train(trainer, announce)
 

@@ -73,6 +73,11 @@ class TrainingData:
         self._counts = _apportion(self.epoch_size, weights or sizes)
         self._order = lru_cache(maxsize=2)(self._make_order)
 
+    @property
+    def unused(self) -> list[Dataset]:
+        """The data sets whose share of an epoch is less than a sample: no epoch has one of theirs."""
+        return [dataset for dataset, count in zip(self._datasets, self._counts, strict=True) if not count]
+
     def batch(self, first: int, count: int) -> tuple[Pixels, Pixels]:
         """Reads samples ``first`` to ``first + count - 1``: rainy and clean, uint8 N x H x W x 3, RGB.
 

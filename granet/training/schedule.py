@@ -16,11 +16,7 @@ COSINE_FLOOR = 2e-6
 
 
 class Schedule:
-    """Sets the learning rate of an optimiser.
-
-    Attributes:
-        first_step: step at which the warm-up of the cosine schedule begins.
-    """
+    """Sets the learning rate of an optimiser."""
 
     def __init__(
         self, recipe: Recipe, limits: Limits, epoch_size: int, optimiser: torch.optim.Optimizer
@@ -33,7 +29,6 @@ class Schedule:
             epoch_size: samples per epoch.
             optimiser: the optimiser whose rate is set.
         """
-        self.first_step = 0
         self._recipe, self._limits, self._epoch_size, self._optimiser = recipe, limits, epoch_size, optimiser
         self._plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
             optimiser, "max", recipe.lr_factor, recipe.patience, min_lr=recipe.min_lr, eps=0.0
@@ -67,7 +62,7 @@ class Schedule:
         stable = self._recipe.stable
         turn = min(max(done - stable, 0.0) / (1 - stable), 1.0)
         rate = COSINE_FLOOR + (self._recipe.lr - COSINE_FLOOR) * 0.5 * (1 + math.cos(math.pi * turn))
-        return rate * min(1.0, (progress.steps - self.first_step + 1) / WARM_UP_STEPS)
+        return rate * min(1.0, (progress.steps - progress.first_step + 1) / WARM_UP_STEPS)
 
     def has_converged(self, progress: Progress) -> bool:
         """Whether the rate is at its minimum and the PSNR no longer improves (section 4.3)."""

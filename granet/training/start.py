@@ -93,5 +93,5 @@ def earlier_training(checkpoint: Path, recipe: Recipe, epoch_size: int) -> Earli
         )
     recipe.require_same(trained, f"--continue {checkpoint}", "start from its weights with --init")
     epoch = samples // epoch_size
-    progress = Progress(samples=samples, steps=steps, epoch=epoch, seconds=60.0 * minutes)
+    progress = Progress(samples, steps, epoch, seconds=60.0 * minutes, first_step=steps)
     return EarlierTraining(found.state, progress, trained)

@@ -30,6 +30,7 @@ class Progress:
         loss_steps: number of those steps.
         best_db: PSNR of ``best.pt``, dB; ``None`` before the first validation.
         stale: epochs without improvement at the current learning rate.
+        first_step: step at which the optimiser began, and with it the warm-up of the cosine schedule.
     """
 
     samples: int = 0
@@ -40,6 +41,7 @@ class Progress:
     loss_steps: int = 0
     best_db: float | None = None
     stale: int = 0
+    first_step: int = 0
 
 
 def save_state(

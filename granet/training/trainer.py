@@ -112,7 +112,7 @@ class Trainer:
         earlier = earlier_training(checkpoint, self._recipe, self._data.epoch_size)
         self.progress, self._recipe = earlier.progress, self._recipe.completed(earlier.recipe)
         self.learner.load_weights(earlier.state)
-        self._saved_step = self.schedule.first_step = self.progress.steps
+        self._saved_step = self.progress.steps
         self._saved_at = self.progress.seconds
 
     def run(self, stop: Stop = lambda: False) -> bool:
@@ -151,7 +151,7 @@ class Trainer:
 
     def _epoch(self, batches: Iterator[Batch], stop: Stop) -> bool:
         """Trains to the end of the epoch or of the time, then validates; returns whether it was stopped."""
-        end = (self.progress.epoch + 1) * self._data.epoch_size
+        end = self._end_of_epoch()
         stopped = False
         with self._processes.bar(f"epoch {self.progress.epoch + 1}", self._data.epoch_size) as show:
             while self.progress.samples < end and not (stopped or self._is_late()):
@@ -163,6 +163,10 @@ class Trainer:
         if self.progress.samples >= end or self._is_late():
             self._end_epoch()
         return stopped
+
+    def _end_of_epoch(self) -> int:
+        """The number of samples that completes the present epoch."""
+        return (self.progress.epoch + 1) * self._data.epoch_size
 
     def _step(self, batch: Batch, stop: Stop) -> tuple[float, bool]:
         """Takes one step; returns the loss and whether all processes must stop."""
@@ -192,9 +196,8 @@ class Trainer:
         (progress.seconds,) = self._processes.total([self._elapsed()])
         better = progress.best_db is None or quality["psnr_paper_db"] > progress.best_db
         progress.best_db = quality["psnr_paper_db"] if better else progress.best_db
-        progress.epoch += 1
         line = {
-            "epoch": progress.epoch,
+            "epoch": progress.epoch + 1,
             "steps": progress.steps,
             "samples": progress.samples,
             "minutes": round(progress.seconds / 60, 3),
@@ -203,6 +206,9 @@ class Trainer:
             **quality,
             "best": better,
         }
+        # An epoch that the time has cut short is not complete: more time continues it.
+        if progress.samples >= self._end_of_epoch():
+            progress.epoch += 1
         progress.loss_sum, progress.loss_steps = 0.0, 0
         self.schedule.after_epoch(quality["psnr_paper_db"], progress)
         self._processes.on_main(lambda: self.files.log.append(line))
@@ -232,7 +238,8 @@ class Trainer:
 
     def _save(self, line: Line | None = None) -> None:
         self._saved_at = self.progress.seconds
-        if self.progress.steps in (0, self._saved_step):
+        # The end of an epoch is saved in any case: the counters have changed, if not the weights.
+        if self.progress.steps == 0 or (line is None and self.progress.steps == self._saved_step):
             return
         self._saved_step = self.progress.steps
         self._processes.on_main(lambda: self._save_here(line))

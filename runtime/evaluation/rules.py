@@ -108,10 +108,10 @@ def _check_stages(options: EvalOptions) -> None:
         conflict=f"{exported[0]} with {shown}" if exported else None,
         why="it shows checkpoints alone; leave the exported model out",
     )
-    second = len(options.ckpt) > 1 and not options.measures_stages
+    second = options.checkpoints[1:2] if not options.measures_stages else []
     options.refuse(
-        "--ckpt",
-        conflict=f"{options.ckpt[1]} with {shown}" if second else None,
+        "--ckpt" if len(options.ckpt) > 1 else "--model",
+        conflict=f"{second[0]} with {shown}" if second else None,
         why="a figure shows the first checkpoint; leave the others out",
     )
 

@@ -127,6 +127,16 @@ def test_the_factors_are_powers_of_two() -> None:
     assert ranges == RANGES | {"grown": (-1.0625, 1.0625), "added": (0, 1.0625), "all": (0, 1.0625)}
 
 
+@pytest.mark.parametrize(("added", "factor"), [(1e-9, 256), (1e9, 1 / 256)])
+def test_a_silent_layer_stays_within_float16(added: float, factor: float) -> None:
+    model, ranges = graph(), RANGES | {"added": (0.0, added), "grown": (-added, added)}
+    equal, _ = equalise(model, ranges)
+    before, after = (
+        {t.name: numpy_helper.to_array(t) for t in each.graph.initializer}["grow"] for each in (model, equal)
+    )
+    np.testing.assert_array_equal(after, before * factor)
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -140,6 +140,7 @@ def test_bad_input_ends_with_one_line(
             "--sensitivity",
             corrupt,
         ): "the sensitivity file is damaged (it is not valid JSON",
+        (lite, "--table", table, "--sensitivity", tmp_path / "no" / "s.json"): "there is no directory",
     }
     for arguments, message in cases.items():
         status, out, err = ended(capsys, *arguments, "-o", new, "--count", "1")

@@ -47,5 +47,8 @@ def test_the_table_is_for_people_and_bad_use_is_one_line(
     assert run_app(app, given) == 1
     err = capsys.readouterr().err
     assert "not a sensitivity file" in err and err.count("\n") == 1
+    for plot in (["--plot", str(record)], ["--plot", f"{tmp_path}/../{tmp_path.name}/s.json"]):
+        assert run_app(app, [*given, *plot]) == 2
+        assert "is the sensitivity file too; give each a name of its own" in capsys.readouterr().err
     assert run_app(app, [*given, "--precision", "fp16"]) == 2
     assert "quantises no layer" in capsys.readouterr().err

@@ -39,6 +39,7 @@ def test_a_spec_for_others_has_no_folders(text: str, shown: str) -> None:
         ("drawn:0", "expected a number of streets"),
         ("synthetic:?split=all", "expected heaviness=LOW-HIGH"),
         ("synthetic:a?heaviness=0.5-0.1", "expected LOW-HIGH"),
+        ("synthetic:a?turned=0.2&lines=0.1&turned=0.9", "turned is given 2 times: give it once"),
         ("synthetic:a?streaks=pairs:b", "expected two directories"),
         ("synthetic:rain800:?split=all", "is not a data set"),
     ],

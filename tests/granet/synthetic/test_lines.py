@@ -1,4 +1,4 @@
-"""Long lines of synthetic rain: their shape, and their amount against RainTrainH (measured by hand on its 12 pairs)."""
+"""Long lines of synthetic rain: their shape, and their amount against the 12 pairs of RainTrainH at hand."""
 
 from collections import Counter
 from dataclasses import replace

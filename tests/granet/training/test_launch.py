@@ -12,7 +12,7 @@ import torch
 
 from granet.app.console import Interrupted, run_app
 from granet.training.cli import app
-from granet.training.launch import run_processes
+from granet.training.launch import FOLLOWED, run_processes
 from granet.training.state import load_state
 from tests.granet.rain_sets import pairs_directory
 from tests.granet.training.test_processes import options, train
@@ -63,6 +63,17 @@ def test_an_interruption_prints_the_command_that_resumes_all(tmp_path: Path) -> 
     assert load_state(tmp_path / "run" / "state.pt").progress.steps >= 2
 
 
+@pytest.mark.parametrize("damaged", [1, 2])  # each process reads one of them; both read the first one
+def test_a_picture_that_one_process_cannot_read_is_the_only_error(damaged: int, tmp_path: Path) -> None:
+    spec, dry = pairs_directory(tmp_path / "data", count=3), pairs_directory(tmp_path / "dry", count=2)
+    (tmp_path / "data" / "rainy" / f"{damaged}.png").write_bytes(b"no picture")
+    process = start([*options(spec, tmp_path / "run", "--epochs", "1", "--val", dry), "--processes", "2"])
+    _, error = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    (line,) = (line for line in error.splitlines() if "error" in line)
+    assert line.startswith("error: ") and f"{damaged}.png: is damaged, or not a picture" in line
+
+
 # --- the exit of stand-in processes ---------------------------------------------------------------
 
 
@@ -88,6 +99,11 @@ def test_only_the_first_process_prints(capfd: pytest.CaptureFixture[str]) -> Non
 
 def test_the_error_of_a_process_that_fails_alone_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
     assert ended("if rank: sys.stderr.write('out of luck\\n'); sys.exit(4)", capfd) == (4, "out of luck\n")
+
+
+def test_a_process_that_followed_is_not_the_one_that_failed(capfd: pytest.CaptureFixture[str]) -> None:
+    code = f"if rank: time.sleep(0.3); sys.stderr.write('out of luck\\n'); sys.exit(4)\nsys.exit({FOLLOWED})"
+    assert ended(code, capfd) == (4, "out of luck\n")
 
 
 def test_a_process_that_waits_for_a_failed_one_is_killed(

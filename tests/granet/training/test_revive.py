@@ -135,6 +135,22 @@ def test_granet_train_revives_the_checkpoint_that_it_starts_from(
     assert "silent" not in capsys.readouterr().err
 
 
+def test_it_is_not_ignored_in_a_training_that_began_without_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("granet.training.files.draw_training", lambda lines, path: None)
+    save_checkpoint(tmp_path / "start.pt", network())
+    clean = f"synthetic:{clean_directory(tmp_path / 'clean')}?split=all"
+    run = f"--train {clean} --val {clean} --out {tmp_path / 'run'} --epoch-size 1 --device cpu --epochs"
+    assert run_app(app, [*run.split(), "1", "--init", str(tmp_path / "start.pt")]) == 0
+    for option in ("--revive", "--renew-coarse"):
+        capsys.readouterr()
+        assert run_app(app, [*run.split(), "2", "--resume", option]) == 1
+        assert f"{option[2:].replace('-', '_')} is True instead of False" in capsys.readouterr().err
+    # Its network is that of its own weights, which no option names.
+    assert run_app(app, [*run.split(), "2", "--resume"]) == 0, capsys.readouterr().err
+
+
 def test_a_training_with_it_in_its_recipe_goes_on_without_init(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,6 +51,15 @@ def test_mixed_sets_have_their_shares_of_every_epoch_and_all_their_pictures_come
     assert {counts[str(i)] for i in range(7)} <= {3, 4} and {counts[str(i)] for i in range(50, 53)} <= {2, 3}
 
 
+def test_a_set_whose_share_is_less_than_a_sample_is_told(pairs: str, tmp_path: Path) -> None:
+    write(tmp_path / "few" / "50.png", picture(50))
+    few = f"clean:{tmp_path / 'few'}"
+    assert [each.title for each in data(pairs, few, weights=[97, 3], epoch_size=10).unused] == [
+        "clean pictures of few"
+    ]
+    assert data(pairs, few, weights=[97, 3], epoch_size=20).unused == []
+
+
 def test_whole_pictures_are_flipped_half_of_the_time_on_both_sides(pairs: str) -> None:
     samples = data(pairs)
     flipped = 0

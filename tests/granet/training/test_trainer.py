@@ -397,6 +397,26 @@ def test_time_is_up_within_an_epoch_and_what_was_learnt_is_measured(recipe: Reci
     assert load_checkpoint(tmp_path / "run" / "best.pt").config == TINY
 
 
+def test_an_epoch_that_the_time_cut_short_goes_on(recipe: Recipe, tmp_path: Path) -> None:
+    short = trainer(replace(recipe, epoch_size=6), tmp_path / "run", Limits(minutes=1e-9))
+    assert short.run()
+    assert (short.progress.samples, short.progress.epoch) == (1, 0)
+    longer = trainer(replace(recipe, epoch_size=6), tmp_path / "run", Limits(epochs=1))
+    longer.resume()
+    assert longer.run() and (longer.progress.samples, longer.progress.epoch) == (6, 1)
+    assert [(line["epoch"], line["samples"]) for line in log(tmp_path / "run")] == [(1, 1), (1, 6)]
+
+
+def test_a_save_at_the_last_step_of_an_epoch_does_not_replace_that_of_its_end(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("granet.training.trainer.SECONDS_BETWEEN_SAVES", -1.0)  # after every step
+    assert trainer(recipe, tmp_path / "run").run()
+    state = load_state(tmp_path / "run" / "state.pt").progress
+    assert (state.samples, state.epoch) == (4, 1) and state.best_db is not None
+    assert read_checkpoint(tmp_path / "run" / "last.pt").facts["epoch"] == 1
+
+
 def test_a_gpu_that_is_not_there_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert find_device("auto") == torch.device("cpu")

@@ -212,9 +212,11 @@ def test_continuing_takes_the_samples_that_come_next(recipe: Recipe, tmp_path: P
     assert run.run()
     assert asked == list(range(6, 12))
     assert [line["epoch"] for line in log(tmp_path / "second")] == [2, 3]
-    again = trainer(long, tmp_path / "second", Limits(epochs=4))
+    again = trainer(long, tmp_path / "second", Limits(epochs=100))
     again.resume()
     assert again.progress.samples == 12
+    # After six steps the rise goes on: it began with this optimiser.
+    assert again.schedule.cosine_rate(again.progress) == pytest.approx(7 / 200 * recipe.lr, rel=0.01)
 
 
 def test_weights_of_another_recipe_or_without_facts_are_not_continued(recipe: Recipe, tmp_path: Path) -> None:

@@ -105,6 +105,7 @@ def test_a_long_video_is_cut_and_says_so_unless_the_user_sets_the_length(
         ("short", "has 9 frames, but at least 10 are needed"),
         ("moving", "of the pixels of this clip are static"),
         ("mixed", "mixed: its frames differ in size"),
+        ("frozen", "nothing flickers where this clip stands still"),
     ],
 )
 def test_a_mistake_is_one_line_and_no_model_runs(
@@ -118,6 +119,9 @@ def test_a_mistake_is_one_line_and_no_model_runs(
         for index in range(9 if name == "short" else 12):
             height = 30 if (name, index) == ("mixed", 7) else 24
             cv2.imwrite(f"{name}/{index:02d}.png", rng.integers(0, 255, (height, 32, 3), np.uint8))
+    (tmp_path / "frozen").mkdir()
+    for index in range(12):
+        cv2.imwrite(f"frozen/{index:02d}.png", rainy(0))
     status, out, err = invoke(f"--fixed-camera {line}")
     assert (status, out) == (1, "")
     assert err.startswith("error: ") and message in err and len(err.splitlines()) == 1

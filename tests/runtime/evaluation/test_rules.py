@@ -69,6 +69,8 @@ def test_a_fixed_camera_is_measured_alone(option: str, capfd: pytest.CaptureFixt
         ("--ckpt a.pt --model b.onnx --data drawn:2 --table3", "--model b.onnx with --table3: "),
         ("--ckpt a.pt --model lite --images photos --figure6 6.png", "--model lite with --figure6: "),
         ("--ckpt a.pt --ckpt b.pt --data drawn:2 --figure7 7.png", "--ckpt b.pt with --figure7: "),
+        ("--ckpt a.pt --model b.safetensors --images photos --figure6 6.png", "--model b.safetensors with "),
+        ("--model a.pt --model b.pt --data drawn:2 --figure7 7.png", "--model b.pt with --figure7: "),
         ("--model lite --clean a --clean b", "--clean is given 2 times"),
     ],
 )

@@ -15,6 +15,7 @@ import torch
 from granet.app.console import run_app
 from granet.checkpoint import read_checkpoint
 from granet.training.cli import app
+from granet.training.launch import FOLLOWED
 from granet.training.state import load_state
 from tests.granet.rain_sets import pairs_directory
 from tests.patience import PATIENCE
@@ -110,5 +111,5 @@ def test_an_error_of_the_main_process_ends_all_and_is_printed_once(
 ) -> None:
     root, spec, _ = runs
     (first, second) = train(2, options(spec, root / "one", "--batch", "1", "--epochs", "2"))
-    assert (first[0], second[0]) == (1, 1)
+    assert (first[0], second[0]) == (1, FOLLOWED)
     assert first[1].count("\n") == 1 and "holds a training" in first[1] and second[1] == ""

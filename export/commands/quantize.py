@@ -160,7 +160,9 @@ def quantize(options: QuantizeOptions) -> None:
         raise UsageError(f"--output {path}: the name of an ONNX file ends in .onnx")
     check_file(path, (options.model,), overwrite=options.overwrite)
     if options.sensitivity is not None:
-        check_file(options.sensitivity, (options.model, path), overwrite=True)  # continued, or refused
+        if options.sensitivity.resolve() == path.resolve():
+            raise UsageError(f"--sensitivity {path}: is the output too; give each a name of its own")
+        check_file(options.sensitivity, (options.model,), overwrite=True)  # continued, or refused
     model = read_model(options.model)
     table = open_table(options.table) if options.table is not None else None
     require_quantisable(model, table, judging, options.sensitivity)

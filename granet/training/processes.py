@@ -13,7 +13,7 @@ from granet.app.progress import progress_line
 from granet.errors import UserError
 
 
-class FailedElsewhere(Exception):  # noqa: N818 - the error itself is raised in the main process
+class FailedElsewhere(Exception):  # noqa: N818 - the error itself is raised elsewhere
     """Another process has failed and reports the error."""
 
 

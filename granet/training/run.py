@@ -37,7 +37,7 @@ def run_training(options: TrainOptions) -> None:
     Raises:
         UserError: if something is missing or wrong; files of an earlier training then stay.
         Interrupted: after Ctrl-C or SIGTERM; the training can be resumed.
-        FailedElsewhere: in the other processes, if the main process has failed.
+        FailedElsewhere: if another process has failed, which reports the error.
     """
     recipe, files = make_recipe(options), TrainingFiles(options.out)
     data = [open_dataset(options.with_data(spec), "train") for spec in recipe.train]

@@ -155,6 +155,8 @@ def test_bad_input_ends_with_one_line(
     }.items():
         status, _, err = ended(capsys, lite, "--table", table, "-o", path)
         assert status == (2 if path.suffix == ".engine" else 1) and message in error(err)
+    status, _, err = ended(capsys, lite, "--table", table, "-o", new, "--sensitivity", new)
+    assert status == 2 and "is the output too; give each a name of its own" in error(err)
     assert there.read_bytes() == b"mine" and not new.exists()
 
 

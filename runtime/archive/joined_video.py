@@ -21,9 +21,11 @@ from runtime.archive.video_parts import DecodingClock, Look, Part, VideoWriter, 
 from runtime.media.demuxing import demuxed
 from runtime.sinks.video.containers import VideoContainer, container_for
 from runtime.sinks.video.encoding import Encoding
+from runtime.sinks.video.sound_spacing import lost_offset
 from runtime.sinks.video.sound_track import SoundTrack
 from runtime.sinks.video.tracks import carry_over, losses
 from runtime.sources.base import SoundPacket, StreamInfo
+from runtime.sources.video.start import clock_offset
 
 _AVC3 = {"mp4", "mov"}
 """Formats with a name of its own for H.264 whose key frames hold parameter sets."""
@@ -54,6 +56,8 @@ class JoinedVideo:
         if not self._videos:
             raise JoinError(f"{file.name}: no segment has frames; nothing is written")
         self._notes: list[str] = []
+        self._begin = Fraction(0)
+        """Time in the source that is 0 in the result."""
 
     def run(self) -> tuple[str, ...]:
         """Writes the file.
@@ -86,6 +90,7 @@ class JoinedVideo:
         return tuple(self._notes)
 
     def _write(self, source: InputContainer, info: StreamInfo, output: OutputContainer) -> None:
+        self._begin = clock_offset(source)
         output.metadata.update(info.metadata)
         writer = self._add_video(output)
         video = writer.stream
@@ -93,6 +98,10 @@ class JoinedVideo:
         others = OtherStreams(source, output)
         carry_over(output, info, video, {index: track.stream for index, track in sounds.items()})
         self._notes += losses(self._kind.format, self._encoder(info), info)
+        if not self._kind.keeps_time:
+            first, period = self._videos[0].start - self._begin, 1 / (info.rate or Fraction(1))
+            if lost := lost_offset(info.sound_samples, first, period):
+                self._notes.append(f"not kept: {lost}")
         output.start_encoding()  # the muxer now chooses the time bases, which sound tracks need to know
         copied = self._copied_packets(source, sounds, others)
         packets = heapq.merge(self._video_packets(writer), copied, key=lambda each: each[:2])
@@ -140,7 +149,7 @@ class JoinedVideo:
         for part in self._videos:
             # Twice: a recording without a place to cut is one segment, which may be larger than the memory.
             shown = [packet.pts or 0 for packet in _coded(part, writer)]
-            for packet in clock.timed(_coded(part, writer), shown, part.start):
+            for packet in clock.timed(_coded(part, writer), shown, part.start - self._begin):
                 packet.stream = writer.stream
                 yield (packet.dts or 0) * packet.time_base, 0, packet
 
@@ -165,9 +174,13 @@ class JoinedVideo:
         """The packets of all other streams, in the order of their decoding."""
         streams = [*(source.streams[index] for index in sounds), *others.sources]
         for packet in demuxed(source, *streams) if streams else ():
-            if packet.size and is_cover(packet.stream):
+            if not packet.size:
+                continue
+            if is_cover(packet.stream):
                 packet.pts = packet.dts = 0  # a cover has no time
-            if not packet.size or packet.dts is None:
+            else:
+                _shift(packet, self._begin)
+            if packet.dts is None:
                 continue
             time, index = packet.dts * packet.time_base, packet.stream.index
             if index in sounds:
@@ -175,6 +188,12 @@ class JoinedVideo:
                     yield time, 1, coded
             elif others.redirect(packet):
                 yield time, 1, packet
+
+
+def _shift(packet: "Packet[Any]", begin: Fraction) -> None:
+    """Makes the timestamps of a packet relative to a beginning in seconds."""
+    ticks = round(begin / packet.time_base)
+    packet.pts, packet.dts = (None if at is None else at - ticks for at in (packet.pts, packet.dts))
 
 
 def _coded(part: Part, writer: VideoWriter) -> "Iterator[Packet[Any]]":

@@ -24,6 +24,7 @@ def chapters_between(
         first, last = round(start / base), None if end is None else round(end / base)
         begins, ends = max(chapter["start"], first), chapter["end"]
         ends = ends if last is None else min(ends, last)
-        if begins < ends:
+        is_point = chapter["start"] == chapter["end"] >= first and (last is None or chapter["end"] < last)
+        if begins < ends or is_point:
             cut.append({**chapter, "start": begins - first, "end": ends - first})
     return tuple(cut)

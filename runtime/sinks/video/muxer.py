@@ -16,6 +16,7 @@ from granet.errors import UserError
 from runtime.sinks.video.containers import MATROSKA, VideoContainer
 from runtime.sinks.video.encoders import hdr_options
 from runtime.sinks.video.fragments import Fragments, reach_end
+from runtime.sinks.video.sound_spacing import lost_offset
 from runtime.sinks.video.sound_track import SoundTrack
 from runtime.sinks.video.sound_trial import way_for
 from runtime.sinks.video.tracks import carry_over
@@ -62,7 +63,8 @@ class Muxer:
     ) -> None:
         self._name = name
         rate = info.rate or default_rate
-        source_base = info.time_base or 1 / default_rate
+        source_base = self._source_base = info.time_base or 1 / default_rate
+        self._samples = info.sound_samples
         self._clock: _RateClock | None = None if kind.keeps_time else _RateClock(name, rate, source_base)
         self._time_base = source_base if kind.keeps_time else 1 / rate
         self._durations: dict[int, int] = {}
@@ -102,6 +104,7 @@ class Muxer:
             BrokenPipeError: if the reader of stdout has exited.
         """
         if self._clock is not None:
+            self._check_offset(frame.pts or 0)
             frame.pts = self._clock.number_of(frame.pts or 0)
         frame.time_base = self._time_base
         self._separate(frame)
@@ -111,6 +114,12 @@ class Muxer:
             self._start = frame.pts * self._time_base
         self._frames += 1
         self._mux(self._do(self._video.encode, frame))
+
+    def _check_offset(self, pts: int) -> None:
+        if self._frames:
+            return
+        if lost := lost_offset(self._samples, pts * self._source_base, self._time_base):
+            raise UserError(f"{self._name}: this format has no timestamps and {lost}; write .mp4 or .mkv")
 
     def _separate(self, frame: av.VideoFrame) -> None:
         """Moves a frame forward whose timestamp the container could not tell from the previous one."""

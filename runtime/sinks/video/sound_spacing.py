@@ -1,9 +1,29 @@
-"""Strictly increasing timestamps for sound packets, as muxers require."""
+"""When sound is heard: strictly increasing timestamps, as muxers require, and its distance to the picture."""
 
 import math
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from runtime.sources.base import SoundPacket
+
+_UNNOTICED = Fraction(9, 100)
+"""Seconds by which sound may be early before it is annoying (Recommendation ITU-R BT.1359, appendix 1)."""
+
+
+def lost_offset(samples: Mapping[int, Sequence[SoundPacket]], first: Fraction, period: Fraction) -> str:
+    """What a format without timestamps would lose, for display; empty if nobody would notice it.
+
+    Args:
+        samples: index of an audio stream -> its first packets.
+        first: time of the first frame, in seconds.
+        period: seconds between two frames, by which such a format may be wrong in any case.
+    """
+    for packets in samples.values():
+        begin = next((each.pts * each.time_base for each in packets if each.pts is not None), first)
+        if abs(begin - first) > _UNNOTICED + period:
+            side = "after" if begin > first else "before"
+            return f"the sound begins {float(abs(begin - first)):.1f} s {side} the picture"
+    return ""
 
 
 class SoundSpacing:

@@ -87,7 +87,8 @@ class VideoSource(Source):
         timeout: seconds after which a silent server times out.
         silence: the same for a live stream that is already running.
         corrupt: called for each damaged packet or frame of a live stream.
-        span: the part of a file to read; ``None`` for all of it. Such a part has no sound.
+        span: the part of a file to read, with the timestamps of the file and without sound; ``None`` for all
+            of it, whose time begins at zero.
         start: seconds of a file to leave out; what follows has its sound, and its time begins there.
         strict: whether damage of a file is an error.
         hwaccel: what to decode on; ``None`` for the CPU.
@@ -140,7 +141,7 @@ class VideoSource(Source):
             self._audio = tuple(s for s in audio if s.codec_context is not None)
             if truncation:
                 self._suspect(truncation, strict=strict)
-            if start and not self._live:
+            if span is None and not self._live:
                 self._start = Start(start, self._container, self._stream, self._name)
             wanted = span if self._start is None else self._start.span
             self._native = (
@@ -151,7 +152,7 @@ class VideoSource(Source):
             # A server may send packets for ever of which none becomes a picture.
             self._first_due = time.monotonic() + self._timeout if address.remote else math.inf
             self._first = next(self._native, None)
-            if self._first is None and self._start is not None:
+            if self._first is None and self._start is not None and start:
                 raise self._start.behind_end()
             if self._first is None:
                 raise UserError(f"{self._name}: has no frames that can be decoded{self._why_none(address)}")
@@ -289,11 +290,14 @@ class VideoSource(Source):
         # A live stream is not read ahead, because that would delay its first frame.
         ahead = () if self._live else reader.look_ahead(self._audio, _SAMPLES)
         packets = [packet for packet in (*self._sound, *ahead) if packet.size]
-        samples = {s.index: [p for p in packets if p.stream.index == s.index] for s in self._audio}
-        return {
-            index: tuple(copied(cast("list[SoundPacket]", found[:_SAMPLES])))
-            for index, found in samples.items()
-        }
+        samples = {}
+        for stream in self._audio:
+            found = [packet for packet in packets if packet.stream.index == stream.index][:_SAMPLES]
+            samples[stream.index] = copies = copied(cast("list[SoundPacket]", found))
+            for copy, packet in zip(copies, found, strict=True):
+                if self._start is not None and packet in ahead:
+                    self._start.shift(copy)  # the others were shifted when they were heard
+        return {index: tuple(copies) for index, copies in samples.items()}
 
     def _begin(self) -> Iterator[av.VideoFrame]:
         """Begins to decode where the container is."""
@@ -343,8 +347,10 @@ class VideoSource(Source):
         """Buffers a packet of sound; an output leaves it out if it cannot be used."""
         if not packet.size:
             return
-        if self._start is not None and not self._start.takes(packet):
-            return
+        if self._start is not None:
+            if not self._start.takes(packet):
+                return
+            self._start.shift(packet)
         if packet.is_corrupt:
             self._count(self._damage.marked_sound)
         self._sound.append(packet)
@@ -369,8 +375,8 @@ class VideoSource(Source):
 
     def _is_wanted(self, frame: av.VideoFrame) -> bool:
         """Whether a frame is behind the start; those before it may refer to frames that were not read."""
-        first = 0 if self._start is None else self._start.span.start or 0
-        return self._start is None or (frame.pts is not None and frame.pts >= first)
+        first = None if self._start is None else self._start.span.start
+        return first is None or (frame.pts is not None and frame.pts >= first)
 
     def _count(self, damage: Callable[[], None]) -> None:
         """Counts damage; only that of a file is summed up, because a live stream has no end."""

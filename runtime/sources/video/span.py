@@ -1,12 +1,17 @@
 """Decode a part of a video: seek to a key frame, then drop the frames outside the part."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from fractions import Fraction
 
 import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
+
+_MARGIN = 10
+"""Seconds, more than any decoder delays a frame."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ def _from(
     frames = decoded()
     first = next(frames, None)
     if first is None or first.pts is None or first.pts > span.start:
-        container.seek(stream.start_time or 0, stream=stream, backward=True)
+        container.seek(_before(stream), stream=stream, backward=True)
         frames = decoded()
         first = next(frames, None)
     if first is not None and _is_from(first, span.start):
@@ -63,6 +68,11 @@ def _from(
     for frame in frames:
         if _is_from(frame, span.start):
             yield frame
+
+
+def _before(stream: VideoStream) -> int:
+    """A timestamp before the first packet: MPEG-TS seeks by decoding times, which precede those of frames."""
+    return (stream.start_time or 0) - math.ceil(_MARGIN / (stream.time_base or Fraction(1, 90_000)))
 
 
 def _is_from(frame: av.VideoFrame, start: int) -> bool:

@@ -1,4 +1,4 @@
-"""Where in a video file reading begins; its frames, sound and chapters count from there."""
+"""Where in a video file time begins: its frames, sound and chapters count from there."""
 
 import math
 from dataclasses import replace
@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import av
 from av.container import InputContainer
+from av.format import Flags
 from av.video.stream import VideoStream
 
 from granet.errors import UserError
@@ -30,8 +31,21 @@ class StartBehindEndError(UserError):
         self.name, self.why = name, why
 
 
+def clock_offset(container: InputContainer) -> Fraction:
+    """Time at the beginning of a file, in seconds, if its format has a clock that begins anywhere; else 0.
+
+    MPEG-TS has such a clock: broadcasts begin at any of its 26 hours, and FFmpeg lets one that passes their
+    end begin below zero. What begins late in MP4 or Matroska is meant to be shown late.
+    """
+    return _beginning(container) if Flags(container.format.flags) & Flags.ts_discont else Fraction(0)
+
+
+def _beginning(container: InputContainer) -> Fraction:
+    return Fraction(container.start_time or 0, av.time_base)
+
+
 class Start:
-    """A start, as FFmpeg's ``-ss`` before an input: later timestamps are relative to it.
+    """Where time begins: at a start, as FFmpeg's ``-ss`` before an input, or at the beginning of the file.
 
     Args:
         seconds: seconds after the beginning of the file.
@@ -45,7 +59,12 @@ class Start:
 
     def __init__(self, seconds: Fraction, container: InputContainer, stream: VideoStream, name: str) -> None:
         self._seconds, self._name = seconds, name
-        begin = Fraction(container.start_time or 0, av.time_base)
+        self._at = clock_offset(container)
+        self.span = Span()
+        """The part of the video stream to decode."""
+        if not seconds:
+            return
+        begin = _beginning(container)
         self._at = begin + seconds
         if container.duration is not None and seconds >= Fraction(container.duration, av.time_base):
             raise self.behind_end(f"after {container.duration / av.time_base:.1f} s")
@@ -53,7 +72,6 @@ class Start:
         self.span = Span(
             math.ceil(self._at / base), seek=math.floor(max(begin, self._at - _SOUND_AHEAD) / base)
         )
-        """The part of the video stream to decode."""
 
     def behind_end(self, end: str = "before") -> StartBehindEndError:
         """The error for a file that ends before; ``end`` says when."""
@@ -64,15 +82,22 @@ class Start:
         return pts - round(self._at / time_base)
 
     def takes(self, packet: SoundPacket) -> bool:
-        """Whether a packet of sound begins at the start or later; makes its timestamps relative to it."""
-        if packet.pts is None or packet.pts * packet.time_base < self._at:
-            return False
-        packet.pts = self.shifted(packet.pts, packet.time_base)
+        """Whether a packet of sound is kept: what begins before ``seconds`` is left out.
+
+        At the beginning of the file nothing is: a decoder needs the packets that precede it.
+        """
+        return not self._seconds or (packet.pts is not None and packet.pts * packet.time_base >= self._at)
+
+    def shift(self, packet: SoundPacket) -> None:
+        """Makes the timestamps of a packet of sound relative to the start."""
+        if packet.pts is not None:
+            packet.pts = self.shifted(packet.pts, packet.time_base)
         if packet.dts is not None:
             packet.dts = self.shifted(packet.dts, packet.time_base)
-        return True
 
     def described(self, info: StreamInfo) -> StreamInfo:
         """The information about what follows the start."""
-        frames = None if info.frames is None else max(1, info.frames - int(self._seconds * (info.rate or 1)))
+        frames = info.frames
+        if frames is not None and self._seconds:
+            frames = max(1, frames - int(self._seconds * (info.rate or 1)))
         return replace(info, frames=frames, chapters=chapters_between(info.chapters, self._at, None))

@@ -61,6 +61,19 @@ def test_frames_timestamps_and_sound_equal_those_of_one_run(tmp_path: Path, suff
     assert (joined.rate, joined.size, joined.tags) == (whole.rate, whole.size, whole.tags)
 
 
+def test_a_broadcast_begins_at_zero_as_in_one_run(tmp_path: Path) -> None:
+    """Its clock begins after 13 hours."""
+    offset = {"output_ts_offset": "50000"}
+    path = make_recording(tmp_path / "a.ts", 70, sound="mp2", container_options=offset)
+    file = planned(path)
+    assert len(file.segments) > 3
+    whole = in_one_piece(path, tmp_path / f"whole{Path(file.output).suffix}")
+    in_segments(made_job(tmp_path / "dst"), file)
+    joined = read_clip(tmp_path / "dst" / file.output)
+    assert joined.times == whole.times and 0 <= joined.times[0] < 1
+    assert joined.sound_times == pytest.approx(whole.sound_times, abs=1e-3)
+
+
 def test_a_variable_rate_keeps_its_timestamps(tmp_path: Path) -> None:
     pts = [i * 3000 + (i % 3) * 400 for i in range(70)]
     path = make_recording(tmp_path / "a.mp4", 70, pts=pts, time_base=Fraction(1, 30000))

@@ -145,6 +145,7 @@ class Pipeline:
         """
         # The loop closes the queues: a signal can arrive while this thread holds their lock.
         self._stop = _Stop.AT_ONCE if self._stop else _Stop.DRAIN
+        self._sink.release()
 
     def run(self) -> Summary:
         """Runs until the source ends, :meth:`stop` is called or the sink wants no more frames.

@@ -128,11 +128,7 @@ def _run(source: Source, engine: Engine, sink: SeveralSinks, notes: Notes, optio
             progress=progress,
         )
 
-        def stop() -> None:
-            pipeline.stop()
-            sink.release()
-
-        with on_interrupt(stop) as interruption:
+        with on_interrupt(pipeline.stop) as interruption:
             summary = pipeline.run()
     _print_summary(summary, interrupted=interruption.happened, as_json=options.as_json)
     if interruption.happened:

@@ -55,8 +55,11 @@ class Sink(ABC):
     def idle(self) -> None:  # noqa: B027 - only displays need it
         """Called several times per second while no frame arrives."""
 
-    def release(self) -> None:  # noqa: B027 - only a window waits for the user
-        """Stops :meth:`finish` from waiting for the user; may be called from a signal handler."""
+    def release(self) -> None:  # noqa: B027 - only displays wait
+        """Ends the waits of :meth:`write` for a time and of :meth:`finish` for the user.
+
+        May be called from any thread and from a signal handler.
+        """
 
     def finish(self) -> None:  # noqa: B027 - some sinks have nothing to finish
         """Completes the output and gives it its final name. Without frames there is no output.

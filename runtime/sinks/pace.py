@@ -5,9 +5,12 @@ from collections.abc import Callable
 
 from runtime.media.frame import Frame
 
+_STEP = 0.1
+"""Seconds between two looks at whether the run was stopped."""
+
 
 class Pace:
-    """Computes how long a frame must wait until it is due.
+    """Lets a frame wait until it is due.
 
     Args:
         live: whether frames arrive in real time; they never wait.
@@ -17,6 +20,7 @@ class Pace:
     def __init__(self, *, live: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._live, self._clock = live, clock
         self._start: tuple[float, float] | None = None
+        self._released = False
 
     def ahead(self, frame: Frame) -> float:
         """Seconds until ``frame`` is due, relative to the first frame asked about; 0 or less if it is due."""
@@ -26,3 +30,14 @@ class Pace:
         if self._start is None:
             self._start = (self._clock(), seconds)
         return (seconds - self._start[1]) - (self._clock() - self._start[0])
+
+    def wait(self, frame: Frame) -> None:
+        """Waits until ``frame`` is due, which takes as long as a gap in the file; :meth:`release` ends it."""
+        left = self.ahead(frame)
+        while left > 0 and not self._released:
+            time.sleep(min(left, _STEP))
+            left -= _STEP
+
+    def release(self) -> None:
+        """Lets no frame wait any longer; may be called from a signal handler."""
+        self._released = True

@@ -91,7 +91,7 @@ class SeveralSinks(Sink):
 
     def release(self) -> None:
         """See :meth:`Sink.release`."""
-        for sink in [*self._here]:
+        for sink in [*self._here, *(worker.sink for worker in self._workers)]:
             sink.release()
 
     def finish(self) -> None:

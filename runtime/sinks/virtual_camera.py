@@ -1,6 +1,5 @@
 """A virtual camera that other programs can open, provided by pyvirtualcam."""
 
-import time
 from fractions import Fraction
 from importlib import import_module
 from typing import Any
@@ -54,7 +53,7 @@ class VirtualCameraSink(Sink):
         if self._camera is None:
             self._camera = self._open(pixels.shape[0], pixels.shape[1])
         self._picture, self._banner = fitted(pixels, (self._camera.height, self._camera.width)), None
-        time.sleep(max(0.0, self._pace.ahead(frame)))
+        self._pace.wait(frame)
         self._camera.send(self._picture)
 
     def idle(self) -> None:
@@ -63,6 +62,10 @@ class VirtualCameraSink(Sink):
         if banner is not None and banner != self._banner and self._picture is not None:
             self._banner = banner
             self._camera.send(draw_banner(self._picture, banner))
+
+    def release(self) -> None:
+        """See :meth:`Sink.release`."""
+        self._pace.release()
 
     def finish(self) -> None:
         """Closes the camera."""

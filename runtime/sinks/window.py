@@ -171,7 +171,7 @@ class WindowSink(Sink):
             cv2.setTrackbarPos(_SLIDER, _TITLE, min(_STEPS, max(0, _STEPS * x // self._newest[0].shape[1])))
 
     def _wait_until_due(self, frame: Frame) -> None:
-        while self.wants_more and (ahead := self._pace.ahead(frame)) > 0:
+        while self.wants_more and not self._released and (ahead := self._pace.ahead(frame)) > 0:
             self._refresh()
             self._take_key(max(1, min(50, int(ahead * 1000))))
 

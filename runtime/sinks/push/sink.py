@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from fractions import Fraction
 
 from granet.app.console import Say
 from granet.app.credentials import mask
@@ -72,8 +71,8 @@ class PushSink(Sink):
         if self._target.protocol.has_certificate:
             require_certificates()
         self._say, self._health, self._clock = say, health, clock
-        # Every player supports 4:2:0 over both protocols; neither can transmit a pixel aspect ratio.
-        self._info = replace(info, sound=(), chroma="yuv420p", aspect=Fraction(1), left_behind="", live=True)
+        # Every player supports 4:2:0.
+        self._info = replace(info, sound=(), chroma="yuv420p", left_behind="", live=True)
         self._kind = self._encoded(encoding, say)
         self._live = info.live
         self._pace = Pace(live=info.live, clock=clock)
@@ -86,7 +85,7 @@ class PushSink(Sink):
     def write(self, frame: Frame, before: Frame | None = None) -> None:
         """Sends a frame; drops a frame of a live source while the server is unreachable."""
         if self._connection is not None:
-            time.sleep(max(0.0, self._pace.ahead(frame)))
+            self._pace.wait(frame)
         if self._connection is None and self._clock() < self._retry_at:
             self._health.drop("sink")
             return
@@ -123,6 +122,10 @@ class PushSink(Sink):
             return
         if self._connection.sending:
             self._announce_recovery()
+
+    def release(self) -> None:
+        """See :meth:`Sink.release`."""
+        self._pace.release()
 
     def finish(self) -> None:
         """Ends the stream."""

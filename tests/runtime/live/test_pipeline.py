@@ -79,6 +79,23 @@ class FakeSink(Sink):
         self.calls.append("abort")
 
 
+class WaitingSink(FakeSink):
+    """Waits in its second write until it is released, as a display does for a frame that is not due."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits, self.released = threading.Event(), threading.Event()
+
+    def write(self, frame: Frame, before: Frame | None = None) -> None:
+        super().write(frame, before)
+        if len(self.indices) == 2:
+            self.waits.set()
+            assert self.released.wait(PATIENCE)
+
+    def release(self) -> None:
+        self.released.set()
+
+
 class BehindEngine(FakeEngine):
     """Returns its first frame when a source has given all of its own."""
 
@@ -481,3 +498,14 @@ def test_the_health_of_a_stream_says_who_dropped_what_and_how_late_it_is() -> No
     Pipeline(slow, FakeEngine(), BehindSink(slow)).run()
     dropped = slow.health.snapshot().dropped
     assert dropped["sink"] + dropped["engine"] > 50
+
+
+def test_a_stop_ends_the_wait_of_a_display() -> None:
+    sink = WaitingSink()
+    pipeline = Pipeline(FakeSource(10_000), FakeEngine(), sink)
+    run = threading.Thread(target=pipeline.run)
+    run.start()
+    assert sink.waits.wait(PATIENCE)
+    pipeline.stop()
+    run.join(PATIENCE)
+    assert not run.is_alive() and sink.calls[-1] == "finish"

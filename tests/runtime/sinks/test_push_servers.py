@@ -21,7 +21,9 @@ from tests.media import count_of, counted
 from tests.patience import PATIENCE
 
 BASE = Fraction(1, 90_000)
-INFO = StreamInfo("cam", "camera", live=True, rate=Fraction(25), time_base=BASE, size=(240, 320))
+INFO = StreamInfo(
+    "cam", "camera", live=True, rate=Fraction(25), time_base=BASE, size=(240, 320), aspect=Fraction(16, 11)
+)
 
 RTMP_MODULE = Path("/usr/lib/nginx/modules/ngx_rtmp_module.so")
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin")
@@ -54,6 +56,7 @@ def recorded(path: Path) -> list[int]:
     """The numbers of the pictures in a file that ends where the server was stopped."""
     numbers = []
     with av.open(str(path)) as container:
+        assert container.streams.video[0].sample_aspect_ratio == INFO.aspect
         for packet in container.demux(video=0):
             try:
                 numbers += [count_of(frame.to_ndarray(format="bgr24")) for frame in packet.decode()]

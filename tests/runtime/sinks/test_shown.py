@@ -2,6 +2,8 @@
 
 import re
 import sys
+import threading
+import time
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,12 +15,14 @@ import pytest
 from granet.errors import UserError
 from runtime.media.frame import Colour, Frame, Pixels
 from runtime.sinks import window
+from runtime.sinks.base import Sink
 from runtime.sinks.pace import Pace
 from runtime.sinks.virtual_camera import VirtualCameraSink
 from runtime.sinks.window import WindowSink
 from runtime.sources.base import StreamInfo
 from runtime.telemetry.health import Health
 from runtime.views.banner import draw_banner
+from tests.patience import PATIENCE
 
 INFO = StreamInfo("cam", "camera", live=True, rate=Fraction(25), size=(48, 64))
 
@@ -161,6 +165,35 @@ def test_what_is_released_waits_for_no_key(monkeypatch: pytest.MonkeyPatch) -> N
     sink.write(gray(10))
     sink.release()
     sink.finish()
+
+
+def test_a_gap_of_a_file_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A time-lapse has frames an hour apart; Ctrl-C ends the wait at once."""
+    Screen(monkeypatch)
+    monkeypatch.setattr(cv2, "waitKey", lambda milliseconds: time.sleep(milliseconds / 1000) or -1)
+    file = StreamInfo("clip", "video", live=False)
+    for sink in (WindowSink(file), _Paced()):
+        sink.start("bgr")
+        sink.write(gray(10))
+        ending = threading.Timer(0.3, sink.release)
+        ending.start()
+        began = time.monotonic()
+        sink.write(gray(20, index=25 * 3600))
+        assert 0.2 < time.monotonic() - began < PATIENCE
+        ending.join()
+
+
+class _Paced(Sink):
+    """A sink that only waits, as the virtual camera does before it sends."""
+
+    def __init__(self) -> None:
+        self._pace = Pace(live=False)
+
+    def write(self, frame: Frame, before: Frame | None = None) -> None:
+        self._pace.wait(frame)
+
+    def release(self) -> None:
+        self._pace.release()
 
 
 def test_q_closes_the_window(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from granet.data.image_files import is_picture
 from runtime.sources.camera.gstreamer import is_pipeline
 from runtime.sources.pictures.source import has_wildcard
-from runtime.sources.url import is_live_scheme, is_url
+from runtime.sources.url import is_live_scheme, is_url, local_path
 
 
 def is_network(text: str) -> bool:
@@ -35,9 +35,11 @@ def is_pictures(text: str) -> bool:
     """Whether ``text`` is one picture, a directory or a pattern; the file need not exist."""
     if is_network(text):
         return False
-    return Path(text).is_dir() or is_picture(Path(text)) or has_wildcard(text)
+    path = local_path(text)
+    return Path(path).is_dir() or is_picture(Path(path)) or has_wildcard(path)
 
 
 def is_one_picture(text: str) -> bool:
     """Whether ``text`` is the path of one picture; the file need not exist."""
-    return not is_network(text) and is_picture(Path(text)) and not has_wildcard(text)
+    path = local_path(text)
+    return not is_network(text) and is_picture(Path(path)) and not has_wildcard(path)

@@ -24,7 +24,7 @@ from runtime.sources.pictures.pages import is_animated
 from runtime.sources.pictures.source import PictureSource, has_wildcard
 from runtime.sources.pictures.webp_animation import WebpAnimation
 from runtime.sources.reachability import device_probe, server_probe
-from runtime.sources.url import is_url, parse_url
+from runtime.sources.url import is_url, local_path, parse_url
 from runtime.sources.video.raw import RawSource, parse_raw
 from runtime.sources.video.source import VideoSource
 from runtime.telemetry.health import Health
@@ -90,6 +90,7 @@ class _Reading:
     hwaccel: HWAccel | None
 
     def opened(self, text: str) -> Source:
+        text = local_path(text)
         path = Path(text)
         if is_pipeline(text):
             return SupervisedSource(

@@ -71,6 +71,13 @@ def is_url(text: str) -> bool:
     return bool(colon) and ("://" in text or scheme.lower() in {*_PROTOCOLS, "file"})
 
 
+def local_path(text: str) -> str:
+    """The path that a ``file:`` address names; other text, and a file of that name, is returned unchanged."""
+    if text[:5].lower() != "file:" or Path(text).exists():
+        return text
+    return unquote(urlsplit(text).path) or text
+
+
 def is_live_scheme(text: str) -> bool:
     """Whether every address with the scheme of ``text`` is live (rtsp and rtsps)."""
     return text.lower().startswith("rtsp")
@@ -113,7 +120,7 @@ def parse_url(text: str) -> Address:
     """
     scheme = text.partition(":")[0].lower()
     if scheme == "file":
-        return file_address(unquote(urlsplit(text).path))
+        return file_address(local_path(text))
     if scheme not in _PROTOCOLS:
         raise UserError(f"{scheme}: is not a supported scheme; use http, https, rtsp, rtsps or file")
     if not split_url(text).hostname:

@@ -211,7 +211,13 @@ def _automatic(kind: VideoContainer, info: StreamInfo, pix_fmt: str, name: str, 
     return default
 
 
+_REFUSED = {("mov", "vp9"), ("mov", "av1")}
+"""What FFmpeg lists for a format and does not write in it: QuickTime has no definition of it."""
+
+
 def _holds(kind: VideoContainer, codec: str) -> bool:
+    if (kind.format, codec) in _REFUSED:
+        return False
     with av.open(io.BytesIO(), "w", format=kind.format) as container:
         return codec in container.supported_codecs
 

@@ -157,6 +157,7 @@ class VideoSource(Source):
             if self._first is None:
                 raise UserError(f"{self._name}: has no frames that can be decoded{self._why_none(address)}")
             self._orientation = orientation_of(self._first, lambda message: None)
+            self._coding = coding_of(self._first)
             info = describe(
                 self._container, self._first, self._stream, self._name, address, live=self._live, say=say
             )
@@ -174,17 +175,19 @@ class VideoSource(Source):
         time_base = self._stream.time_base or Fraction(1, 90_000)
         format_name = self._container.format.name
         pacer = BurstPacer(self._closing) if self._live and format_name in _IN_BURSTS else None
-        convert, coding = self._converter(colour)
+        convert = RgbConverter(self.info.colour.effective_range, self.info.matrix, colour)
+        coding = self._coding
         for index, (native, pts) in enumerate(self._timed(time_base)):
-            if self._live and (now := coding_of(native)) != coding:
-                # A new size or codec can change the colour tags and the guesses for missing ones.
+            if (now := coding_of(native)) != coding:
+                # In joined recordings too: a new size or codec can change the colour tags and their guesses.
                 convert, coding = RgbConverter(*now[:2], colour), now
             if pacer is not None and pts is not None and not pacer.wait(pts * time_base):
                 return
             pixels = convert(native)
             if self._orientation != UPRIGHT:
                 pixels = upright(pixels, self._orientation)
-            plain = self._is_plain(native)
+            # A comparison copies it into an output that has the colours of the first frame.
+            plain = self._is_plain(native) and now[:2] == self._coding[:2]
             duration = native.duration or 0
             yield DecodedFrame(
                 pixels, index, pts, time_base, native=native if plain else None, duration=duration
@@ -200,10 +203,6 @@ class VideoSource(Source):
         timeless = self._container.format.name in _WITHOUT_TIME
         for native in self._all_native():
             yield native, None if timeless else native.pts
-
-    def _converter(self, colour: Colour) -> tuple[RgbConverter, tuple[object, ...]]:
-        convert = RgbConverter(self.info.colour.effective_range, self.info.matrix, colour)
-        return convert, () if self._first is None else coding_of(self._first)
 
     def sound(self) -> list[SoundPacket]:
         """See :meth:`Source.sound`."""

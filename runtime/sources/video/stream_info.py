@@ -37,8 +37,8 @@ TECHNICAL = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 """Container metadata that describes the file and not its content."""
 
 _USUAL_RATE = Fraction(25)
-_FASTEST_RATE = 500
-"""Frames per second; the rate that FFmpeg computes from repeated timestamps is far above."""
+_FASTEST_RATE = 1000
+"""Frames per second, of slow motion; what FFmpeg computes from repeated timestamps is far above."""
 
 _LEAST_FRAME = 8
 """Bytes of the smallest frame: the header of a chunk."""

@@ -13,7 +13,8 @@ from granet.errors import UserError
 from runtime.live.pipeline import Pipeline
 from runtime.media.frame import Frame
 from runtime.sinks.open import open_sink
-from runtime.sinks.video.containers import container_for
+from runtime.sinks.video.containers import CONTAINERS, container_for
+from runtime.sinks.video.encoders import SOFTWARE
 from runtime.sinks.video.encoding import Encoding
 from runtime.sinks.video.recording import RecordingSink
 from runtime.sources.base import StreamInfo
@@ -55,6 +56,30 @@ def clip(tmp_path: Path) -> Path:
 )
 def test_the_video_has_the_codec_that_is_asked_for(clip: Path, codec: str, suffix: str) -> None:
     assert write(clip, clip.with_name(f"out{suffix}"), codec=codec) == codec
+
+
+@pytest.mark.parametrize("suffix", CONTAINERS)
+@pytest.mark.parametrize("codec", SOFTWARE)
+def test_a_format_takes_a_codec_or_refuses_it_before_anything_is_written(
+    suffix: str, codec: str, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """FFmpeg lists VP9 and AV1 for QuickTime, and then its muxer refuses them."""
+    target = clip.with_name(f"out{suffix}")
+    try:
+        made = write(clip, target, codec=codec)
+    except UserError as error:
+        assert f"this format cannot hold {codec}; write" in str(error)
+        assert not list(clip.parent.glob("out*")) and "frames in" not in capsys.readouterr().err
+    else:
+        assert made == codec
+
+
+def test_what_quicktime_cannot_hold_becomes_its_usual_codec(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = make_clip(tmp_path / "in.webm", count=6, codec="libvpx-vp9", options={}, size=(64, 64))
+    assert write(source, tmp_path / "out.mov", codec="auto") == "h264"
+    assert "codec of the input (vp9) does not fit this format; writing h264" in capsys.readouterr().out
 
 
 def test_copy_codec_is_the_codec_of_the_input(clip: Path) -> None:

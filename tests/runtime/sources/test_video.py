@@ -16,6 +16,7 @@ import pytest
 from granet.data.upright import upright
 from granet.errors import UserError
 from runtime.sources.base import DecodedFrame
+from runtime.sources.kind import is_one_picture, is_pictures
 from runtime.sources.open import open_source
 from runtime.sources.url import is_url, parse_url
 from runtime.sources.video.clock import Clock
@@ -33,6 +34,7 @@ from tests.media import (
     numbered,
     steps,
     with_exif_orientation,
+    write_picture,
 )
 
 
@@ -213,6 +215,49 @@ def test_a_name_with_a_colon_is_a_file(tmp_path: Path, monkeypatch: pytest.Monke
         assert source.info.frames == 3
     with open_source(f"file://{tmp_path}/http:a.mp4", print) as source:
         assert source.info.frames == 3
+
+
+def test_a_file_address_is_what_its_path_is(tmp_path: Path) -> None:
+    """A picture, a directory and a pattern, whose characters an address writes as codes."""
+    folder = tmp_path / "two words"
+    folder.mkdir()
+    for index in range(2):
+        write_picture(folder / f"{index}.png", numbered(index))
+    address = folder.as_uri()
+    assert "%20" in address
+    for text, names in ((f"{address}/0.png", ["0.png"]), (address, ["0.png", "1.png"]),
+                        (f"{address}/[1-9].png", ["1.png"])):  # fmt: skip
+        with open_source(text, print) as source:
+            assert (source.info.kind, [frame.name for frame in source.frames("bgr")]) == ("pictures", names)
+    assert is_one_picture(f"{address}/0.png") and is_pictures(address)
+
+
+@pytest.mark.parametrize("rate", [600, 1000])
+def test_slow_motion_keeps_its_rate(rate: int, tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mp4", count=12, rate=Fraction(rate), time_base=Fraction(1, 90_000))
+    with open_source(str(path), print) as source:
+        assert source.info.rate == rate
+
+
+def test_recordings_of_different_colours_keep_them_when_they_are_joined(tmp_path: Path) -> None:
+    """A channel goes from a programme in HD to one in SD, whose pictures have another matrix or range."""
+    path, parts = tmp_path / "joined.ts", []
+    for index, tags in enumerate([(1, 1, 1, 1), (6, 1, 6, 6), (1, 2, 1, 1)]):
+        part = make_clip(
+            tmp_path / f"{index}.ts", frames=[colour_bars()] * 5, rate=Fraction(25), tags=tags, order="rgb24",
+            container_options={"output_ts_offset": str(index)},
+        )  # fmt: skip
+        parts.append(part.read_bytes())
+    path.write_bytes(b"".join(parts))
+    with open_source(str(path), print) as source:
+        frames = list(source.frames("rgb"))
+    assert len(frames) == 15
+    wrong = [np.abs(frame.pixels[:, 4::32].astype(int) - BARS).max() for frame in frames]
+    assert max(wrong) <= 3
+    # Only what has the colours of the output is copied into a comparison.
+    assert [frame.native is not None for frame in frames if isinstance(frame, DecodedFrame)] == [True] * 5 + [
+        False
+    ] * 10
 
 
 def test_a_playlist_cannot_reach_the_network(tmp_path: Path) -> None:

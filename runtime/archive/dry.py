@@ -8,6 +8,7 @@ from runtime.archive.dry_segment import is_dry
 from runtime.archive.job_folder import FileRecord, JobFolder
 from runtime.archive.join import publish_result
 from runtime.archive.plan import PlannedFile
+from runtime.archive.sign_of_life import SignOfLife
 from runtime.archive.storage.place import stored
 from runtime.archive.video_file import open_recording
 from runtime.sinks.video.encoding import DEFAULT, Encoding
@@ -36,12 +37,19 @@ def copy_if_dry(job: JobFolder, file: PlannedFile, *, encoding: Encoding = DEFAU
         UserError: if it cannot be decoded, or the copy cannot be written.
     """
     check_unchanged(file)
-    by_chance = sorted(file.segments, key=lambda segment: segment.key)
-    if not _is_as_asked(file, encoding) or not all(is_dry(file, each) for each in by_chance):
+    if not _is_as_asked(file, encoding) or not _is_dry_throughout(job, file):
         job.refuse_copy(file.key)
         return False
     publish_result(job, file, lambda part: _copied(file, part), overwrite=overwrite)
     return True
+
+
+def _is_dry_throughout(job: JobFolder, file: PlannedFile) -> bool:
+    by_chance = sorted(file.segments, key=lambda segment: segment.key)
+    # Nothing is written. What is seen of the attempt is its sign of life: hours may have to be decoded.
+    with job.attempt(file.key, Path(file.output).suffix) as attempt:
+        life = SignOfLife(attempt.path)
+        return all(is_dry(file, each, life.frame) for each in by_chance)
 
 
 def may_be_copied(job: JobFolder, file: PlannedFile) -> bool:

@@ -37,14 +37,16 @@ class _CannotCopyError(Exception):
     """Why a segment cannot be copied."""
 
 
-def is_dry(file: PlannedFile, segment: PlannedSegment) -> bool:
+def is_dry(file: PlannedFile, segment: PlannedSegment, looked: Callable[[], None]) -> bool:
     """Whether no measured frame of a segment shows rain, nor several together. The network is not used.
+
+    ``looked`` is called for each frame that was looked at.
 
     Every fifth frame is measured, and more in a short segment.
 
     A segment that cannot be decoded counts as rainy: it is processed, and then the error is named.
     """
-    return _look(file, segment) is not None
+    return _look(file, segment, looked) is not None
 
 
 def copy_dry(
@@ -92,9 +94,7 @@ class _Look(NamedTuple):
     info: StreamInfo
 
 
-def _look(
-    file: PlannedFile, segment: PlannedSegment, looked: Callable[[], None] = lambda: None
-) -> _Look | None:
+def _look(file: PlannedFile, segment: PlannedSegment, looked: Callable[[], None]) -> _Look | None:
     """Looks at every frame that is measured; ``None`` if it rains."""
     look, faint = None, FaintRain()
     every = max(1, min(EVERY, segment.frames // FRAMES))

@@ -144,7 +144,9 @@ def test_dry_segments_are_copied_between_others(
     copied = done.segments_copied
     assert copied < 2 and any("encoded again: " in note for note in done.notes) if is_open else copied == 2
     before, after = read_clip(Path(file.path)), read_clip(job.destination / file.output)
-    assert [round(time, 3) for time in after.times] == [round(time, 3) for time in before.times]
+    begin = before.times[0] - after.times[0]  # the clock of a transport stream begins anywhere
+    assert begin == 0 or suffix == ".ts"
+    assert after.times == pytest.approx([time - begin for time in before.times], abs=1e-3)
     same = [bool((old == new).all()) for old, new in zip(before.frames, after.frames, strict=True)]
     assert sum(same) == done.dry == 10 * copied and not any(same[10:20])
     assert len(after.sound) == len(before.sound)

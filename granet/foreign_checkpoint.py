@@ -24,11 +24,23 @@ from granet.weights.renames import Rename
 
 State = dict[str, Tensor]
 
-# Keys under which training scripts store weights; averages first, because they are better.
+# Keys under which training scripts store weights.
 _WRAPPERS = (
-    "params_ema", "generator_ema", "g_ema", "ema_state_dict", "state_dict_ema", "model_ema", "ema", "shadow",
     "state_dict", "model_state_dict", "model", "params", "network", "net", "weights", "generator",
 )  # fmt: skip
+_AVERAGE_WORDS = {"ema", "swa", "averaged", "average", "shadow"}
+"""Words in the keys of averages, such as ``params_ema``, which are better than the weights beside them."""
+_OPTIMISER_WORDS = {
+    "optim",
+    "optimizer",
+    "optimizers",
+    "optimiser",
+    "scheduler",
+    "scaler",
+    "grads",
+    "gradients",
+}
+"""Words in the keys of what may have tensors by the names of weights, and is not weights."""
 _DEEPEST_WRAPPER = 3
 _MOST_WRAPPERS = 100
 # DataParallel and AveragedModel; torch.compile; fully sharded and checkpointed modules.
@@ -119,29 +131,50 @@ def plain_weights(state: State) -> State:
 
 
 def _weights_in(content: Mapping[Any, Any], depth: int = 0) -> State:
-    """The tensors of the first wrapper with a GraNet, those of ``content`` itself, or of any other mapping.
+    """The tensors of an average with a GraNet, or else of the only mapping with one: perhaps ``content``.
 
     Without a GraNet, the first tensors that there are. Counters (``n_averaged``, ``num_batches_tracked``) are
     scalars and are left out.
     """
     items = dict(items_of(content))
-    inner = [items.get(key) for key in _WRAPPERS] if depth < _DEEPEST_WRAPPER else []
-    found = [_weights_in(wrapped, depth + 1) for wrapped in inner if isinstance(wrapped, Mapping)]
-    found.append({str(name): value for name, value in items.items() if _is_weight(value)})
-    known = next(filter(_has_granet, found), None)
-    if known is None and depth == 0:
-        known = _under_another_key(items)
-    return known or next(filter(None, found), {})
-
-
-def _under_another_key(content: Mapping[Any, Any]) -> State | None:
-    """The only mapping with a GraNet: the name of a wrapper is anybody's choice."""
-    wrapped = [(key, value) for key, value in content.items() if isinstance(value, Mapping)][:_MOST_WRAPPERS]
-    found = {str(key): _weights_in(value, 1) for key, value in wrapped}
+    own = {str(name): value for name, value in items.items() if _is_weight(value)}
+    wrapped = _wrapped_in(items) if depth < _DEEPEST_WRAPPER else {}
+    found = {key: _weights_in(value, depth + 1) for key, value in wrapped.items()}
     networks = {key: state for key, state in found.items() if _has_granet(state)}
-    if len(networks) > 1:
+    average = next((state for key, state in networks.items() if _is_average(key)), None)
+    if average is not None:
+        return average
+    if _has_granet(own):
+        networks["the weights beside it"] = own
+    _require_one(networks)
+    usual = [found[key] for key in _WRAPPERS if key in found]
+    return next(iter(networks.values()), None) or next(filter(None, [*usual, own]), {})
+
+
+def _wrapped_in(items: Mapping[Any, Any]) -> dict[str, Mapping[Any, Any]]:
+    """The mappings among ``items``, those with usual names first: a wrapper's name is anybody's choice."""
+    found = {
+        str(key): value
+        for key, value in items.items()
+        if isinstance(value, Mapping) and _OPTIMISER_WORDS.isdisjoint(_words(str(key)))
+    }
+    usual = [key for key in _WRAPPERS if key in found]
+    return {key: found[key] for key in dict.fromkeys([*usual, *list(found)[:_MOST_WRAPPERS]])}
+
+
+def _is_average(key: str) -> bool:
+    return not _AVERAGE_WORDS.isdisjoint(_words(key))
+
+
+def _words(key: str) -> list[str]:
+    return re.split("[^a-z]+", key.lower())
+
+
+def _require_one(networks: Mapping[str, State]) -> None:
+    """Refuses different weights under several keys; the same tensors may have several names."""
+    places = {tuple(sorted(value.data_ptr() for value in state.values())) for state in networks.values()}
+    if len(places) > 1:
         raise _two_sets(listed(list(networks)))
-    return next(iter(networks.values()), None)
 
 
 def _is_weight(value: Any) -> bool:

@@ -22,6 +22,7 @@ from runtime.engines.device import Device
 from runtime.open import ENGINES, open_engine
 from runtime.tensorrt.cuda.base import Cuda, Gpu
 from runtime.tensorrt.cuda.open import open_cuda
+from runtime.tensorrt.flavour import MODULES
 from runtime.tensorrt.record import EngineRecord
 from runtime.tensorrt.trust import EngineRefusedError, onnx_beside
 
@@ -95,10 +96,15 @@ def _for_this_gpu(arguments: Sequence[str], gpu: Gpu) -> list[str]:
         index = words.index(_CAPABILITY)
         named += words[index + 1 : index + 2]
         del words[index : index + 2]
-    if not named:
+    if not named or _gpu_decides():
         return words
     wanted = named if gpu.capability in named else [gpu.capability]
     return [*words, *(word for name in wanted for word in (_CAPABILITY, name))]
+
+
+def _gpu_decides() -> bool:
+    """Whether TensorRT, which granet-export prefers, builds here: always for the GPU that is here."""
+    return find_spec(MODULES["tensorrt"]) is not None
 
 
 def _builder(engine: Path) -> list[str]:

@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 
 from calibration.pictures.selection import fitted
+from calibration.pictures.sets import DirectoryPictures
+from granet.app.console import say
 from granet.data.datasets import open_dataset
-from granet.data.image_files import list_pictures, read_rgb
 from granet.errors import UserError
 from granet.size_rule import Size
 from runtime.artefacts.metadata import ModelMetadata
@@ -46,8 +47,8 @@ def load_examples(
     Args:
         metadata: metadata of the model.
         data: a data set for :func:`granet.data.datasets.open_dataset`, split ``train``.
-        images: directory of rain pictures without ground truth. Without ``data`` and ``images``, rain is
-            synthesised.
+        images: directory or pattern of rain pictures without ground truth. Without ``data`` and ``images``,
+            rain is synthesised.
         count: most pictures to load.
 
     Raises:
@@ -72,9 +73,9 @@ def _read(metadata: ModelMetadata, data: str | None, images: Path | None, count:
             pair = dataset.read(index)
             yield Example(pair.name, pair.rainy, pair.clean)
     elif images is not None:
-        paths = list_pictures(str(images))
-        for index in _spread(len(paths), count):
-            yield Example(paths[index].stem, read_rgb(paths[index]))
+        pictures = DirectoryPictures(str(images), say)
+        for _, name, pixels in pictures.read(_spread(len(pictures), count)):
+            yield Example(Path(name).stem, pixels)
     else:
         size = _own_size(metadata) or DRAWN_SIZE
         for case in synthetic_rain(size, count):

@@ -75,6 +75,9 @@ class DirectoryPictures(PictureSet):
         self.source = f"images {Path(text).name}"
         self.total = len(self._paths)
 
+    def __len__(self) -> int:
+        return len(self._paths)
+
     def read(self, wanted: Collection[int] | None = None) -> Iterator[tuple[int, str, Pixels]]:
         """See :meth:`PictureSet.read`."""
         for index in _numbers(len(self._paths), wanted):

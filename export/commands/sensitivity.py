@@ -11,7 +11,7 @@ from export.commands.options import model_argument
 from export.commands.quantize import JudgingOptions, PrecisionChoice
 from granet.app.command import Json
 from granet.app.console import UsageError, say
-from granet.app.extras import require_export_extra
+from granet.app.extras import require, require_export_extra
 from granet.app.progress import labelled, terminal_progress
 from granet.app.schema import to_json
 from runtime.sinks.part_file import check_file
@@ -68,6 +68,7 @@ def sensitivity(options: SensitivityOptions) -> None:
         raise UsageError(
             "--precision fp16 quantises no layer, and sensitivity is of layers: give int8 or fp8"
         )
+    require("drawing the plot", "matplotlib")  # not after hours of measuring
     judging = options.judging(options.precision)
     path = options.output or Path(f"{options.model.stem}.sensitivity.json")
     picture = options.plot or path.with_suffix(".png")

@@ -1,5 +1,6 @@
 """``granet-export trt``: a checkpoint or an ONNX model to a TensorRT engine and its record."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 from export.commands.trt_options import TrtOptions
 from granet.app.console import say
 from granet.app.extras import require
+from runtime.artefacts.metadata import MAP
 
 if TYPE_CHECKING:
     from export.tensorrt.make import MadeEngine
@@ -49,7 +51,8 @@ def _report(made: "MadeEngine", checkpoint: Path | None) -> None:
         say(f"note: TensorRT warns: {warning}")
     if record.parity is None:
         given = str(checkpoint) if checkpoint is not None else record.metadata.checkpoint
+        maps = map(shlex.quote, record.metadata.weights.get(MAP, ()))
         say(
             "note: this engine is unverified: run it against PyTorch on the machine it is for: "
-            f"granet-export parity --ckpt {given} {path}"
+            f"granet-export parity --ckpt {given} {''.join(f'--map {name} ' for name in maps)}{path}"
         )

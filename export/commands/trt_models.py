@@ -15,7 +15,7 @@ from granet.app.options import CAMERA_SIZE
 from granet.errors import UserError
 from granet.weights.file_names import base_name
 from runtime.artefacts.artefact import Model, read_model
-from runtime.artefacts.metadata import ModelMetadata
+from runtime.artefacts.metadata import MAP, ModelMetadata
 from runtime.checks.parity import budget_for
 from runtime.sinks.part_file import check_file
 
@@ -139,7 +139,8 @@ def _exported(options: TrtOptions, checkpoint: "CheckpointFile") -> ModelSteps:
 def _form(metadata: ModelMetadata) -> tuple[object, ...]:
     """The facts that must match to reuse an export; package versions may differ."""
     size = (metadata.height, metadata.width, metadata.batch)
-    return (metadata.checkpoint_sha256, metadata.precision, metadata.layout, *size)
+    weights = (metadata.checkpoint_sha256, tuple(metadata.weights.get(MAP, ())))
+    return (*weights, metadata.precision, metadata.layout, *size)
 
 
 def _quantised(options: TrtOptions, steps: ModelSteps) -> ModelSteps:
@@ -150,9 +151,11 @@ def _quantised(options: TrtOptions, steps: ModelSteps) -> ModelSteps:
 
     path = options.directory / f"{steps.source.stem}.{options.precision}.onnx"
     given = open_table(options.calibration) if options.calibration is not None else None
+    beside = _table_path(options, steps)
     if path.exists() and not options.overwrite:
         found = read_model(path)
-        _require_same(path, _was_made_so(found, options, steps, given))
+        table = open_table(beside) if given is None and beside.exists() else given
+        _require_same(path, _was_made_so(found, options, steps, table))
         say(f"using {path}, which was made from {steps.source}")
         return ModelSteps(path, found.metadata, model=found)
     check_file(path, (steps.source,), overwrite=options.overwrite)
@@ -189,7 +192,7 @@ def _table(options: TrtOptions, steps: ModelSteps) -> "tuple[Table | None, Table
     from calibration.table import open_table
     from export.onnx.table_step import PICTURES, TableStep
 
-    path = options.directory / f"{steps.source.stem}.calibration.json"
+    path = _table_path(options, steps)
     if path.exists() and not options.overwrite:
         if options.rain_source is not None:
             raise UserError(f"{path} exists: give it with --calibration, or add --overwrite to make another")
@@ -202,7 +205,14 @@ def _table(options: TrtOptions, steps: ModelSteps) -> "tuple[Table | None, Table
         return None, TableStep(path, drawn, notes, advice=_ADVICE, overwrite=options.overwrite)
     pictures = options.pictures(PICTURES, notes)
     check_count(pictures, _REMEDY)
-    return None, TableStep(path, pictures, notes, remedy=_REMEDY, overwrite=options.overwrite)
+    # What the engine will meet, also if the pictures have the 12 megapixels of a phone.
+    heights, widths = zip(*(options.sizes or [CAMERA_SIZE]), strict=True)
+    size = (max(heights), max(widths)) if steps.metadata.height is None else None
+    return None, TableStep(path, pictures, notes, size=size, remedy=_REMEDY, overwrite=options.overwrite)
+
+
+def _table_path(options: TrtOptions, steps: ModelSteps) -> Path:
+    return options.directory / f"{steps.source.stem}.calibration.json"
 
 
 def _require_same(path: Path, same: bool) -> None:

@@ -19,11 +19,13 @@ class CheckpointFile:
         path: the user's file.
         copy: the same network in our own form; it has the same name, and nobody else writes there.
         checkpoint: the weights and their configuration.
+        renames: each ``--map``, which may choose one of several networks in the file.
     """
 
     path: Path
     copy: Path
     checkpoint: Checkpoint
+    renames: tuple[str, ...] = ()
 
     @property
     def sha256(self) -> str:
@@ -53,4 +55,4 @@ def opened_checkpoint(path: Path, renames: Sequence[str] | None = None) -> Itera
     with tempfile.TemporaryDirectory(prefix="granet-") as directory:
         copy = Path(directory) / path.name
         save_checkpoint(copy, checkpoint.network(), **checkpoint.facts)
-        yield CheckpointFile(path, copy, checkpoint)
+        yield CheckpointFile(path, copy, checkpoint, tuple(renames or ()))

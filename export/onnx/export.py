@@ -29,7 +29,7 @@ from granet.model import GraNet
 from granet.size_rule import Size
 from granet.training.recipe import shareable_facts
 from runtime.artefacts.artefact import Model
-from runtime.artefacts.metadata import Layout, ModelMetadata
+from runtime.artefacts.metadata import MAP, Layout, ModelMetadata
 from runtime.checks.parity import TRAINED, ParityBudget, ParityReport, budget_for, in_short, measure_parity
 from runtime.checks.parity_cases import ParityCase, hard_cases, sizes_for, synthetic_rain
 from runtime.engines.fitting import FrameFit
@@ -154,7 +154,8 @@ def exported_metadata(checkpoint: CheckpointFile, options: ExportOptions) -> Mod
         batch=None if options.size is None else 1,
         outputs=options.outputs,
         versions={"granet-deploy": __version__} | installed(("torch", "onnx", "onnxscript")),
-        weights=shareable_facts(checkpoint.checkpoint.facts),
+        weights=shareable_facts(checkpoint.checkpoint.facts)
+        | ({MAP: list(checkpoint.renames)} if checkpoint.renames else {}),
     )
 
 
@@ -163,7 +164,10 @@ def build_model(model: GraNet, options: ExportOptions) -> onnx.ModelProto:
     stages = ExportedStages(model, torch.float16 if options.precision == "fp16" else torch.float32)
     # torch would treat a traced batch of 1 as a constant.
     batch = 2 if options.size is None else 1
-    height, width = model.config.size_rule.padded_size(*(options.size or (64, 80)))
+    rule = model.config.size_rule
+    # Of a dynamic graph: sides that differ and are no single multiple, which torch takes for constants.
+    example_size = max(64, 2 * rule.multiple), max(80, 3 * rule.multiple)
+    height, width = rule.padded_size(*(options.size or example_size))
     graph: nn.Module
     if options.layout == "frames":
         graph, axes = FramesGraph(stages, options.colour, options.stages), (1, 2)

@@ -10,7 +10,7 @@ import onnx
 
 from granet.errors import UserError
 from runtime.artefacts.artefact import Artefact, Model
-from runtime.artefacts.manifest import with_name, write_manifest
+from runtime.artefacts.manifest import manifest_content, manifest_path, with_name
 from runtime.artefacts.metadata import KEY, ModelMetadata
 from runtime.sinks.part_file import PartFile
 
@@ -36,15 +36,18 @@ class UnprovedModel:
         """Gives the file its name, and a manifest with ``report``.
 
         Raises:
-            UserError: if that fails; neither file is left then.
+            UserError: if that fails; the files of before are still there then.
         """
         output, report = self.model.path, with_name(report, self.path, self.model.path)
-        self.part.commit()
+        content = manifest_content(output, self.model.sha256, self.model.metadata, report)
+        manifest = PartFile(manifest_path(output))
         try:
-            write_manifest(output, self.model.sha256, self.model.metadata, report)
-        except UserError:
-            output.unlink()  # a model must not be left without its manifest
-            raise
+            # What may fail is done under a temporary name: a model must not be left without its manifest.
+            manifest.write(content)
+            self.part.commit()
+            manifest.commit()
+        finally:
+            manifest.discard()
         return self.model
 
 
@@ -66,6 +69,8 @@ def save_model(
     Raises:
         UserError: if it cannot be written.
     """
+    if manifest_path(output).is_dir():
+        raise UserError(f"{manifest_path(output)}: is a directory, and the model's manifest needs its name")
     model = Artefact(output, serialised(proto, metadata), metadata)
     part = PartFile(output, overwrite=overwrite)
     try:

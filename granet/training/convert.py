@@ -9,13 +9,16 @@ from granet.app.console import DebugOption, say
 from granet.app.options import Map
 from granet.app.program import run_program
 from granet.errors import UserError
+from granet.weights.packaged import named_checkpoint
 
 app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None, add_completion=False)
 
 
 @app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(metavar="CKPT", help="Checkpoint to read.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="CKPT", parser=named_checkpoint, help="Checkpoint to read.")
+    ],
     target: Annotated[Path, typer.Argument(help="File to write: .safetensors, .pt or .pth.")],
     renames: Map = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from granet.app.files import write_atomically
 from granet.app.input_file import MODEL_BYTES, read_bounded
 from granet.app.schema import JsonFile, Sha256, to_json
 from granet.errors import UserError
@@ -56,28 +55,20 @@ def sha256_of(path: Path) -> str:
     return hashlib.sha256(read_bounded(path, MODEL_BYTES)).hexdigest()
 
 
-def write_manifest(
+def manifest_content(
     artefact: Path, sha256: str, metadata: ModelMetadata, parity: Mapping[str, Any] | None = None
-) -> Path:
-    """Atomically writes the manifest of ``artefact``.
+) -> bytes:
+    """The content of the manifest of ``artefact``.
 
     Args:
         artefact: path of the artefact, which need not exist yet; it is not read.
         sha256: SHA-256 of the artefact, see :func:`sha256_of`.
         metadata: the metadata inside the artefact.
         parity: measured parity; must be valid JSON, so the caller replaces infinities.
-
-    Returns:
-        The path of the manifest.
-
-    Raises:
-        UserError: if it cannot be written (no such directory, disk full, ...).
     """
     created = datetime.now(UTC).isoformat(timespec="seconds")
     manifest = Manifest(artefact.name, sha256, metadata, None if parity is None else dict(parity), created)
-    path = manifest_path(artefact)
-    write_atomically(path, (to_json(_FILE.values(manifest), indent=2) + "\n").encode())
-    return path
+    return (to_json(_FILE.values(manifest), indent=2) + "\n").encode()
 
 
 def with_name(report: Mapping[str, Any], part: Path, output: Path) -> dict[str, Any]:

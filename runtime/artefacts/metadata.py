@@ -22,6 +22,9 @@ Layout = Literal["frames", "tensor"]
 Precision = Literal["fp32", "fp16", "int8", "fp8"]
 """Precision of a model or an engine."""
 
+MAP = "map"
+"""The fact about weights that names each ``--map`` with which they were read."""
+
 
 @dataclass(frozen=True)
 class ModelMetadata:
@@ -41,7 +44,7 @@ class ModelMetadata:
         batch: batch size of a static graph, ``None`` if dynamic.
         outputs: output names; the first is the rain-free image.
         versions: package name -> version used for the export.
-        weights: facts about the training, from the checkpoint.
+        weights: facts about the training, from the checkpoint, and each ``--map`` (:data:`MAP`).
         quantisation: target, hashes of the float32 model and of the calibration table, kept layers, ...;
             empty if the model is not quantised.
         format: version of this metadata format.

@@ -54,7 +54,9 @@ def sizes_for(fit: FrameFit, asked: Sequence[Size]) -> list[Size]:
         UserError: if another size is requested for a static graph.
     """
     if fit.height is None or fit.width is None:
-        return list(asked or DYNAMIC_SIZES)
+        # A network whose multiple is more than 40 pixels takes no frame as low as the last.
+        least = fit.rule.multiple
+        return list(asked or [(max(height, least), max(width, least)) for height, width in DYNAMIC_SIZES])
     own = (fit.height, fit.width)
     for height, width in asked:
         if (height, width) != own:

@@ -73,6 +73,14 @@ WRAPPERS: dict[str, Callable[[State, State], dict[str, Any]]] = {
         "state_dict": prefixed("model.", state),
         "pytorch-lightning_version": "2.5",
     },
+    "ema as a module": lambda state, other: {"model": other, "ema": {"module": state, "updates": 9}},
+    "ema as an ema_model": lambda state, other: {"model": other, "ema": {"ema_model": state}},
+    "ema under a name of its own": lambda state, other: {"state_dict": other, "ema_state": state},
+    "swa": lambda state, other: {"state_dict": other, "swa_model": prefixed("module.", state)},
+    "ema alone": lambda state, _: {"ema": {"module": state}},
+    "deep under other keys": lambda state, _: {"checkpoint": {"rain": {"netG": state}}},
+    "one set twice": lambda state, _: {"model": state, "best": state},
+    "momentum": lambda state, other: {"state_dict": state, "optimizer": {"momentum": other}},
     "counters": lambda state, _: {**state, "num_batches_tracked": torch.tensor(7)},
     "parameters": lambda state, _: {name: nn.Parameter(value) for name, value in state.items()},
 }
@@ -239,6 +247,8 @@ def test_a_number_in_a_known_wrapper_is_not_taken_for_the_network(tmp_path: Path
 def test_two_networks_under_unknown_keys_are_not_guessed_between(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"two sets of weights \(first, second\)"):
         loaded({"first": weights(1), "second": weights(2)}, tmp_path)
+    with pytest.raises(UserError, match=r"two sets of weights \(state_dict, best_state_dict\)"):
+        loaded({"state_dict": weights(1), "best_state_dict": weights(2)}, tmp_path)
 
 
 def test_a_teacher_inside_the_network_is_left_out(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import onnx
 from onnx import TensorProto, helper
 
+from runtime.artefacts.manifest import manifest_content, manifest_path
 from runtime.artefacts.metadata import ModelMetadata
 
 METADATA = ModelMetadata(
@@ -70,3 +71,12 @@ def _model(**parts: Any) -> onnx.ModelProto:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     onnx.checker.check_model(model)
     return model
+
+
+def write_manifest(
+    artefact: Path, sha256: str, metadata: ModelMetadata, parity: dict[str, Any] | None = None
+) -> Path:
+    """Writes the manifest of a file, as ``granet-export`` does."""
+    path = manifest_path(artefact)
+    path.write_bytes(manifest_content(artefact, sha256, metadata, parity))
+    return path

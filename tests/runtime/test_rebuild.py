@@ -78,6 +78,14 @@ class TestCommand:
         assert [words[i + 1] for i, word in enumerate(words) if word == "--compute-capability"] == after
         assert words[words.index("--size") + 1] == "64x48"
 
+    def test_tensorrt_builds_for_the_gpu_that_is_here_without_being_told(
+        self, model: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The engine came from TensorRT-RTX, and granet-export prefers TensorRT where both are."""
+        monkeypatch.setattr(rebuild, "find_spec", lambda name: object())
+        words = rebuild_command(refused(model, arguments=("--compute-capability", "8.7")), CUDA, gpu("8.7"))
+        assert "--compute-capability" not in words and "8.7" not in words
+
     def test_runs_what_is_installed_beside_this_python(self, model: Path) -> None:
         program = Path(rebuild_command(refused(model), CUDA, gpu())[0])
         assert program.is_absolute() and program.name.startswith("granet-export")

@@ -1,5 +1,7 @@
 """Drops in quality, on pictures with known noise."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from calibration.simulation import Levels
 from granet.errors import UserError
 from runtime.media.frame import Pixels
 from tests.calibration import sample
+from tests.media import numbered, write_picture
 
 RNG = np.random.default_rng(5)
 TRUTH = RNG.integers(40, 200, (48, 64, 3), np.uint8)
@@ -88,3 +91,13 @@ def test_examples_are_of_the_size_of_a_static_graph() -> None:
     drawn = load_examples(sample.metadata(), None, None, 2)
     assert [example.rainy.shape for example in drawn] == [(64, 96, 3)] * 2
     assert {example.name.split()[0] for example in load_hard(sample.metadata())} >= {"ties", "black", "white"}
+
+
+def test_pictures_are_those_that_can_be_calibrated_on(tmp_path: Path) -> None:
+    """A pattern, and a name without a suffix of its own."""
+    for number in range(5):
+        write_picture(tmp_path / f"{number}.png", numbered(number))
+    found = load_examples(sample.metadata(), None, tmp_path / "[1-4].png", 2)
+    assert [example.name for example in found] == ["1", "4"]
+    with pytest.raises(UserError, match="none"):
+        load_examples(sample.metadata(), None, tmp_path / "none", 2)

@@ -13,6 +13,7 @@ from export.cli import app
 from granet import load_checkpoint
 from granet.app.console import run_app
 from granet.training.convert import app as convert
+from granet.weights.packaged import named_checkpoint
 from runtime.artefacts.manifest import manifest_path, sha256_of
 from runtime.artefacts.onnx_file import read_metadata
 from tests.granet.flat_data import write_pairs
@@ -113,3 +114,11 @@ def test_a_checkpoint_whose_name_is_not_utf_8(engines_checkpoint: Path, tmp_path
     assert manifest_path(model).exists()
     assert run_app(app, ["inspect", str(model)]) == 0
     assert run_app(app, ["parity", str(model), "--ckpt", str(path), *LIMITS]) == 0
+
+
+def test_a_packaged_checkpoint_is_converted_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_app(convert, ["lite", "mine.pt"]) == 0
+    assert load_checkpoint(Path("mine.pt")).config == load_checkpoint(named_checkpoint("lite")).config

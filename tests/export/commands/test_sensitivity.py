@@ -7,6 +7,7 @@ import cv2
 import pytest
 
 from export.cli import app
+from granet.app import extras
 from granet.app.console import run_app
 from tests.calibration import sample
 
@@ -52,3 +53,15 @@ def test_the_table_is_for_people_and_bad_use_is_one_line(
         assert "is the sensitivity file too; give each a name of its own" in capsys.readouterr().err
     assert run_app(app, [*given, "--precision", "fp16"]) == 2
     assert "quantises no layer" in capsys.readouterr().err
+
+
+def test_a_missing_package_is_named_before_anything_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lite = sample.save(tmp_path)
+    table = sample.save_table(tmp_path / "t.json", lite)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "matplotlib" else name)
+    given = ["sensitivity", str(lite), "--table", str(table), "-o", str(tmp_path / "s.json"), "--count", "1"]
+    assert run_app(app, given) == 1
+    assert "drawing the plot needs matplotlib, which is not installed" in capsys.readouterr().err
+    assert not (tmp_path / "s.json").exists()

@@ -10,13 +10,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx has no wheel for this platform")
 
+from calibration.search.sensitivity import ROUNDING
+from calibration.table import open_table
+from export.commands.trt_models import model_steps
 from export.commands.trt_options import TrtOptions
 from export.commands.trt_plan import planned
 from export.onnx.checkpoint_file import opened_checkpoint
+from export.onnx.table_step import PICTURES
 from granet import load_checkpoint, save_checkpoint
+from granet.app.options import CAMERA_SIZE
 from granet.errors import UserError
 from runtime.artefacts.artefact import read_model
 from runtime.artefacts.manifest import manifest_path, sha256_of
@@ -200,6 +206,49 @@ def test_a_quantised_model_of_this_checkpoint_needs_no_export(
     another(checkpoint)
     with pytest.raises(UserError, match="was made from something else"):
         steps(wanted)
+
+
+def test_an_export_with_another_map_is_not_reused(checkpoint: Path) -> None:
+    """A file may hold two networks, of which ``--map`` chooses one."""
+    state = load_checkpoint(checkpoint).state_dict()
+    both = {f"{name}.{key}": value for name in ("day", "night") for key, value in state.items()}
+    torch.save(both, "two.pt")
+    day = TrtOptions(ckpt=Path("two.pt"), size=["48x32"], renames=["day="])
+    with planned(day) as plan:
+        plan.models.run()
+    assert steps(day) == []
+    with pytest.raises(UserError, match="was made from something else"):
+        steps(replace(day, renames=["night="]))
+
+
+def test_a_quantised_model_of_an_earlier_table_is_not_reused(trt_model: Path, here: Path) -> None:
+    """The table beside the model is the one that is used, so it is the one that is compared."""
+    from tests.calibration import sample
+
+    made = read_model(trt_model)
+    quantisation = {"target": "tensorrt", "rounding": ROUNDING, "model_sha256": made.sha256}
+    wanted = TrtOptions(model=trt_model, size=["48x32"], int8=True)
+    table = sample.save_table(here / f"{trt_model.stem}.calibration.json", TRAINED)
+    for digest, reused in ((open_table(table).sha256, True), ("0" * 64, False)):
+        metadata = replace(
+            made.metadata, precision="int8", quantisation=quantisation | {"table_sha256": digest}
+        )
+        save_as(here / f"{trt_model.stem}.int8.onnx", made.content, metadata)
+        if reused:
+            assert steps(wanted) == []
+            continue
+        with pytest.raises(UserError, match="was made from something else"):
+            steps(wanted)
+
+
+def test_pictures_of_a_dynamic_model_are_cut_to_the_size_of_the_engine(trt_model: Path, here: Path) -> None:
+    """A phone's pictures have 12 megapixels, which need tens of GiB."""
+    for number in range(PICTURES):
+        write_picture(here / "rain" / f"{number}.png", np.full((64, 96, 3), 90, np.uint8))
+    for sizes, cut in ((["48x32"], (32, 48)), (["48x32", "32x64"], (64, 48)), ([], CAMERA_SIZE)):
+        wanted = TrtOptions(model=trt_model, size=sizes, int8=True, images=here / "rain")
+        calibrate = model_steps(wanted, None).calibrate
+        assert calibrate is not None and calibrate.size == cut
 
 
 def save_as(path: Path, content: bytes, metadata: Any) -> None:

@@ -13,9 +13,11 @@ import torch
 from numpy.typing import NDArray
 
 from calibration.qdq.quantiser import Quantiser
+from export.cli import app
 from export.onnx.checkpoint_file import opened_checkpoint
 from export.onnx.export import ExportOptions, build_model, export_onnx
 from granet import GraNet, GraNetConfig, save_checkpoint
+from granet.app.console import run_app
 from runtime import open_engine
 from runtime.artefacts.onnx_file import read_metadata
 from runtime.checks.parity import BUDGETS, ParityBudget
@@ -175,3 +177,13 @@ def test_eight_bits(target: Any, precision: Any) -> None:
     frames = rain(1, 64, 96)
     (found,) = session(model).run(None, {"rainy": frames})
     assert psnr(found, levels(in_pytorch(network(), frames)[0])) >= BUDGETS[precision].hard_db
+
+
+@pytest.mark.parametrize("fold", [6, 8])
+def test_a_network_whose_multiple_is_large_can_be_exported_and_compared(fold: int, tmp_path: Path) -> None:
+    torch.manual_seed(fold)
+    config = replace(SMALL, channels=8, fold=fold, region_extent=None)
+    save_checkpoint(tmp_path / "small.pt", GraNet(config), origin="random")
+    command = ["onnx", "--ckpt", str(tmp_path / "small.pt"), "--dynamic", "-o", str(tmp_path / "small.onnx")]
+    limits = ["--mean-db", "60", "--min-db", "50", "--share", "0.001", "--hard-db", "20"]
+    assert run_app(app, [*command, *limits]) == 0

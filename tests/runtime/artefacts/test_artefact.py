@@ -7,8 +7,7 @@ import pytest
 
 from granet.errors import UserError
 from runtime.artefacts.artefact import read_model
-from runtime.artefacts.manifest import write_manifest
-from tests.runtime.handmade import METADATA, inverting_file
+from tests.runtime.handmade import METADATA, inverting_file, write_manifest
 
 
 def test_hash_and_metadata_are_of_the_bytes_that_were_read(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from granet.errors import UserError
-from runtime.artefacts.manifest import manifest_path, read_manifest, sha256_of, verify, write_manifest
-from tests.runtime.handmade import METADATA, inverting_file
+from runtime.artefacts.manifest import manifest_path, read_manifest, sha256_of, verify
+from tests.runtime.handmade import METADATA, inverting_file, write_manifest
 
 PARITY = {"passed": True, "psnr_db": {"min": 71.6, "mean": 106.0}}
 
@@ -131,27 +131,6 @@ def test_bytes_that_are_not_text(model: Path) -> None:
     manifest_path(model).write_bytes(b"\xff\xfe\x00\x01")
     with pytest.raises(UserError, match="damaged"):
         verify(model)
-
-
-def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="cannot be written"):
-        write_manifest(tmp_path / "none" / "model.onnx", "0" * 64, METADATA)
-
-
-def test_a_failed_write_leaves_the_old_manifest_and_no_temporary_files(
-    model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = write_manifest(model, sha256_of(model), METADATA, PARITY)
-    before = path.read_bytes()
-
-    def disk_full(descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", disk_full)
-    with pytest.raises(UserError, match="No space left"):
-        write_manifest(model, sha256_of(model), METADATA)
-    assert path.read_bytes() == before
-    assert sorted(item.name for item in model.parent.iterdir()) == ["model.onnx", "model.onnx.json"]
 
 
 def test_the_hash_of_a_missing_file(tmp_path: Path) -> None:

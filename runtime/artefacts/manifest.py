@@ -86,7 +86,7 @@ def with_name(report: Mapping[str, Any], part: Path, output: Path) -> dict[str, 
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Reads a manifest of :func:`write_manifest`.
+    """Reads a manifest of :func:`manifest_content`.
 
     Raises:
         UserError: if it cannot be read, is damaged, or has an unknown format.

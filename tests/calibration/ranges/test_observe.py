@@ -12,10 +12,9 @@ from calibration.ranges.instrumented_graph import build_probe
 from calibration.ranges.observe import Observer
 from granet.errors import UserError
 from runtime.artefacts.artefact import read_model
-from runtime.artefacts.manifest import write_manifest
 from runtime.media.frame import Pixels
 from tests.calibration.small_model import FLOATS, all_values, small_file, small_model
-from tests.runtime.handmade import METADATA, inverting_file, save
+from tests.runtime.handmade import METADATA, inverting_file, save, write_manifest
 
 
 def noise(height: int, width: int, seed: int = 0, top: int = 256) -> Pixels:

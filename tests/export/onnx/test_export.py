@@ -9,7 +9,6 @@ import onnx
 import pytest
 
 from export.onnx import export as onnx_export
-from export.onnx import save as model_file
 from export.onnx.checkpoint_file import CheckpointFile, opened_checkpoint
 from export.onnx.export import ExportOptions, check_export, export_onnx, exported_metadata
 from granet import load_checkpoint
@@ -17,6 +16,7 @@ from granet.errors import ParityError, UserError
 from runtime.artefacts.manifest import read_manifest, sha256_of, verify
 from runtime.artefacts.onnx_file import read_metadata
 from runtime.checks.parity import ParityBudget
+from runtime.sinks.part_file import PartFile
 
 ANY = ParityBudget(mean_db=0, min_db=0, share=1, hard_db=0)
 IMPOSSIBLE = ParityBudget(mean_db=1000, min_db=0, share=1, hard_db=0)
@@ -127,10 +127,18 @@ def test_a_damaged_manifest_is_noticed(exported: Path, tmp_path: Path) -> None:
 def test_a_full_disk_leaves_no_half_of_an_export(
     checkpoint: CheckpointFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*arguments: object) -> None:
-        raise UserError("a.onnx.json: cannot be written: No space left on device")
+    written = PartFile.write
 
-    monkeypatch.setattr(model_file, "write_manifest", full)
+    def full(part: PartFile, content: bytes) -> None:
+        if part.path.suffix == ".json":
+            raise UserError("a.onnx.json: cannot be written: No space left on device")
+        written(part, content)
+
+    monkeypatch.setattr(PartFile, "write", full)
     with pytest.raises(UserError, match="No space left"):
         export_onnx(checkpoint, tmp_path / "a.onnx", STATIC, ANY)
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "a.onnx").write_bytes(b"old")
+    with pytest.raises(UserError, match="No space left"):
+        export_onnx(checkpoint, tmp_path / "a.onnx", replace(STATIC, overwrite=True), ANY)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.onnx", b"old")]

@@ -9,10 +9,10 @@ from tritonclient.grpc import model_config_pb2
 
 from export.cli import app
 from granet.app.console import run_app
-from runtime.artefacts.manifest import sha256_of, verify, write_manifest
+from runtime.artefacts.manifest import sha256_of, verify
 from runtime.artefacts.served import ServedModel
 from runtime.tensorrt.optimisation_profile import Profile
-from tests.runtime.handmade import METADATA, inverting_file
+from tests.runtime.handmade import METADATA, inverting_file, write_manifest
 from tests.runtime.tensorrt.engine_files import PLAN, engine_file, record
 
 

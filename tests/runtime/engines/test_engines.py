@@ -11,9 +11,9 @@ import torch
 from granet import GraNet, load_checkpoint
 from granet.errors import UserError
 from runtime import Engine, open_engine
-from runtime.artefacts.manifest import sha256_of, write_manifest
+from runtime.artefacts.manifest import sha256_of
 from runtime.media.frame import Pixels
-from tests.runtime.handmade import METADATA, inverting_file, inverting_model, save
+from tests.runtime.handmade import METADATA, inverting_file, inverting_model, save, write_manifest
 
 BACKENDS = ("torch", "onnxruntime", "openvino")
 ONNX_BACKENDS = ("onnxruntime", "openvino")

@@ -16,7 +16,6 @@ import pytest
 
 from granet.errors import UserError
 from runtime import Engine, open_engine
-from runtime.artefacts.manifest import write_manifest
 from runtime.checks.bench import measure_bench, pair
 from runtime.engines.base import EngineAwayError
 from runtime.engines.remote.address import ServerAddress
@@ -28,7 +27,7 @@ from runtime.live.patience import PatientEngine
 from runtime.telemetry.health import Health
 from tests.patience import PATIENCE
 from tests.runtime.engines.remote.fake_server import FakeServer, running_server
-from tests.runtime.handmade import METADATA
+from tests.runtime.handmade import METADATA, write_manifest
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import fcntl
 import gc
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,12 @@ from export.onnx.export import ExportOptions, export_onnx
 from granet import GraNet, GraNetConfig, save_checkpoint
 from granet.app import credentials
 from runtime.checks.parity import ParityBudget
+
+for _number in (signal.SIGINT, signal.SIGHUP):
+    # Background jobs ignore SIGINT, and what nohup started ignores SIGHUP. So would the
+    # commands that tests start. A handler that does nothing is not inherited.
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, lambda *_: None)
 
 
 @pytest.hookimpl(optionalhook=True)

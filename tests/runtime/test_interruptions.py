@@ -31,11 +31,6 @@ def has_content(path: Path) -> bool:
     return path.exists() and path.stat().st_size > 0
 
 
-def default_signals() -> None:
-    """A shell's background jobs ignore Ctrl-C, and so would what the tests start from there."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def end(process: subprocess.Popen[bytes]) -> int:
     process.communicate(timeout=PATIENCE)
     return process.returncode
@@ -147,7 +142,6 @@ def test_ctrl_c_stops_the_documented_loop_and_the_next_one_finishes_the_rest(tmp
             cwd=tmp_path,
             env=environment,
             start_new_session=True,
-            preexec_fn=default_signals,
             stderr=subprocess.PIPE,
         )
 

@@ -157,7 +157,7 @@ def test_timestamps_of_sound_that_do_not_increase_end_nothing(tmp_path: Path, su
         streams = {s.index: target.add_stream_from_template(s) for s in source.streams}
         for packet in (p for p in source.demux() if p.size):
             if packet.stream.type == "audio":
-                time = packet.pts or 0
+                time = max(0, packet.pts or 0)  # AAC begins before 0
                 packet.pts = packet.dts = {
                     "repeated": time // 50 * 50, "from the start again": time % 1000, "constant": 0,
                 }[kind]  # fmt: skip

@@ -14,6 +14,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper
 
+from granet.app.cores import thread_limit
 from granet.errors import UserError
 from runtime.artefacts.metadata import ModelMetadata
 from runtime.engines.onnxruntime import ORT_ERRORS
@@ -134,6 +135,7 @@ def _unfolded(picture: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _session(model: ModelProto, options: Any = None) -> Any:
     options = options or ort.SessionOptions()
+    options.intra_op_num_threads = thread_limit()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # runs take minutes

@@ -12,6 +12,7 @@ from calibration.ranges.float32_model import load_float32
 from calibration.ranges.histogram import Histogram
 from calibration.ranges.instrumented_graph import LENGTHS, START, VALUES, Probe, build_probe
 from calibration.ranges.methods import Seen
+from granet.app.cores import thread_limit
 from granet.errors import UserError
 from runtime.artefacts.artefact import Model
 from runtime.engines.fitting import FrameFit
@@ -129,6 +130,7 @@ class Observer:
 
     def _open(self, probe: Probe) -> Any:
         options = ort.SessionOptions()
+        options.intra_op_num_threads = thread_limit()
         options.log_severity_level = 4  # failures raise an exception anyway
         # Run nodes in graph order, so that each probe follows its tensor, which is then freed. By default
         # ONNX Runtime runs all probes last: lite at 480x320 then peaks at 1.2 GiB instead of 0.27 GiB. The

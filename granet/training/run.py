@@ -1,6 +1,5 @@
 """Runs a training from its options: opens the data, makes the trainer, trains."""
 
-import os
 import re
 import shlex
 import sys
@@ -12,6 +11,7 @@ import cv2
 import torch
 
 from granet.app.console import Interrupted, UsageError, say
+from granet.app.cores import usable_cores
 from granet.app.signals import on_interrupt
 from granet.data.datasets import Dataset, open_dataset
 from granet.errors import UserError
@@ -179,8 +179,7 @@ def _workers(wanted: int | None, processes: Processes) -> int:
     """Default threads: enough to keep a GPU busy; on a CPU one, if a core is idle."""
     if wanted is not None:
         return wanted
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    spare = cores // processes.count - 1
+    spare = usable_cores() // processes.count - 1
     return max(1, min(8, spare)) if processes.device.type == "cuda" else max(0, min(1, spare))
 
 

@@ -1,7 +1,6 @@
 """``granet-archive SRC DST``: plan, work, join, report."""
 
 import json
-import os
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from granet import __version__
 from granet.app.console import Interrupted, say
+from granet.app.cores import usable_cores
 from granet.app.progress import terminal_progress
 from granet.app.results import print_line
 from granet.app.signals import on_interrupt
@@ -209,5 +209,5 @@ def _print_estimate(
     )
     print_line(
         f"estimate: {seconds / 3600:.2f} hours with one worker, from {rate.frames} frames in "
-        f"{rate.seconds:.1f} s ({os.cpu_count()} cores)"
+        f"{rate.seconds:.1f} s ({usable_cores()} cores)"
     )

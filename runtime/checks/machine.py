@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from granet.app.cores import usable_cores
 from granet.app.outside_text import decoded
 from granet.app.run_details import installed
 
@@ -40,7 +41,9 @@ def this_machine(*packages: str) -> Machine:
     """Describes this machine, with the versions of Python, numpy and the installed ones of ``packages``."""
     versions = {"Python": platform.python_version(), "numpy": np.__version__}
     versions |= installed(packages)
-    return Machine(_cpu(), _cores(), _memory_gib(), f"{platform.system()} {platform.machine()}", versions)
+    return Machine(
+        _cpu(), usable_cores(), _memory_gib(), f"{platform.system()} {platform.machine()}", versions
+    )
 
 
 def _cpu() -> str:
@@ -50,12 +53,6 @@ def _cpu() -> str:
             if line.split(":")[0].strip() in ("model name", "Model"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _memory_gib() -> float:

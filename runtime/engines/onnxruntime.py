@@ -14,6 +14,7 @@ import numpy as np
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as states
 
+from granet.app.cores import thread_limit
 from granet.app.extras import pip_install
 from granet.errors import UserError
 from runtime.engines.base import GraphEngine
@@ -168,6 +169,7 @@ def _cuda_options(device: Device) -> dict[str, str]:
 
 def _session(model: OnnxModel, providers: list[Any]) -> Any:
     options = ort.SessionOptions()
+    options.intra_op_num_threads = thread_limit()
     options.log_severity_level = _FATAL  # failures raise an exception anyway
     # Both reserve memory for short-lived tensors for the whole life of the session: lite at 1080p
     # peaks at 4.2 GiB with them and at 1.6 GiB without, at the same speed.

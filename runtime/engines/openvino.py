@@ -7,6 +7,7 @@ from typing import Any
 import openvino as ov
 from openvino import frontend
 
+from granet.app.cores import thread_limit
 from granet.errors import UserError
 from runtime.engines.base import GraphEngine
 from runtime.engines.device import Device
@@ -80,7 +81,9 @@ class OpenVinoEngine(GraphEngine):
         # Never less precise than the file: the default is bfloat16 on CPUs with AMX and float16 on GPUs.
         # A CPU without float16 arithmetic computes f16 in f32. Quantised layers are not affected.
         precision = "f16" if self._model.metadata.precision == "fp16" else "f32"
-        properties = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
+        properties: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
+        if self._device.kind == "cpu":
+            properties["INFERENCE_NUM_THREADS"] = thread_limit()
         try:
             self._graph.reshape(list(shape))
             compiled = self._core.compile_model(self._graph, self._device.kind.upper(), properties)

@@ -19,6 +19,7 @@ from granet.errors import ParityError
 from granet.size_rule import Size
 from granet.weights.file_names import is_checkpoint
 from granet.weights.packaged import named_checkpoint
+from runtime.engines.remote.address import ServerAddress
 from runtime.model_option import BackendOption, DeviceOption
 
 NAMED_SIZES: dict[str, Size] = {
@@ -111,6 +112,7 @@ def field_report(options: FieldReportOptions) -> None:
 
     options.check()
     sizes = [_size(text) for text in options.size or []]
+    _require_files(options.models)
     paths = [model_path(text, options.device, options.backend, "MODEL") for text in options.models]
     _require_names(paths)
     subjects = pair(paths, [options.backend], options.device, say)
@@ -125,6 +127,13 @@ def field_report(options: FieldReportOptions) -> None:
         print_field(report)
     if report.misses():
         raise ParityError(f"parity missed: {'; '.join(report.misses())}")
+
+
+def _require_files(models: Sequence[str]) -> None:
+    """Refuses a model on a server, whose file and device are not here."""
+    for model in models:
+        if ServerAddress.parse(model) is not None:
+            raise UsageError(f"MODEL {model}: the report describes this device: run it on the server")
 
 
 def _require_names(paths: Sequence[Path]) -> None:

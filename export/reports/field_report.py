@@ -15,7 +15,6 @@ from granet.app.run_details import PACKAGES
 from granet.size_rule import Size
 from granet.weights.file_names import is_checkpoint
 from runtime.artefacts.manifest import sha256_of
-from runtime.artefacts.metadata import ModelMetadata
 from runtime.artefacts.onnx_file import read_metadata
 from runtime.checks.bench import BenchReport, BenchSubject, measure_bench
 from runtime.checks.device_state import (
@@ -151,6 +150,8 @@ def measure_field(
     """
     at_rest = device_state()
     infos = [_info(subject) for subject in subjects]
+    # A reference that cannot be opened must not end the run after its measurements.
+    references = [_reference(*pair, checkpoint) for pair in zip(subjects, infos, strict=True)]
     asked = list(sizes) or _own_sizes(infos)
     total = len(asked) * (1 + len(subjects)) + len(subjects)
     steps = iter(range(1, total + 1))
@@ -166,8 +167,8 @@ def measure_field(
         measured.append(FieldSize(bench, tuple(runs)))
     under_load = device_state()
     models = []
-    for subject, info in zip(subjects, infos, strict=True):
-        models.append(_model(subject, info, checkpoint))
+    for subject, info, reference in zip(subjects, infos, references, strict=True):
+        models.append(_model(subject, info, reference))
         progress(next(steps), total, "parity")
     return FieldReport(
         version=granet.__version__,
@@ -193,18 +194,14 @@ def _own_sizes(infos: Sequence[EngineInfo]) -> list[Size]:
     return list(dict.fromkeys(own)) or list(DEFAULT_SIZES)
 
 
-def _model(subject: BenchSubject, info: EngineInfo, checkpoint: Path | None) -> FieldModel:
+def _model(subject: BenchSubject, info: EngineInfo, reference: Path | str) -> FieldModel:
     path = subject.model
-    sha256 = sha256_of(path)
-    metadata = _metadata(path)
-    made_from = sha256 if metadata is None else metadata.checkpoint_sha256
-    reference = _reference(path, made_from, checkpoint)
     report = None if isinstance(reference, str) else _parity(subject, info, reference)
     return FieldModel(
         file=path.name,
-        sha256=sha256,
+        sha256=sha256_of(path),
         bytes=path.stat().st_size,
-        checkpoint_sha256=made_from,
+        checkpoint_sha256=_made_from(path),
         engine=info.description,
         backend=info.backend,
         device=info.device,
@@ -214,19 +211,34 @@ def _model(subject: BenchSubject, info: EngineInfo, checkpoint: Path | None) -> 
     )
 
 
-def _metadata(path: Path) -> ModelMetadata | None:
-    """Metadata of an exported model; ``None`` for a checkpoint."""
+def _made_from(path: Path) -> str:
+    """SHA-256 of the checkpoint that a model was made from; its own if it is a checkpoint."""
     if is_checkpoint(path):
-        return None
-    return read_record(path).metadata if path.suffix.lower() in ENGINES else read_metadata(path)
+        return sha256_of(path)
+    metadata = read_record(path).metadata if path.suffix.lower() in ENGINES else read_metadata(path)
+    return metadata.checkpoint_sha256
 
 
-def _reference(path: Path, made_from: str, checkpoint: Path | None) -> Path | str:
-    """The reference for the parity of a model, or the reason why there is none."""
+def _reference(subject: BenchSubject, info: EngineInfo, checkpoint: Path | None) -> Path | str:
+    """The reference for the parity of a model, or the reason why there is none.
+
+    Raises:
+        UserError: if the reference cannot be opened.
+    """
+    path = subject.model
     if is_checkpoint(path):
         return "a checkpoint is the reference itself"
-    if checkpoint is not None:
-        return checkpoint
+    found = _packaged_reference(path) if checkpoint is None else checkpoint
+    if isinstance(found, str):
+        return found
+    with open_engine(found, "cpu", colour=info.colour) as opened:
+        if opened.info.colour != info.colour:
+            return f"{found.name} takes another order of colours, and PyTorch is not installed here"
+    return found
+
+
+def _packaged_reference(path: Path) -> Path | str:
+    made_from = _made_from(path)
     packaged = next((each for each in packaged_checkpoints() if sha256_of(each) == made_from), None)
     if packaged is None:
         return "the checkpoint that it was made from was not given (--ckpt)"

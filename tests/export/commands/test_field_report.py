@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 
 from export.cli import app
+from export.onnx.checkpoint_file import opened_checkpoint
+from export.onnx.export import ExportOptions, export_onnx
 from granet.app.console import run_app
 from runtime.artefacts.manifest import sha256_of
 from runtime.checks import device_state
+from runtime.checks.parity import ParityBudget
 from runtime.models.packaged import CHECKPOINT, FLOAT32
 from tests.chromium import Browser, find_chromium
 
@@ -112,6 +115,19 @@ def test_an_edge_device_without_pytorch_compares_with_the_packaged_float32_model
     assert model["file"] == "lite.int8.onnx" and "lite.onnx, fp32" in model["parity"]["reference"]
 
 
+def test_without_pytorch_a_model_of_another_colour_order_has_no_parity(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "swapped.onnx"
+    any_parity = ParityBudget(mean_db=0, min_db=0, share=1, hard_db=0)
+    with opened_checkpoint(CHECKPOINT) as checkpoint:
+        export_onnx(checkpoint, path, ExportOptions(size=(48, 64), colour="rgb"), any_parity)
+    monkeypatch.setattr("export.reports.field_report.find_spec", lambda name: None)
+    assert run_app(app, ["field-report", str(path), *QUICK, "--json"]) == 0
+    [model] = json.loads(capsys.readouterr().out)["models"]
+    assert model["parity"] is None and "takes another order of colours" in model["no_parity"]
+
+
 def test_a_model_that_misses_its_budget_is_in_the_report_and_the_exit_status(
     engines_onnx: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -133,6 +149,8 @@ def test_a_model_that_misses_its_budget_is_in_the_report_and_the_exit_status(
         (["lite", "--size", "1081p"], 2, "--size 1081p: not a size"),
         (["light"], 2, "MODEL light: give lite or base"),
         (["gone.onnx"], 1, "gone.onnx: no such model file"),
+        (["lite", "--ckpt", "gone.pt"], 1, "gone.pt: no such model file"),
+        (["grpc://box:8001/lite"], 2, "the report describes this device: run it on the server"),
     ],
 )
 def test_a_mistake_is_found_before_anything_is_measured(

@@ -4,11 +4,12 @@ granet-export does the build and needs more packages than an edge box may have. 
 program, so nothing of it is imported here and its memory is free again when the engine is loaded.
 """
 
+import os
 import shutil
 import signal
 import subprocess
 import sysconfig
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -28,6 +29,9 @@ from runtime.tensorrt.trust import EngineRefusedError, onnx_beside
 
 _CAPABILITY = "--compute-capability"
 _LEVEL = "--optimisation-level"
+
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
+"""Indices or names of the GPUs that CUDA numbers from 0 in a process."""
 
 
 def open_or_rebuild(
@@ -54,9 +58,10 @@ def open_or_rebuild(
     try:
         return open_engine(path, device, backend)
     except EngineRefusedError as refused:
-        reason, command = refused.reason, rebuild_command(refused, Device.parse(device), cuda)
+        wanted = Device.parse(device)
+        reason, command = refused.reason, rebuild_command(refused, wanted, cuda)
     say(f"{reason}: rebuilding it")
-    _run(command, path)
+    _run(command, path, _seeing(wanted))
     return open_engine(path, device, backend)
 
 
@@ -121,7 +126,17 @@ def _builder(engine: Path) -> list[str]:
     return [program]
 
 
-def _run(command: Sequence[str], engine: Path) -> None:
+def _seeing(device: Device) -> dict[str, str]:
+    """The environment of the builder, which takes the first GPU that it sees: ``device`` alone."""
+    if device.index == 0:
+        return dict(os.environ)
+    seen = os.environ.get(_VISIBLE)
+    # All GPUs of the list are there: this one was opened.
+    name = seen.split(",")[device.index] if seen else str(device.index)
+    return {**os.environ, _VISIBLE: name}
+
+
+def _run(command: Sequence[str], engine: Path, environment: Mapping[str, str] = os.environ) -> None:
     """Runs the builder, whose output the user sees.
 
     Raises:
@@ -136,7 +151,7 @@ def _run(command: Sequence[str], engine: Path) -> None:
 
     with on_interrupt(stop) as interruption:
         # In its own session: otherwise the terminal would send it a second Ctrl-C besides the one below.
-        process = subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL, env=environment)
         builders.append(process)
         if interruption.happened:  # while the process was starting
             stop()

@@ -98,9 +98,13 @@ def gpus(run: Run = run_program) -> tuple[Gpu, ...]:
 
 
 def gpu_memory_used(index: int, run: Run = run_program) -> int | None:
-    """Bytes in use on a GPU by all programs; ``None`` if the driver does not say, as on a Jetson."""
+    """Bytes in use on a GPU by all programs; ``None`` if the driver does not say.
+
+    A Jetson's does not. With several GPUs it counts them in another order than CUDA, which may see a part of
+    them only, so the figure could be that of another GPU.
+    """
     used = [_number(row[0]) for row in _nvidia(run, "memory.used")]
-    mebibytes = used[index] if index < len(used) else None
+    mebibytes = used[0] if len(used) == 1 and index == 0 else None
     return None if mebibytes is None else round(mebibytes * 2**20)
 
 

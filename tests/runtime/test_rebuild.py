@@ -172,6 +172,35 @@ class TestBuilding:
         assert capfd.readouterr().err == "error: why\n"
         assert engine.read_bytes() == before
 
+    @pytest.mark.parametrize(
+        ("device", "seen", "expected"),
+        [
+            ("cuda", None, None),
+            ("cuda:0", "2,3", "2,3"),
+            ("cuda:1", None, "1"),
+            ("cuda:1", "2,3", "3"),
+            ("cuda:1", "GPU-8f,GPU-c1", "GPU-c1"),
+        ],
+    )
+    def test_builds_on_the_gpu_that_will_run_it(
+        self,
+        device: str,
+        seen: str | None,
+        expected: str | None,
+        engine: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capfd: pytest.CaptureFixture[str],
+    ) -> None:
+        """The builder takes the first GPU, so the engine was refused again on any other."""
+        if seen is None:
+            monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        else:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", seen)
+        self.by(monkeypatch, "import os, sys; sys.exit(str(os.environ.get('CUDA_VISIBLE_DEVICES')))")
+        with pytest.raises(UserError, match="the rebuild failed"):
+            open_or_rebuild(engine, device, "auto", lambda line: None, gpu())
+        assert capfd.readouterr().err == f"{expected}\n"
+
     def test_is_interrupted(self, tmp_path: Path) -> None:
         """The builder gets one SIGINT, cleans up and exits; then granet-run exits."""
         cleaned = tmp_path / "cleaned"

@@ -114,6 +114,15 @@ def test_a_pc_with_a_gpu(tmp_path: Path) -> None:
     ]
 
 
+def test_the_memory_of_one_of_several_gpus_is_unknown() -> None:
+    """The driver counts GPUs by their slots and lists those that CUDA does not see."""
+
+    def two(command: Sequence[str]) -> str | None:
+        return "1530\n20000\n"
+
+    assert gpu_memory_used(0, two) is None and gpu_memory_used(1, two) is None
+
+
 def test_a_system_that_tells_nothing(tmp_path: Path) -> None:
     assert power_modes(tmp_path, nothing) == {} and gpus(nothing) == ()
     state = device_state(tmp_path, nothing)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from export.commands.trt_options import TrtOptions
+from export.tensorrt.source import checkpoint_to_give
 from granet.app.console import say
 from granet.app.extras import require
 from runtime.artefacts.metadata import MAP
@@ -50,7 +51,7 @@ def _report(made: "MadeEngine", checkpoint: Path | None) -> None:
     for warning in record.warnings:
         say(f"note: TensorRT warns: {warning}")
     if record.parity is None:
-        given = str(checkpoint) if checkpoint is not None else record.metadata.checkpoint
+        given = str(checkpoint) if checkpoint is not None else checkpoint_to_give(record.metadata)
         maps = map(shlex.quote, record.metadata.weights.get(MAP, ()))
         say(
             "note: this engine is unverified: run it against PyTorch on the machine it is for: "

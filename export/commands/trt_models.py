@@ -43,8 +43,8 @@ class ModelSteps:
         metadata: metadata of that model.
         model: the existing model; ``None`` if it will be exported.
         export: exports the model; ``None`` if it exists.
-        table: the existing calibration table; ``None`` if it will be made or is not needed.
-        calibrate: makes the table; ``None`` if it exists or is not needed.
+        table: the existing calibration table; ``None`` if there is none or it is not needed.
+        calibrate: makes the table if there is none, or if it belongs to another model.
         quantise: makes the quantised model; ``None`` if it exists or is not needed.
     """
 
@@ -87,8 +87,17 @@ class ModelSteps:
         assert model is not None  # it exists or was just exported
         if self.quantise is None:
             return model
-        table = self.table if self.calibrate is None else self.calibrate.run(model)
-        return self.quantise.run(model, table)
+        return self.quantise.run(model, self._table_for(model))
+
+    def _table_for(self, model: Model) -> "Table | None":
+        if self.calibrate is None:
+            return self.table
+        if self.table is not None:
+            if self.table.metadata.model_sha256 == model.sha256:
+                say(f"using {self.table.path}")
+                return self.table
+            say(f"note: {self.table.path} belongs to another model: making {self.calibrate.output}")
+        return self.calibrate.run(model)
 
 
 def model_steps(options: TrtOptions, checkpoint: "CheckpointFile | None") -> ModelSteps:
@@ -129,18 +138,32 @@ def _exported(options: TrtOptions, checkpoint: "CheckpointFile") -> ModelSteps:
     path = options.directory / f"{base_name(checkpoint.path)}{ending}"
     if path.exists() and not options.overwrite:
         found = read_model(path)
-        _require_same(path, _form(found.metadata) == _form(exported_metadata(checkpoint, wanted)))
+        named = bool(options.sizes) or options.batch is not None
+        _require_same(path, _difference(found.metadata, exported_metadata(checkpoint, wanted), sized=named))
         say(f"using {path}, which was made from {checkpoint.path}")
         return ModelSteps(path, found.metadata, model=found)
     step = ExportStep(checkpoint, path, wanted, budget_for(wanted.precision))
     return ModelSteps(path, step.check(), export=step)
 
 
-def _form(metadata: ModelMetadata) -> tuple[object, ...]:
-    """The facts that must match to reuse an export; package versions may differ."""
-    size = (metadata.height, metadata.width, metadata.batch)
-    weights = (metadata.checkpoint_sha256, tuple(metadata.weights.get(MAP, ())))
-    return (*weights, metadata.precision, metadata.layout, *size)
+def _difference(found: ModelMetadata, wanted: ModelMetadata, *, sized: bool) -> str:
+    """What forbids to reuse an export, for display; empty if nothing does. Package versions may differ.
+
+    Args:
+        found: of the file.
+        wanted: of the file that would be made.
+        sized: whether the frames must be of the wanted size; otherwise that of the file is as good.
+    """
+    if found.checkpoint_sha256 != wanted.checkpoint_sha256:
+        return "was made from another checkpoint"
+    if found.weights.get(MAP) != wanted.weights.get(MAP):
+        return "was made with another --map"
+    if (found.precision, found.layout) != (wanted.precision, wanted.layout):
+        return f"is {found.precision} with the layout {found.layout}"
+    size = (found.height, found.width, found.batch)
+    if not sized or size in ((wanted.height, wanted.width, wanted.batch), (None, None, None)):
+        return ""
+    return f"takes frames of {found.width}x{found.height} only, {found.batch} at a time"
 
 
 def _quantised(options: TrtOptions, steps: ModelSteps) -> ModelSteps:
@@ -150,74 +173,88 @@ def _quantised(options: TrtOptions, steps: ModelSteps) -> ModelSteps:
     from export.onnx.quantise_step import QuantiseStep
 
     path = options.directory / f"{steps.source.stem}.{options.precision}.onnx"
-    given = open_table(options.calibration) if options.calibration is not None else None
-    beside = _table_path(options, steps)
+    there = options.calibration or _table_beside(options, steps)
+    table = None if there is None else open_table(there)
     if path.exists() and not options.overwrite:
         found = read_model(path)
-        table = open_table(beside) if given is None and beside.exists() else given
-        _require_same(path, _was_made_so(found, options, steps, table))
+        _require_same(path, _other_origin(found, options, steps, table))
         say(f"using {path}, which was made from {steps.source}")
         return ModelSteps(path, found.metadata, model=found)
     check_file(path, (steps.source,), overwrite=options.overwrite)
-    table, calibrate = (given, None) if given is not None else _table(options, steps)
+    calibrate = None if options.calibration is not None else _calibration(options, steps, table)
     judging = Judging("tensorrt", "fp8" if options.fp8 else "int8", images=options.images)
     if steps.model is not None:
-        require_quantisable(steps.model, table, judging)
+        require_quantisable(steps.model, table if calibrate is None else None, judging)
     step = QuantiseStep(path, judging, overwrite=options.overwrite)
     return replace(steps, table=table, calibrate=calibrate, quantise=step)
 
 
-def _was_made_so(found: Model, options: TrtOptions, steps: ModelSteps, table: "Table | None") -> bool:
-    """Whether a quantised model was made from this model, and from ``table`` if there is one."""
+def _other_origin(found: Model, options: TrtOptions, steps: ModelSteps, table: "Table | None") -> str:
+    """What a quantised model was made from instead, for display; empty if it can be reused."""
     from calibration.search.sensitivity import ROUNDING
 
     made = found.metadata.quantisation
     if (found.metadata.precision, made.get("target")) != (options.precision, "tensorrt"):
-        return False
-    if made.get("rounding") != ROUNDING:  # of an earlier version
-        return False
-    if options.rain_source is not None:  # the user may want other pictures
-        return False
-    if table is not None and made.get("table_sha256") != table.sha256:
-        return False
-    if steps.model is not None:
-        return bool(made.get("model_sha256") == steps.model.sha256)
-    return _form(replace(found.metadata, precision="fp32")) == _form(steps.metadata)
+        return f"is not {options.precision} for TensorRT"
+    if made.get("rounding") != ROUNDING:
+        return "was made by another version"
+    if options.rain_source is not None:
+        return "may have been made from other rain"
+    if steps.model is None:
+        difference = _difference(replace(found.metadata, precision="fp32"), steps.metadata, sized=True)
+    else:
+        same = made.get("model_sha256") == steps.model.sha256
+        difference = "" if same else f"was made from another model than {steps.source}"
+    if not difference and table is not None and made.get("table_sha256") != table.sha256:
+        return f"was made with another calibration table than {table.path}"
+    return difference
 
 
-def _table(options: TrtOptions, steps: ModelSteps) -> "tuple[Table | None, TableStep | None]":
-    """The existing calibration table, or the step that makes it."""
+def _calibration(options: TrtOptions, steps: ModelSteps, table: "Table | None") -> "TableStep | None":
+    """The step that makes a table unless ``table``, which is beside the model, will do.
+
+    ``--overwrite`` does not replace the table of this model: its rain may be the user's own.
+    """
     from calibration.pictures.selection import LEAST, check_count
     from calibration.pictures.sets import DrawnPictures
-    from calibration.table import open_table
     from export.onnx.table_step import PICTURES, TableStep
 
     path = _table_path(options, steps)
-    if path.exists() and not options.overwrite:
-        if options.rain_source is not None:
-            raise UserError(f"{path} exists: give it with --calibration, or add --overwrite to make another")
-        say(f"using {path}")
-        return open_table(path), None
+    if table is not None:
+        belongs = steps.model is not None and table.metadata.model_sha256 == steps.model.sha256
+        if belongs or not options.overwrite:
+            say(f"using {table.path}")
+            return None
+    elif path.exists() and not options.overwrite:
+        raise UserError(f"{path} exists: give it with --calibration, or add --overwrite to make another")
     check_file(path, (steps.source,), overwrite=options.overwrite)
     notes = Notes()
     if options.rain_source is None:
         drawn = DrawnPictures((*options.sizes, CAMERA_SIZE)[0], LEAST)
-        return None, TableStep(path, drawn, notes, advice=_ADVICE, overwrite=options.overwrite)
+        return TableStep(path, drawn, notes, advice=_ADVICE, overwrite=options.overwrite)
     pictures = options.pictures(PICTURES, notes)
     check_count(pictures, _REMEDY)
     # What the engine will meet, also if the pictures have the 12 megapixels of a phone.
     heights, widths = zip(*(options.sizes or [CAMERA_SIZE]), strict=True)
     size = (max(heights), max(widths)) if steps.metadata.height is None else None
-    return None, TableStep(path, pictures, notes, size=size, remedy=_REMEDY, overwrite=options.overwrite)
+    return TableStep(path, pictures, notes, size=size, remedy=_REMEDY, overwrite=options.overwrite)
+
+
+def _table_beside(options: TrtOptions, steps: ModelSteps) -> Path | None:
+    """The table beside the model, or in the folder of the results; ``None`` if the user names other rain."""
+    if options.rain_source is not None:
+        return None
+    path = _table_path(options, steps)
+    return next((each for each in (steps.source.with_name(path.name), path) if each.exists()), None)
 
 
 def _table_path(options: TrtOptions, steps: ModelSteps) -> Path:
     return options.directory / f"{steps.source.stem}.calibration.json"
 
 
-def _require_same(path: Path, same: bool) -> None:
-    if not same:
+def _require_same(path: Path, difference: str) -> None:
+    if difference:
         raise UserError(
-            f"{path} exists and was made from something else, or by an earlier version: add --overwrite to "
-            "replace it, or write to another directory with -o"
+            f"{path} exists and {difference}: add --overwrite to replace it, or write to another directory "
+            "with -o"
         )

@@ -132,7 +132,11 @@ class TrtOptions(RainOptions):
         typer.Option("--output", "-o", help="Engine (default: the ONNX file's name, in this directory)."),
     ] = None
     no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Build even if the cache has this engine; do not store it.")
+        bool,
+        typer.Option(
+            "--no-cache",
+            help="Build even if the cache has this engine, and measure anew; store nothing.",
+        ),
     ] = False
     overwrite: Overwrite = False
     as_json: Json = False

@@ -105,7 +105,7 @@ def _plan(
         flavour,
         gpu,
         profile,
-        _with_timings(asked, flavour, gpu),
+        with_timings(asked, flavour, gpu, no_cache=options.no_cache),
         arguments_of(options.sizes, options.batch, asked),
         not options.no_cache,
         options.overwrite,
@@ -132,9 +132,9 @@ def gpu_to_build_on(flavour: Flavour) -> Gpu | None:
         ) from error
 
 
-def _with_timings(options: BuildOptions, flavour: Flavour, gpu: Gpu | None) -> BuildOptions:
-    """Sets the default timing cache, unless the user gave one."""
-    if options.timing_cache is not None or gpu is None or not flavour.has_timing_cache:
+def with_timings(options: BuildOptions, flavour: Flavour, gpu: Gpu | None, *, no_cache: bool) -> BuildOptions:
+    """Sets the default timing cache, unless the user gave one or wants no cache."""
+    if no_cache or options.timing_cache is not None or gpu is None or not flavour.has_timing_cache:
         return options
     return replace(options, timing_cache=timing_cache_path(flavour, gpu), own_timings=True)
 

@@ -30,7 +30,7 @@ from runtime.checks.machine import Machine, this_machine
 from runtime.checks.parity import ParityReport, budget_for, measure_parity
 from runtime.checks.parity_cases import built_in_cases
 from runtime.engines.base import EngineInfo
-from runtime.models.packaged import packaged_checkpoints
+from runtime.models.packaged import packaged_origin
 from runtime.open import ENGINES, open_engine
 from runtime.telemetry.summary import Summary
 from runtime.tensorrt.record import read_record
@@ -238,8 +238,7 @@ def _reference(subject: BenchSubject, info: EngineInfo, checkpoint: Path | None)
 
 
 def _packaged_reference(path: Path) -> Path | str:
-    made_from = _made_from(path)
-    packaged = next((each for each in packaged_checkpoints() if sha256_of(each) == made_from), None)
+    packaged = packaged_origin(_made_from(path))
     if packaged is None:
         return "the checkpoint that it was made from was not given (--ckpt)"
     if find_spec("torch") is not None and find_spec("safetensors") is not None:

@@ -10,11 +10,12 @@ from pathlib import Path
 import onnx
 
 from export.onnx.interface import interface_difference
-from export.tensorrt.build import BuiltEngine, build_engine
+from export.tensorrt.build import BuildOptions, BuiltEngine, build_engine
 from export.tensorrt.cache import EngineCache, cache_key
 from export.tensorrt.preflight import refuse
 from export.tensorrt.request import EngineRequest
 from granet.app.console import say
+from granet.app.files import write_atomically
 from granet.app.outside_text import decoded
 from granet.app.progress import terminal_progress
 from granet.errors import ParityError, UserError
@@ -138,18 +139,25 @@ def _built(request: EngineRequest, model: Model) -> MadeEngine:
 
 def _keep(request: EngineRequest, model: Model, record: EngineRecord, built: BuiltEngine) -> None:
     """Caches timings and engine. A failure is only a note, because the engine itself exists."""
-    timings = request.options.timing_cache
-    if timings is not None and built.timings is not None:
-        try:
-            write_private(timings, built.timings)
-        except UserError as error:
-            say(f"note: the kernel timings are not cached: {error}")
+    if built.timings is not None:
+        keep_timings(request.options, built.timings)
     if request.use_cache:
         key = _key(request, model)
         try:
             _cache().keep(key, built.plan, replace(record, file=f"{key}.engine"))
         except UserError as error:
             say(f"note: the engine is not cached: {error}")
+
+
+def keep_timings(options: BuildOptions, timings: bytes) -> None:
+    """Extends the timing cache, if any; a file that the user named keeps its link and permissions."""
+    if options.timing_cache is None:
+        return
+    write = write_private if options.own_timings else write_atomically
+    try:
+        write(options.timing_cache, timings)
+    except UserError as error:
+        say(f"note: the kernel timings are not cached: {error}")
 
 
 def _publish(part: PartFile, engine: EngineFile, output: Path) -> None:

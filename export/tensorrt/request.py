@@ -97,9 +97,9 @@ def choose_profile(
 def profile_of(sizes: list[Size], batch: int, rule: SizeRule) -> Profile:
     """The optimisation profile of frames of ``sizes``.
 
-    One size gives a static engine with a batch of ``batch``. Several sizes give a range from the smallest
-    to the largest height and width, and batches of 1 to ``batch``; the engine is optimised for the median
-    size by area (the larger of the two middle ones).
+    Several sizes give a range from the smallest to the largest height and width; the engine is optimised
+    for the median size by area (the larger of the two middle ones). It takes 1 to ``batch`` frames and is
+    optimised for ``batch``: with fewer, the frames of one camera would be computed several times.
 
     Args:
         sizes: (height, width) in pixels, at least one; rounded up by the padding rule.
@@ -112,5 +112,4 @@ def profile_of(sizes: list[Size], batch: int, rule: SizeRule) -> Profile:
     padded = sorted({rule.padded_size(*size) for size in sizes}, key=lambda size: (size[0] * size[1], size))
     heights, widths = zip(*padded, strict=True)
     best = padded[len(padded) // 2]
-    least = batch if len(padded) == 1 else 1
-    return Profile((least, min(heights), min(widths)), (batch, *best), (batch, max(heights), max(widths)))
+    return Profile((1, min(heights), min(widths)), (batch, *best), (batch, max(heights), max(widths)))

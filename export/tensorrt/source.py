@@ -6,7 +6,8 @@ from pathlib import Path
 from granet.errors import UserError
 from runtime.artefacts.artefact import Model
 from runtime.artefacts.manifest import manifest_path, read_manifest
-from runtime.artefacts.metadata import Precision
+from runtime.artefacts.metadata import ModelMetadata, Precision
+from runtime.models.packaged import packaged_origin
 
 QUANTISED = ("int8", "fp8")
 
@@ -38,13 +39,21 @@ def require_precision(model: Model, wanted: Precision | None) -> None:
     option = "" if wanted == "fp32" else f" --{wanted}"
     way = (
         f"export the checkpoint with granet-export onnx{option}, or give it here: granet-export trt "
-        f"--ckpt {metadata.checkpoint}{option}"
+        f"--ckpt {checkpoint_to_give(metadata)}{option}"
         if wanted in ("fp32", "fp16")
         else f"{wanted} is made from a model in fp32: granet-export trt MODEL.onnx{option}"
     )
     raise UserError(
         f"{path}: has precision {metadata.precision}, and an engine has the precision of its model: {way}"
     )
+
+
+def checkpoint_to_give(metadata: ModelMetadata) -> str:
+    """What a user writes after ``--ckpt`` for the checkpoint of a model, whose folder is not recorded."""
+    packaged = packaged_origin(metadata.checkpoint_sha256)
+    if packaged is not None:
+        return packaged.stem
+    return metadata.checkpoint if Path(metadata.checkpoint).is_file() else f"PATH/{metadata.checkpoint}"
 
 
 def _gives(found: str, wanted: Precision | None) -> bool:

@@ -137,7 +137,9 @@ def _onnx_in_python(path: Path) -> Servable:
 
 def _engine_in_python(path: Path) -> Servable:
     trusted = read_trusted(path)
-    return _in_python(path, trusted.record.metadata, trusted.plan, trusted.record.profiles[0].opt[1:])
+    # The engine gives the result alone, also that of a model with --stages (runtime.tensorrt.engine).
+    metadata = replace(trusted.record.metadata, outputs=trusted.record.metadata.outputs[:1])
+    return _in_python(path, metadata, trusted.plan, trusted.record.profiles[0].opt[1:])
 
 
 def _in_python(path: Path, metadata: ModelMetadata, content: bytes, warm_up: tuple[int, int]) -> Servable:

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from granet.errors import UserError
+from runtime.artefacts.manifest import sha256_of
 from runtime.engines.device import Device
 
 PRESETS = ("lite", "base")
@@ -39,6 +40,11 @@ def packaged_names(directory: Path = _MODELS) -> tuple[str, ...]:
 def packaged_checkpoints(directory: Path = _MODELS) -> list[Path]:
     """The checkpoints of the packaged models; each has its float32 model beside it, NAME.onnx."""
     return [directory / f"{name}.safetensors" for name in packaged_names(directory)]
+
+
+def packaged_origin(sha256: str) -> Path | None:
+    """The packaged checkpoint with this SHA-256, hexadecimal; ``None`` if it is another's."""
+    return next((each for each in packaged_checkpoints() if sha256_of(each) == sha256), None)
 
 
 def packaged_model(

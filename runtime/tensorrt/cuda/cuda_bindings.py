@@ -39,7 +39,7 @@ class CudaBindings(Cuda):
         """
         error, count = rt.cudaGetDeviceCount()
         if error != rt.cudaError_t.cudaSuccess or not count:
-            raise no_gpu(_text(error) if error != rt.cudaError_t.cudaSuccess else "CUDA finds no device")
+            raise no_gpu(_reason(error))
         if index >= count:
             raise no_gpu(f"cuda:{index} does not exist: CUDA finds {count} devices, numbered from 0")
         _call(rt.cudaSetDevice, index)
@@ -171,6 +171,19 @@ def _call(function: Any, *arguments: Any) -> Any:
     if not results:
         return None
     return results[0] if len(results) == 1 else tuple(results)
+
+
+def _reason(error: Any) -> str:
+    """Why CUDA finds no GPU, and what to do if its package is newer than the driver."""
+    if error == rt.cudaError_t.cudaSuccess:
+        return "CUDA finds no device"
+    _, driver = rt.cudaDriverGetVersion()  # 0 if there is no driver
+    if error != rt.cudaError_t.cudaErrorInsufficientDriver or not driver:
+        return _text(error)
+    return (
+        f"the driver has CUDA {dotted(driver)}, and cuda-bindings {version('cuda-bindings')} needs a newer "
+        f"one: pip install 'cuda-bindings=={driver // 1000}.*', or update the driver"
+    )
 
 
 def _text(error: Any) -> str:

@@ -67,7 +67,7 @@ def test_without_a_gpu_it_never_claims_parity(
     assert (record.gpu, record.cuda, record.driver, record.layers) == (None, None, None, None)
     _, _, err = ended(capsys, model, "--size", "48x32")
     assert "unverified" in err
-    assert "granet-export parity --ckpt small.pt small.engine" in err
+    assert "granet-export parity --ckpt PATH/small.pt small.engine" in err
 
 
 def test_the_onnx_of_before_is_used_again_and_another_is_not_overwritten(
@@ -81,7 +81,7 @@ def test_the_onnx_of_before_is_used_again_and_another_is_not_overwritten(
     assert (here / "lite.onnx").stat().st_mtime_ns == before
     status, _, err = ended(capsys, "--ckpt", TRAINED, "--size", "64x32", "-o", "c.engine")
     assert status == 1
-    assert "lite.onnx exists and was made from something else" in err
+    assert "lite.onnx exists and takes frames of 48x32 only, 1 at a time: add --overwrite" in err
     assert not (here / "c.engine").exists()
 
 

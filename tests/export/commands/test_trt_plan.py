@@ -1,6 +1,7 @@
 """The plan of an engine: inputs are read once, refusals come first, each step hands on what it made."""
 
 import os
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -18,18 +19,28 @@ from calibration.search.sensitivity import ROUNDING
 from calibration.table import open_table
 from export.commands.trt_models import model_steps
 from export.commands.trt_options import TrtOptions
-from export.commands.trt_plan import planned
+from export.commands.trt_plan import planned, with_timings
 from export.onnx.checkpoint_file import opened_checkpoint
+from export.onnx.export import ExportOptions, export_onnx
 from export.onnx.table_step import PICTURES
+from export.tensorrt.build import BuildOptions
+from export.tensorrt.make import keep_timings
+from export.tensorrt.source import checkpoint_to_give
 from granet import load_checkpoint, save_checkpoint
 from granet.app.options import CAMERA_SIZE
 from granet.errors import UserError
 from runtime.artefacts.artefact import read_model
 from runtime.artefacts.manifest import manifest_path, sha256_of
 from runtime.artefacts.onnx_file import read_metadata
+from runtime.checks.parity import ParityBudget
+from runtime.tensorrt.cuda.base import Gpu
+from runtime.tensorrt.flavour import Flavour
 from runtime.tensorrt.record import read_record
+from tests.calibration import sample
 from tests.export.trt_ended import TRAINED, ended, names
 from tests.media import write_picture
+
+ANY = ParityBudget(mean_db=0, min_db=0, share=1, hard_db=0)
 
 Steps = Callable[[TrtOptions], list[str]]
 
@@ -174,8 +185,6 @@ def test_all_refusals_come_before_the_first_step(
 def test_a_table_of_another_model_is_refused_before_the_first_step(
     trt_model: Path, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tests.calibration import sample
-
     sample.save_table(here / "t.json", TRAINED)
     status, _, err = ended(capsys, trt_model, "--size", "48x32", "--int8", "--calibration", "t.json")
     assert status == 1 and "is not the model of this calibration table" in err
@@ -200,11 +209,11 @@ def test_a_quantised_model_of_this_checkpoint_needs_no_export(
     assert steps(wanted) == []
     earlier = {"target": "tensorrt", "model_sha256": "0" * 64}  # weights rounded to the nearest step
     save_as(here / "best.int8.onnx", made.content, replace(metadata, quantisation=earlier))
-    with pytest.raises(UserError, match="by an earlier version"):
+    with pytest.raises(UserError, match="was made by another version"):
         steps(wanted)
     save_as(here / "best.int8.onnx", made.content, metadata)
     another(checkpoint)
-    with pytest.raises(UserError, match="was made from something else"):
+    with pytest.raises(UserError, match="was made from another checkpoint"):
         steps(wanted)
 
 
@@ -217,14 +226,57 @@ def test_an_export_with_another_map_is_not_reused(checkpoint: Path) -> None:
     with planned(day) as plan:
         plan.models.run()
     assert steps(day) == []
-    with pytest.raises(UserError, match="was made from something else"):
+    with pytest.raises(UserError, match="was made with another --map"):
         steps(replace(day, renames=["night="]))
+
+
+@pytest.mark.parametrize("size", [(32, 48), None])
+def test_the_export_of_before_sets_the_size_if_none_is_named(
+    size: tuple[int, int] | None, checkpoint: Path
+) -> None:
+    """The size of a camera is a default, and no reason to replace what the user exported."""
+    with opened_checkpoint(checkpoint) as opened:
+        export_onnx(opened, Path("best.onnx"), ExportOptions(size=size), ANY)
+    named = TrtOptions(ckpt=checkpoint, size=["48x32"])
+    assert steps(named) == []
+    if size is None:
+        assert steps(replace(named, size=["64x48"])) == []
+        return
+    assert steps(TrtOptions(ckpt=checkpoint)) == []
+    with pytest.raises(UserError, match=r"takes frames of 48x32 only, 1 at a time: add --overwrite"):
+        steps(replace(named, size=["64x48"]))
+
+
+def test_the_table_beside_the_model_is_used_wherever_the_engine_goes(
+    trt_model: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--overwrite is for models and engines: the table's rain may be the user's own."""
+    models = here / "models"
+    models.mkdir()
+    model = Path(shutil.copy(trt_model, models))
+    table = sample.save_table(models / f"{model.stem}.calibration.json", model)
+    wanted = TrtOptions(model=model, size=["48x32"], int8=True)
+    for options in (wanted, replace(wanted, overwrite=True), replace(wanted, output=here / "a.engine")):
+        with planned(options) as plan:
+            assert plan.models.calibrate is None and plan.models.table is not None
+            assert plan.models.table.path == table
+    assert f"using {table}" in capsys.readouterr().err
+    (here / "rain").mkdir()
+    with pytest.raises(UserError, match="no pictures in this directory"):
+        steps(replace(wanted, images=Path("rain"), output=here / "a.engine"))
+
+
+def test_only_a_table_of_another_model_is_made_anew(trt_model: Path, here: Path) -> None:
+    table = sample.save_table(here / f"{trt_model.stem}.calibration.json", TRAINED)
+    wanted = TrtOptions(model=trt_model, size=["48x32"], int8=True)
+    with pytest.raises(UserError, match="is not the model of this calibration table"):
+        steps(wanted)
+    assert steps(replace(wanted, overwrite=True)) == ["calibrate", "quantise"]
+    assert table.exists()
 
 
 def test_a_quantised_model_of_an_earlier_table_is_not_reused(trt_model: Path, here: Path) -> None:
     """The table beside the model is the one that is used, so it is the one that is compared."""
-    from tests.calibration import sample
-
     made = read_model(trt_model)
     quantisation = {"target": "tensorrt", "rounding": ROUNDING, "model_sha256": made.sha256}
     wanted = TrtOptions(model=trt_model, size=["48x32"], int8=True)
@@ -237,7 +289,7 @@ def test_a_quantised_model_of_an_earlier_table_is_not_reused(trt_model: Path, he
         if reused:
             assert steps(wanted) == []
             continue
-        with pytest.raises(UserError, match="was made from something else"):
+        with pytest.raises(UserError, match="was made with another calibration table than "):
             steps(wanted)
 
 
@@ -258,3 +310,36 @@ def save_as(path: Path, content: bytes, metadata: Any) -> None:
 
     path.write_bytes(serialised(onnx.load_from_string(content), metadata))
     manifest_path(path).unlink(missing_ok=True)
+
+
+def test_a_checkpoint_is_named_so_that_the_command_works(here: Path) -> None:
+    """Only its file name is in the model."""
+    metadata = sample.metadata()
+    packaged = replace(metadata, checkpoint="lite.safetensors", checkpoint_sha256=sha256_of(TRAINED))
+    assert checkpoint_to_give(packaged) == "lite"
+    other = replace(metadata, checkpoint="mine.pt", checkpoint_sha256="0" * 64)
+    assert checkpoint_to_give(other) == "PATH/mine.pt"
+    (here / "mine.pt").touch()
+    assert checkpoint_to_give(other) == "mine.pt"
+
+
+@pytest.mark.parametrize("no_cache", [False, True])
+def test_without_the_cache_kernels_are_measured_anew(no_cache: bool) -> None:
+    """A Jetson in another power mode has other times."""
+    flavour = Flavour("tensorrt", "10.3.0", None)
+    asked = BuildOptions()
+    options = with_timings(asked, flavour, Gpu(0, "Orin", "8.7", "12.6"), no_cache=no_cache)
+    assert (options.timing_cache is None) == no_cache
+
+
+def test_timings_of_a_team_keep_their_link_and_permissions(
+    here: Path, trt_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared, link = here / "shared.cache", here / "link.cache"
+    shared.write_bytes(b"old")
+    shared.chmod(0o664)
+    link.symlink_to(shared)
+    keep_timings(BuildOptions(timing_cache=link), b"new")
+    assert link.is_symlink() and shared.read_bytes() == b"new" and shared.stat().st_mode & 0o777 == 0o664
+    keep_timings(BuildOptions(timing_cache=here / "own.cache", own_timings=True), b"new")
+    assert (here / "own.cache").stat().st_mode & 0o777 == 0o600

@@ -121,7 +121,7 @@ def test_another_models_file_is_not_taken(here: Path, capsys: pytest.CaptureFixt
     arguments = ("small.onnx", "--int8", "--size", "32x32", "-o", "b.engine")
     status, err = ended(capsys, *arguments)
     assert status == 1
-    assert "small.int8.onnx exists and was made from something else" in err
+    assert "small.int8.onnx exists and was made from another model than small.onnx" in err
     (here / "small.int8.onnx").unlink()
     status, err = ended(capsys, *arguments)
     assert status == 1

@@ -110,6 +110,14 @@ def test_every_model_runs_in_python(
     assert "runtime.triton_model" in (repository / "granet" / "1" / "model.py").read_text()
 
 
+def test_an_engine_gives_no_mask(tmp_path: Path, repository: Path) -> None:
+    """A client asked for the mask that the server promised, and every request failed."""
+    outputs = {"outputs": ["derained", "coarse", "mask"]}
+    engine = engine_file(tmp_path, record("tensorrt-rtx", meta=outputs))
+    assert exported(engine, "-o", repository, "--via", "python") == 0
+    assert [tensor.name for tensor in config(repository).output] == ["derained"]
+
+
 def test_a_second_export_is_a_new_version(tmp_path: Path, model: Path, repository: Path) -> None:
     assert exported(model, "-o", repository) == 0
     before = tree(repository)

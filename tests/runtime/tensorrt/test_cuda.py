@@ -79,6 +79,25 @@ def test_a_missing_gpu(package: str, calls: Calls, count: int) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("driver", "says"),
+    [(12060, r"pip install 'cuda-bindings==12\.\*', or update the driver"), (0, r"\(CUDA error 35: ")],
+)
+def test_a_driver_that_is_older_than_the_package(
+    driver: int, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """cuda-bindings 13 needs a driver of CUDA 13; without any driver CUDA gives the same error."""
+    bindings = pytest.importorskip("runtime.tensorrt.cuda.cuda_bindings", reason="no cuda-bindings here")
+    monkeypatch.setattr(
+        bindings.rt, "cudaGetDeviceCount", lambda: (bindings.rt.cudaError_t.cudaErrorInsufficientDriver, 0)
+    )
+    monkeypatch.setattr(
+        bindings.rt, "cudaDriverGetVersion", lambda: (bindings.rt.cudaError_t.cudaSuccess, driver)
+    )
+    with pytest.raises(UserError, match=says):
+        bindings.CudaBindings(0)
+
+
 def test_a_frame_is_copied_in_and_out_in_order(cuda: Cuda, calls: Calls) -> None:
     stream, event = cuda.stream(), cuda.event()
     memory = cuda.memory(12)

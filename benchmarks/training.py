@@ -99,7 +99,9 @@ def bare(recipe: Recipe, compute: Compute, data: TrainingData, watch: Watch) -> 
 def trained(recipe: Recipe, compute: Compute, data: TrainingData, watch: Watch, workers: int) -> None:
     """The loop of ``granet-train``."""
     processes = Processes(0, 1, CPU)
-    validation = Validation([open_dataset("drawn:1", "test")], processes)
+    validation = Validation(
+        [open_dataset("drawn:1", "test")], processes, GraNetConfig.from_dict(recipe.config).size_rule
+    )
     with tempfile.TemporaryDirectory() as out:
         trainer = Trainer(
             recipe, data, validation, Path(out), Limits(epochs=1), processes, print, workers, compute=compute

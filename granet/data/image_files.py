@@ -14,6 +14,7 @@ from granet.data.image_ends import with_end
 from granet.data.image_headers import is_cut_short, orientation
 from granet.data.opencv_log import silence_opencv
 from granet.data.png_checksums import with_right_checksums
+from granet.data.pnm_range import full_range, unscaled_maximum
 from granet.data.tiff_pages import with_page_first
 from granet.data.upright import upright
 from granet.errors import UserError
@@ -120,10 +121,17 @@ def _decoded(data: bytes, path: Path, flags: int) -> NDArray[Any] | None:
     if checked is None:
         return None
     silence_opencv()
+    maximum = unscaled_maximum(checked)
+    asked = flags if maximum is None else flags | cv2.IMREAD_ANYDEPTH
     try:
-        return cv2.imdecode(np.frombuffer(checked, np.uint8), flags)
+        decoded = cv2.imdecode(np.frombuffer(checked, np.uint8), asked)
     except cv2.error as error:
         raise UserError(f"{path}: cannot be decoded: {error.err or error}") from error
+    if maximum is None or decoded is None:
+        return decoded
+    scaled = full_range(decoded, maximum)
+    keeps_depth = asked == flags or scaled.dtype == np.uint8
+    return scaled if keeps_depth else (scaled >> 8).astype(np.uint8)  # as OpenCV does with 16 bits
 
 
 def _check_size(data: bytes, path: Path) -> None:

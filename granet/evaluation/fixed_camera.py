@@ -9,7 +9,8 @@ and if the medians of the first and the second half of the clip differ by no mor
 both tests; moving objects and changing light do not.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,7 +94,7 @@ def measure_fixed_camera(before: Sequence[Luma], after: Sequence[Luma]) -> Fixed
         )
     # T x static pixels
     rainy_static, derained_static, scene_static = rainy[:, static], derained[:, static], scene[static]
-    deviation_before = float(rainy_static.std(axis=0).mean())
+    deviation_before = _deviation(rainy_static)
     if deviation_before == 0:
         raise UserError(
             "nothing flickers where this clip stands still: its frames are alike; use a clip of rain"
@@ -102,7 +103,7 @@ def measure_fixed_camera(before: Sequence[Luma], after: Sequence[Luma]) -> Fixed
         len(before),
         float(static.mean()),
         deviation_before,
-        float(derained_static.std(axis=0).mean()),
+        _deviation(derained_static),
         _mean_psnr(rainy_static, scene_static),
         _mean_psnr(derained_static, scene_static),
     )
@@ -110,10 +111,24 @@ def measure_fixed_camera(before: Sequence[Luma], after: Sequence[Luma]) -> Fixed
 
 def static_pixels(clip: NDArray[np.uint8], scene: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Mask of the static pixels of T x H x W luma, H x W; ``scene`` is its median over time."""
-    half = len(clip) // 2
-    deviation = np.median(np.abs(clip - scene), axis=0)
-    drift = np.abs(np.median(clip[:half], axis=0) - np.median(clip[half:], axis=0))
-    return np.asarray((deviation <= CALM) & (drift <= CALM))
+    half, static = len(clip) // 2, np.empty(scene.shape, np.bool_)
+    for part in _parts(len(static)):
+        rows = clip[:, part]
+        deviation = np.median(np.abs(rows - scene[part]), axis=0)
+        drift = np.abs(np.median(rows[:half], axis=0) - np.median(rows[half:], axis=0))
+        static[part] = (deviation <= CALM) & (drift <= CALM)
+    return static
+
+
+def _deviation(frames: NDArray[np.uint8]) -> float:
+    """Mean over n of the temporal standard deviation of T x n values."""
+    count: int = frames.shape[1]
+    return math.fsum(frames[:, part].std(axis=0).sum() for part in _parts(count, 2**14)) / count
+
+
+def _parts(count: int, size: int = 16) -> Iterator[slice]:
+    """Slices of ``count`` rows or pixels: the float64 copies of a whole clip would need gigabytes."""
+    return (slice(start, start + size) for start in range(0, count, size))
 
 
 def _mean_psnr(frames: NDArray[np.uint8], truth: NDArray[np.floating]) -> float:

@@ -47,6 +47,10 @@ class TrainingFiles:
                 "to replace it"
             )
 
+    def holds(self, path: Path) -> bool:
+        """Whether ``path`` is one of the files of a training in this directory."""
+        return path.name in _NAMES and path.exists() and path.resolve() == (self.out / path.name).resolve()
+
     @contextmanager
     def prepared(self, *, resume: bool, overwrite: bool) -> Iterator[None]:
         """Makes the directory and holds it inside the context: no other training may write to it.

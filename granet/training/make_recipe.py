@@ -24,8 +24,13 @@ def make_recipe(options: TrainOptions) -> Recipe:
         UserError: if the initial checkpoint cannot be read, or a value is out of range.
     """
     specs, weights = split_shares(options.train)
+    config = _network(options)
+    if not config.fine_stage:
+        why = "the network has no fine stage, so the coarse result is the only one; leave it out"
+        options.refuse("--renew-coarse", conflict="without a fine stage", why=why)
+        options.refuse("--coarse-loss", conflict="without a fine stage", why=why)
     return Recipe(
-        config=asdict(_network(options)),
+        config=asdict(config),
         train=tuple(with_heaviness(spec, options.heaviness) for spec in specs),
         val=tuple(with_heaviness(spec, options.heaviness) for spec in options.val),
         weights=weights,

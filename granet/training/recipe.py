@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from granet.config import GraNetConfig
 from granet.data.specs import without_folders
@@ -153,12 +153,21 @@ def shareable(recipe: dict[str, Any]) -> dict[str, Any]:
 def shareable_facts(facts: dict[str, Any]) -> dict[str, Any]:
     """The facts of a checkpoint, with its recipe as :func:`shareable` if it has one of ours."""
     recipe = facts.get("recipe")
-    if not isinstance(recipe, dict):
-        return facts
-    try:
-        return facts | {"recipe": shareable(recipe)}
-    except TypeError:  # a recipe of another program
-        return facts
+    return facts | {"recipe": shareable(recipe)} if is_recipe(recipe) else facts
+
+
+def is_recipe(recipe: object) -> TypeGuard[dict[str, Any]]:
+    """Whether a fact is like one of :meth:`Recipe.to_json`; other programs have recipes too."""
+    return (
+        isinstance(recipe, dict)
+        and isinstance(recipe.get("config", {}), dict)
+        and all(isinstance(recipe.get(name), str | None) for name in CHECKPOINTS)
+        and all(_are_texts(recipe.get(name, [])) for name in ("train", "val"))
+    )
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(each, str) for each in value)
 
 
 def _file_name(path: str | None) -> str | None:

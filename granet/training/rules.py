@@ -38,10 +38,6 @@ def _check_network(options: TrainOptions) -> None:
         conflict="without --init" if options.init is None and not options.goes_on else None,
         why="random weights have few silent channels; give --init",
     )
-    if options.coarse_loss and "fine_stage=false" in options.settings:
-        raise UsageError(
-            "--coarse-loss with --set fine_stage=false: the coarse result is the only one; leave it out"
-        )
 
 
 def _check_schedule(options: TrainOptions) -> None:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import torch
@@ -46,7 +47,9 @@ def run_training(options: TrainOptions) -> None:
         torch.set_num_threads(options.threads_per_process)
         cv2.setNumThreads(options.threads_per_process)
     with joined(options.device) as processes:
-        if not (options.resume or options.overwrite):
+        if options.overwrite:
+            _keep_sources(recipe, files)
+        elif not options.resume:
             processes.on_main(files.refuse_existing)
         announce: Callable[[str], None] = say if processes.is_main else lambda message: None
         samples = _training_data(recipe, options, data, processes)
@@ -57,7 +60,7 @@ def run_training(options: TrainOptions) -> None:
             )
         earlier = _check_start(options, recipe, samples.epoch_size)
         network = _network(options, recipe, samples, processes.device, announce)
-        measured = Validation(validation, processes)
+        measured = Validation(validation, processes, network.config.size_rule)
         compute = _compute(options, network, earlier, samples, processes, announce)
         trainer = Trainer(
             recipe, samples, measured, options.out, options.limits, processes, announce,
@@ -75,12 +78,26 @@ def run_training(options: TrainOptions) -> None:
             _train(trainer, announce)
 
 
+def _keep_sources(recipe: Recipe, files: TrainingFiles) -> None:
+    """Refuses to replace the training that holds the weights to start or to learn from."""
+    for option, source in (("--init", recipe.init), ("--teacher", recipe.teacher)):
+        if source is not None and files.holds(Path(source)):
+            raise UsageError(
+                f"{option} {source} with --overwrite: the file would be removed; give another --out"
+            )
+
+
 def _training_data(
     recipe: Recipe, options: TrainOptions, datasets: list[Dataset], processes: Processes
 ) -> TrainingData:
     cutting = Cutting(recipe.crop, recipe.long_side, recipe.dry, options.limits.epochs or 1)
     data = TrainingData(datasets, recipe.weights, recipe.seed, cutting, recipe.epoch_size)
     step = recipe.batch * processes.count
+    if step > data.epoch_size:
+        raise UsageError(
+            f"a step has {step} samples and an epoch {data.epoch_size}: give --epoch-size {step} or more, or "
+            "a smaller --batch"
+        )
     if recipe.crop is not None and len(recipe.crop) > 1 and data.epoch_size % step:
         raise UsageError(
             f"--crop with several sizes needs epochs of whole steps: --epoch-size {data.epoch_size} "

@@ -11,7 +11,7 @@ from granet.config import GraNetConfig
 from granet.errors import UserError
 from granet.foreign_checkpoint import State
 from granet.model import CoarseStage, GraNet
-from granet.training.recipe import Recipe
+from granet.training.recipe import Recipe, is_recipe
 from granet.training.state import Progress
 
 
@@ -82,7 +82,7 @@ def earlier_training(checkpoint: Path, recipe: Recipe, epoch_size: int) -> Earli
     trained, samples, steps = (found.facts.get(name) for name in ("recipe", "samples", "steps"))
     minutes = found.facts.get("minutes", 0.0)
     if not (
-        isinstance(trained, dict)
+        is_recipe(trained)
         and isinstance(samples, int)
         and isinstance(steps, int)
         and isinstance(minutes, int | float)

@@ -97,7 +97,9 @@ class Trainer:
         self.learner.load_states(state.states)
         self.schedule.load_state(state.states["plateau"])
         self._saved_step, self._saved_at = self.progress.steps, self.progress.seconds
-        self._processes.on_main(lambda: self.files.log.keep_up_to(self.progress.samples))
+        # Losses that no line has yet: the state is from before the validation, which will be repeated.
+        done = self.progress.samples - (1 if self.progress.loss_steps else 0)
+        self._processes.on_main(lambda: self.files.log.keep_up_to(done))
 
     def go_on_from(self, checkpoint: Path) -> None:
         """Continues a training of this recipe from a checkpoint alone.
@@ -191,6 +193,7 @@ class Trainer:
 
     def _end_epoch(self) -> None:
         """Validates, adapts the learning rate and writes the files."""
+        self._save()  # validation may fail, and a kill may not wait for its end
         progress = self.progress
         quality = self._validation.measure(self.learner.derain)
         (progress.seconds,) = self._processes.total([self._elapsed()])

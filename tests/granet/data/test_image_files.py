@@ -78,3 +78,20 @@ def test_a_mirror_comes_after_the_turn(properties: bytes, orientation: int) -> N
 
 def _box(content: bytes) -> bytes:
     return (len(content) + 4).to_bytes(4, "big") + content
+
+
+@pytest.mark.parametrize("kind", [b"P2", b"P3", b"P5", b"P6"])
+@pytest.mark.parametrize("maximum", [15, 255, 1023, 4095, 65535])
+def test_values_of_a_pnm_have_the_full_range(tmp_path: Path, kind: bytes, maximum: int) -> None:
+    """Cameras with 10 and 12 bits write such files; they were read almost black."""
+    levels = np.linspace(0, maximum, 16).round().astype(np.int64)
+    values = np.repeat(levels, 3 if kind in (b"P3", b"P6") else 1)
+    if kind in (b"P2", b"P3"):
+        content = b" ".join(b"%d" % value for value in values) + b"\n"
+    else:
+        content = values.astype(">u2" if maximum > 255 else "u1").tobytes()
+    path = tmp_path / "a.ppm"
+    path.write_bytes(kind + b"\n16 1 # a comment\n%d\n" % maximum + content)
+    found = read_rgb(path)[0, :, 0]
+    np.testing.assert_allclose(found, levels * (255 / maximum), atol=1)
+    assert found[0] == 0 and found[-1] == 255

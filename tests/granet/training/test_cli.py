@@ -18,6 +18,7 @@ import torch
 
 from granet import GraNet, GraNetConfig, load_checkpoint, save_checkpoint
 from granet.app.console import run_app
+from granet.errors import UserError
 from granet.training.cli import PACKAGES, app
 from granet.training.compute import CANDIDATES, PLAIN, Compute
 from granet.training.make_recipe import make_recipe
@@ -126,6 +127,54 @@ def test_without_options_the_recipe_is_the_papers(
     assert GraNetConfig.from_dict(second.config) == ablation
 
 
+@pytest.mark.parametrize("option", ["--init", "--teacher"])
+def test_overwrite_keeps_the_weights_that_the_training_needs(
+    option: str, spec: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first step may fail, and then nothing was left of an hour's training."""
+    Path("run").mkdir()
+    Path("tiny.pt").rename("run/best.pt")
+    run = ["--train", spec, "--val", spec, "--out", "run", "--epochs", "1", "--overwrite"]
+    error = refused(capsys, *run, option, "run/best.pt", status=2)
+    assert f"{option} run/best.pt with --overwrite: " in error
+    assert [path.name for path in Path("run").iterdir()] == ["best.pt"]
+
+
+def test_an_epoch_has_at_least_one_step(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run = ["--train", spec, "--val", spec, "--init", "tiny.pt", "--epochs", "9", "--crop", "16"]
+    error = refused(capsys, *run, "--batch", "16", "--epoch-size", "8", status=2)
+    assert "a step has 16 samples and an epoch 8: give --epoch-size 16 or more" in error
+
+
+def test_a_picture_too_small_to_validate_on_is_named_before_the_training(
+    spec: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in ("rainy", "clean"):
+        write(Path("val") / folder / "small.png", picture(0, 12, 40))
+    run = ["--train", spec, "--val", "pairs:val/rainy,val/clean", "--init", "tiny.pt", "--epochs", "1"]
+    error = refused(capsys, *run, "--out", "run")
+    assert "validation picture small" in error and "40x12" in error
+    assert not Path("run").exists()
+
+
+def test_weights_are_saved_before_the_validation(
+    spec: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A validation that runs out of memory, or a kill in it, cost the epoch."""
+    run = ["--train", spec, "--val", spec, "--init", "tiny.pt", "--out", "run", "--epoch-size", "2"]
+    with monkeypatch.context() as patch:
+
+        def full(*_: object) -> None:
+            raise UserError("out of memory")
+
+        patch.setattr("granet.training.validation.Validation.measure", full)
+        status, err = ended(capsys, *run, "--epochs", "1")
+        assert status == 1 and "error: out of memory" in err
+    assert {path.name for path in Path("run").iterdir()} >= {"last.pt", "state.pt"}
+    status, err = ended(capsys, *run, "--epochs", "1", "--resume")
+    assert status == 0 and "complete after 2 steps" in err and "epoch 1: loss" in err
+
+
 @pytest.mark.parametrize(
     ("options", "status", "reason"),
     [
@@ -168,7 +217,7 @@ def test_without_options_the_recipe_is_the_papers(
         ("--recipe nowhere.toml", 1, "the packaged recipes are base"),
         ("--set channels=4 --renew-coarse", 2, "--renew-coarse without --init"),
         ("--set channels=4 --revive", 2, "--revive without --init"),
-        ("--set fine_stage=false --coarse-loss 0.2", 2, "--coarse-loss with --set fine_stage=false"),
+        ("--set fine_stage=false --coarse-loss 0.2", 2, "--coarse-loss without a fine stage: "),
         ("--lr nought", 2, "--lr: give a number"),
         ("--preset big", 2, "--preset: big is not a choice"),
     ],

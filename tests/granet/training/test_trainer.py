@@ -18,6 +18,7 @@ from granet.checkpoint import read_checkpoint
 from granet.data.datasets import open_dataset
 from granet.data.image_files import read_rgb
 from granet.errors import UserError
+from granet.size_rule import SizeRule
 from granet.training.compute import PLAIN, Compute
 from granet.training.processes import Processes, find_device
 from granet.training.recipe import Limits, Recipe
@@ -69,7 +70,7 @@ def trainer(
     cutting = Cutting(recipe.crop, recipe.long_side, recipe.dry, epochs)
     data = kind(datasets, recipe.weights, recipe.seed, cutting, recipe.epoch_size)
     joined = processes or Processes(0, 1, torch.device("cpu"))
-    validation = Validation([open_dataset(spec, "test") for spec in recipe.val], joined)
+    validation = Validation([open_dataset(spec, "test") for spec in recipe.val], joined, SizeRule())
     say = (heard if heard is not None else []).append
     return Trainer(
         recipe, data, validation, out, limits or Limits(epochs=1), joined, say, workers, compute=compute

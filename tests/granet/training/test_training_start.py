@@ -316,5 +316,6 @@ def test_a_recipe_has_no_folders_whichever_version_wrote_it(recipe: Recipe) -> N
         at_home.require_same(record | {"train": ["rain100l:/home/me/other"]})
     facts = {"psnr_db": 30.0, "recipe": older}
     assert "/home" not in str(shareable_facts(facts)) and shareable_facts(facts)["psnr_db"] == 30.0
-    for other in ({}, {"recipe": "l1"}, {"recipe": {"train": 3, "init": 4}}):
+    of_others = ({"train": 3, "init": 4}, {"train": "Rain100L"}, {"train": [{"name": "a"}]}, {"init": ["a"]})
+    for other in ({}, {"recipe": "l1"}, *({"recipe": each} for each in of_others)):
         assert shareable_facts(other) == other

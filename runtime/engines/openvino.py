@@ -1,6 +1,7 @@
 """OpenVINO on the CPU, or on an Intel GPU or NPU."""
 
 import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,10 @@ _OV_ERRORS: tuple[type[Exception], ...] = (
 
 
 SIZES_KEPT = 2
-"""Number of compiled graphs to keep: a directory of pictures often has two sizes, portrait and landscape."""
+"""Compiled graphs to keep in any case: a directory of pictures often has portrait and landscape."""
+
+PIXELS_KEPT = 8_400_000
+"""Pixels of all graphs that are kept: four of 1080p, or cameras of many smaller sizes and batches."""
 
 
 class OpenVinoEngine(GraphEngine):
@@ -71,11 +75,15 @@ class OpenVinoEngine(GraphEngine):
         """The compiled graph for inputs of ``shape``."""
         request = self._requests.pop(shape, None)
         if request is None:
-            while len(self._requests) >= SIZES_KEPT:
+            while len(self._requests) >= SIZES_KEPT and self._pixels(shape) > PIXELS_KEPT:
                 del self._requests[next(iter(self._requests))]
             request = self._compiled(shape)
         self._requests[shape] = request
         return request
+
+    def _pixels(self, shape: tuple[int, ...]) -> int:
+        """Pixels of all kept graphs and of one for inputs of ``shape``, which has four or more sides."""
+        return sum(math.prod(each) for each in (*self._requests, shape)) // 3
 
     def _compiled(self, shape: tuple[int, ...]) -> Any:
         # Never less precise than the file: the default is bfloat16 on CPUs with AMX and float16 on GPUs.

@@ -167,7 +167,8 @@ class Pipeline:
             for thread in threads:
                 thread.start()
             self._writing()
-            if self._failures and not self._failures[0].keeps_recording:
+            # What fails after a stop may fail because of it, and then the part must stay.
+            if self._failures and not self._failures[0].keeps_recording and not self._stop:
                 raise self._failures[0].error
             if self._live or self._is_complete():
                 self._sink.finish()
@@ -178,7 +179,7 @@ class Pipeline:
             self._sink.abort()
             raise
         self._end(threads)
-        if self._failures:
+        if self._failures and not self._stop:
             raise self._failures[0].error
         self._say_loss()
         return self._summary(time.perf_counter() - start)

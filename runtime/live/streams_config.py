@@ -13,7 +13,7 @@ from runtime.sinks.video.encoding import AUTO, Encoding
 from runtime.sources.kind import (
     can_be_live,
     is_network,
-    is_one_picture,
+    is_pictures,
     may_lose_parts,
 )
 from runtime.sources.part.part import Part
@@ -136,7 +136,7 @@ class StreamConfig(Struct, frozen=True, forbid_unknown_fields=True):
                 "strict is for videos and folders: damage of a live source is skipped, and one damaged "
                 "picture is an error"
             )
-        if self.skip_dry and is_one_picture(self.input):
+        if self.skip_dry and self.input and is_pictures(self.input):
             raise ValueError("skip_dry needs a video: rain is detected over several seconds")
 
     def _check_part(self) -> None:

@@ -11,7 +11,6 @@ from runtime.sources.camera.gstreamer import is_pipeline
 from runtime.sources.kind import (
     can_be_live,
     is_network,
-    is_one_picture,
     is_pictures,
     may_lose_parts,
 )
@@ -89,8 +88,8 @@ def _check_source(options: RunOptions) -> None:
     )
     options.refuse(
         "--skip-dry",
-        conflict=beside if source is not None and is_one_picture(source) else None,
-        why="rain is detected over several seconds, and this is one picture",
+        conflict=beside if source is not None and is_pictures(source) else None,
+        why="rain is detected over several seconds of a video, and pictures have no times",
     )
 
 

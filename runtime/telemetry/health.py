@@ -52,6 +52,7 @@ class HealthSnapshot:
         detail: reason for the state; may be empty.
         state_seconds: seconds since the state was entered.
         age: seconds since the last frame was written; ``None`` before the first.
+        waited: seconds since the last frame was written, and before the first since the start.
         frames_in: frames decoded, including dropped ones.
         frames_out: frames written.
         frames_dry: frames that bypassed the engine because they were dry.
@@ -71,6 +72,7 @@ class HealthSnapshot:
     detail: str
     state_seconds: float
     age: float | None
+    waited: float
     frames_in: int
     frames_out: int
     frames_dry: int
@@ -114,7 +116,7 @@ class Health:
         self._lock = threading.Lock()
         self._state: State = "connecting"
         self._detail = ""
-        self._since = self._lost_at = clock()
+        self._began = self._since = self._lost_at = clock()
         self._written_at: float | None = None
         self._was_live = False
         self._frames_in = self._frames_out = self._frames_dry = 0
@@ -198,6 +200,7 @@ class Health:
                 detail=self._detail,
                 state_seconds=now - self._since,
                 age=None if self._written_at is None else now - self._written_at,
+                waited=now - (self._began if self._written_at is None else self._written_at),
                 frames_in=self._frames_in,
                 frames_out=self._frames_out,
                 frames_dry=self._frames_dry,

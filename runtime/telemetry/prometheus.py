@@ -57,7 +57,9 @@ class HealthCollector(Collector):
             "granet_state", "1 for the current state of the source, else 0.", labels=["stream", "state"]
         )
         age = GaugeMetricFamily(
-            "granet_picture_age_seconds", "Seconds since the last frame was written.", labels=["stream"]
+            "granet_picture_age_seconds",
+            "Seconds since the last frame was written, or since the start.",
+            labels=["stream"],
         )
         failing = GaugeMetricFamily(
             "granet_engine_failing",
@@ -78,8 +80,8 @@ class HealthCollector(Collector):
             for name in STATES:
                 entered.add_metric([now.name, name], now.transitions[name])
                 state.add_metric([now.name, name], float(now.state == name))
-            if now.age is not None:
-                age.add_metric([now.name], now.age)
+            # Also before the first frame: an alarm must hear of a camera that never came up.
+            age.add_metric([now.name], now.waited)
             failing.add_metric([now.name], float(bool(now.engine_failing)))
             latency.add_metric([now.name], _buckets(now), now.latency_sum)
         yield from (read, written, dry, dropped, events, entered, state, age, failing, latency)

@@ -71,6 +71,8 @@ class PushSink(Sink):
         if self._target.protocol.has_certificate:
             require_certificates()
         self._say, self._health, self._clock = say, health, clock
+        if info.sound:
+            say(f"note: {self.name}: is pushed without sound")
         # Every player supports 4:2:0.
         self._info = replace(info, sound=(), chroma="yuv420p", left_behind="", live=True)
         self._kind = self._encoded(encoding, say)

@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import chain, count
+from itertools import chain, count, takewhile
 from pathlib import Path
 
 from av.audio.stream import AudioStream
@@ -17,7 +17,7 @@ from granet.errors import UserError
 from runtime.media.backoff import FIRST, Backoff
 from runtime.media.frame import Colour, Frame
 from runtime.sinks.base import Sink
-from runtime.sinks.part_file import OutputGoneError
+from runtime.sinks.part_file import OutputGoneError, check_parent
 from runtime.sinks.video.containers import VideoContainer, container_for
 from runtime.sinks.video.encoding import DEFAULT, Encoding
 from runtime.sinks.video.sink import VideoSink
@@ -195,10 +195,24 @@ class RecordingSink(Sink):
             numbers = count(max(2, self._files + 1))
             later = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in numbers)
             path = next(name for name in chain([path] if pattern else [], later) if not name.exists())
+        if pattern:
+            self._make_folders(path)
         overwrite = self._overwrite and first and not pattern
         video = VideoSink(str(path), self._info, self._say, overwrite=overwrite, encoding=self._encoding)
         self._files += 1
         return video
+
+    def _make_folders(self, path: Path) -> None:
+        """Makes the folders of a pattern, as of the day. What comes before the first % must be there.
+
+        It may be mistyped, or a disk that is not mounted.
+        """
+        fixed = takewhile(lambda part: "%" not in part, (self._base / self.name).parent.parts)
+        check_parent(Path(*fixed) / path.name)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{path.parent}: cannot be created: {error.strerror}") from error
 
 
 def _can_hold(kind: VideoContainer, stream: AudioStream, samples: Sequence[SoundPacket]) -> bool:

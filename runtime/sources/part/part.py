@@ -12,6 +12,7 @@ from runtime.sources.part.duration import DurationSource
 from runtime.sources.part.every import EveryNth
 from runtime.sources.part.loop import LoopedSource
 from runtime.sources.part.suitable import LIVE, UNTIMED
+from runtime.sources.pictures.source import PictureSource
 from runtime.sources.video.start import StartBehindEndError
 
 
@@ -87,6 +88,9 @@ class Part:
                 source = LoopedSource(source, open_file, paced=self.paced)
             if self.duration is not None:
                 source = DurationSource(source, self.duration)
+            if isinstance(source, PictureSource):
+                source.keep_every(self.every)
+                return source
             return source if self.every == 1 else EveryNth(source, self.every)
         except BaseException:
             source.close()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from granet.app.console import Say
@@ -59,6 +60,15 @@ class PictureSource(Source):
         self.info = StreamInfo(
             name=text, kind="pictures", frames=len(names), names=tuple(names), paths=tuple(paths)
         )
+
+    def keep_every(self, step: int) -> None:
+        """Leaves all but every ``step``th picture out of the source, before the first is read.
+
+        They are counted by their names: one that cannot be read does not shift the others.
+        """
+        self._items = self._items[::step]
+        names = self.info.names[::step]
+        self.info = replace(self.info, frames=len(names), names=names)
 
     def frames(self, colour: Colour) -> Iterator[Frame]:
         """The pictures; see :meth:`Source.frames`.

@@ -153,7 +153,7 @@ class VideoSource(Source):
             self._first_due = time.monotonic() + self._timeout if address.remote else math.inf
             self._first = next(self._native, None)
             if self._first is None and self._start is not None and start:
-                raise self._start.behind_end()
+                raise self._start.not_found()
             if self._first is None:
                 raise UserError(f"{self._name}: has no frames that can be decoded{self._why_none(address)}")
             self._orientation = orientation_of(self._first, lambda message: None)

@@ -60,7 +60,8 @@ def _from(
     frames = decoded()
     first = next(frames, None)
     if first is None or first.pts is None or first.pts > span.start:
-        container.seek(_before(stream), stream=stream, backward=True)
+        with suppress(av.FFmpegError):
+            container.seek(_before(stream), stream=stream, backward=True)
         frames = decoded()
         first = next(frames, None)
     if first is not None and _is_from(first, span.start):

@@ -19,11 +19,11 @@ _SOUND_AHEAD = Fraction(1, 2)
 
 
 class StartBehindEndError(UserError):
-    """A video ends before the start.
+    """A video ends before the start, or has no times.
 
     Args:
         name: display name of the video.
-        why: says when it ends.
+        why: says when it ends, or what to do.
     """
 
     def __init__(self, name: str, why: str) -> None:
@@ -60,6 +60,8 @@ class Start:
     def __init__(self, seconds: Fraction, container: InputContainer, stream: VideoStream, name: str) -> None:
         self._seconds, self._name = seconds, name
         self._at = clock_offset(container)
+        # Raw H.264, as of a recorder, has none; FFmpeg counts those of other raw formats.
+        self._untimed = bool(Flags(container.format.flags) & Flags.no_timestamps)
         self.span = Span()
         """The part of the video stream to decode."""
         if not seconds:
@@ -76,6 +78,13 @@ class Start:
     def behind_end(self, end: str = "before") -> StartBehindEndError:
         """The error for a file that ends before; ``end`` says when."""
         return StartBehindEndError(self._name, f"the video ends {end}")
+
+    def not_found(self) -> StartBehindEndError:
+        """The error for a file that has no frame from the start on."""
+        if not self._untimed:
+            return self.behind_end()
+        why = "its frames have no times: leave the option out, or read a copy in .mp4, which has them"
+        return StartBehindEndError(self._name, why)
 
     def shifted(self, pts: int, time_base: Fraction) -> int:
         """A timestamp of the file relative to the start."""

@@ -285,3 +285,25 @@ class TestDevices:
         path = engines_checkpoint if backend == "torch" else inverting_file(tmp_path / "m.onnx")
         with pytest.raises(UserError, match=f"does not support device {device}"):
             open_engine(path, device, backend)
+
+
+def test_openvino_compiles_once_for_the_sizes_of_several_cameras(
+    engines_onnx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each switch cost a second when three cameras of different sizes shared the engine."""
+    from runtime.engines.openvino import OpenVinoEngine
+
+    compiled: list[tuple[int, ...]] = []
+    real = OpenVinoEngine._compiled
+    monkeypatch.setattr(
+        OpenVinoEngine, "_compiled", lambda engine, shape: compiled.append(shape) or real(engine, shape)
+    )
+    with open_engine(engines_onnx, "cpu", "openvino") as engine:
+        for _ in range(3):
+            for count, height, width in ((1, 48, 64), (2, 48, 64), (1, 64, 48), (1, 96, 64)):
+                engine.run(np.zeros((count, height, width, 3), np.uint8))
+        assert len(compiled) == len(set(compiled)) == 4
+        monkeypatch.setattr("runtime.engines.openvino.PIXELS_KEPT", 0)
+        for height, width in ((112, 64), (128, 64), (48, 64)):
+            engine.run(np.zeros((1, height, width, 3), np.uint8))
+        assert len(compiled) == 7  # large frames keep two

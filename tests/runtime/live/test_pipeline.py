@@ -9,6 +9,7 @@ import pytest
 
 from granet.errors import UserError
 from granet.size_rule import SizeRule
+from runtime.engines.base import EngineAwayError
 from runtime.engines.fitting import FrameFit
 from runtime.live.pipeline import Pipeline
 from runtime.media.frame import Colour, Frame, Pixels
@@ -297,6 +298,28 @@ def test_an_error_of_the_engine_stops_all_three() -> None:
         Pipeline(FakeSource(10_000), BrokenEngine(), sink).run()
     assert sink.calls[-1] == "abort"
     wait_for(lambda: threading.active_count() == threads)
+
+
+class AwayEngine(FakeEngine):
+    """A server that goes away at the fourth frame."""
+
+    def _infer(self, batch: Pixels, want_mask: bool) -> tuple[Pixels, ...]:
+        if self.calls == 3:
+            raise EngineAwayError("the server is away")
+        return super()._infer(batch, want_mask)
+
+
+def test_what_fails_because_of_a_stop_does_not_remove_the_part() -> None:
+    """Ctrl-C while the run waited for the server removed the hours before."""
+    sink, pipeline = FakeSink(), None
+
+    def announce(line: str) -> None:
+        assert "away" in line and pipeline is not None
+        pipeline.stop()
+
+    pipeline = Pipeline(FakeSource(10_000), AwayEngine(), sink, announce=announce)
+    summary = pipeline.run()
+    assert "abort" not in sink.calls and summary.frames_out == 3 and not summary.complete
 
 
 def test_an_error_of_the_sink_stops_all_three() -> None:

@@ -73,6 +73,7 @@ NOT_FILES = ("-", "null", "window", "virtual-camera", "virtual-camera:/dev/video
         ("--input csi://0 --strict", "--strict with --input csi://0: "),
         ("--input in.png --strict", "--strict with --input in.png: "),
         ("--input in.png --skip-dry", "--skip-dry with --input in.png: "),
+        ("--input folder/*.png --skip-dry", "--skip-dry with --input folder/*.png: "),
         ("--camera 0 --hwaccel cuda", "--hwaccel with --camera 0: "),
         ("--input *.png --hwaccel auto", "--hwaccel with --input *.png: "),
         ("--camera 0 --duration 9", "--duration with --camera 0: "),

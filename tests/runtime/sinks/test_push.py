@@ -29,6 +29,7 @@ from runtime.sinks.push.protocols import Target, is_push
 from runtime.sinks.push.sink import PushSink
 from runtime.sinks.video.encoding import Encoding
 from runtime.sources.base import StreamInfo
+from runtime.sources.open import open_source
 from runtime.telemetry.health import Health
 from tests.media import count_of, counted, make_clip, numbered
 from tests.patience import PATIENCE
@@ -192,6 +193,13 @@ def test_another_codec_is_pushed_if_the_protocol_carries_it() -> None:
         PushSink(url, INFO, print, health=Health("cam"), encoding=Encoding("av1"))
     with pytest.raises(UserError, match="--pix-fmt yuv444p: a stream is yuv420p"):
         PushSink(url, INFO, print, health=Health("cam"), encoding=Encoding(pix_fmt="yuv444p"))
+
+
+def test_a_push_says_that_it_leaves_the_sound_out(tmp_path: Path) -> None:
+    said: list[str] = []
+    with open_source(str(make_clip(tmp_path / "in.mkv", count=5, sound="aac")), print) as source:
+        PushSink("rtsp://127.0.0.1:1/x", source.info, said.append, health=Health("cam")).abort()
+    assert said == ["note: rtsp://127.0.0.1:1/x: is pushed without sound"]
 
 
 @pytest.mark.parametrize("live", [True, False])

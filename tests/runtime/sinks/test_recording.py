@@ -82,6 +82,22 @@ def test_a_recording_killed_at_any_moment_plays_to_its_last_second(
     assert not (tmp_path / f"out{suffix}").exists()
 
 
+def test_the_folders_of_a_pattern_are_made_but_not_what_comes_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that starts the next day has a new folder; a disk that is not mounted is no folder."""
+    monkeypatch.setattr("time.strftime", lambda pattern: pattern.replace("%Y", "2026").replace("%H", "23"))
+    (tmp_path / "rec").mkdir()
+    sink = RecordingSink(str(tmp_path / "rec/%Y/%H.mkv"), INFO, print, overwrite=False, health=Health("cam"))
+    sink.start("bgr")
+    sink.write(noise(0))
+    sink.finish()
+    assert (tmp_path / "rec/2026/23.mkv").exists()
+    with pytest.raises(UserError, match=r"there is no directory .*disk"):
+        RecordingSink(str(tmp_path / "disk/%Y/%H.mkv"), INFO, print, overwrite=False, health=Health("cam"))
+    assert not (tmp_path / "disk").exists()
+
+
 class Clock:
     now = 0.0
 

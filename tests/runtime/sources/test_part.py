@@ -157,6 +157,35 @@ def test_every_nth_picture_of_a_directory_keeps_its_name(tmp_path: Path) -> None
         open_source(str(tmp_path), print, part=Part(start=Fraction(1)))
 
 
+@pytest.mark.parametrize(("damaged", "left"), [("2", ["0.png", "4.png"]), ("1", ["0.png", "2.png", "4.png"])])
+def test_every_nth_picture_is_counted_by_names(damaged: str, left: list[str], tmp_path: Path) -> None:
+    """One that could not be read moved all others, and was not missed."""
+    for number in range(6):
+        write_picture(tmp_path / f"{number}.png", numbered(number))
+    (tmp_path / f"{damaged}.png").write_bytes(b"no picture")
+    with open_source(str(tmp_path), print, part=Part(every=2)) as source:
+        assert [frame.name for frame in source.frames("bgr")] == left
+        if len(left) == 3:
+            source.require_whole()
+            return
+        with pytest.raises(UserError, match=r"1 of 3 pictures cannot be processed: 2\.png"):
+            source.require_whole()
+
+
+def test_a_start_needs_timestamps(tmp_path: Path) -> None:
+    """FFmpeg's "Operation not permitted" named neither the file nor the option."""
+    clip = make_clip(tmp_path / "in.ts", count=60)
+    raw = tmp_path / "raw.h264"
+    with av.open(str(clip)) as source, av.open(str(raw), "w", format="h264") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                target.mux(packet)
+    with pytest.raises(UserError, match=r"^--start 1s with --input .*raw\.h264: its frames have no times"):
+        read(raw, Part.parsed("1s", None, paced=False))
+
+
 def test_a_loop_in_real_time_is_not_faster_than_its_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,6 +63,19 @@ def test_prometheus_reads_what_happened() -> None:
     assert value("granet_latency_seconds_sum") == pytest.approx(9.075)
 
 
+def test_a_camera_that_never_came_up_has_an_age() -> None:
+    """The alarm on the age of the picture must hear of it."""
+    clock = Clock()
+    health = Health("cam", clock=clock)
+    clock.now += 3600
+    assert health.snapshot().age is None and health.snapshot().waited == 3600
+    with (
+        metrics_server(("127.0.0.1", 0), [health]) as url,
+        urllib.request.urlopen(url, timeout=PATIENCE) as answer,
+    ):
+        assert 'granet_picture_age_seconds{stream="cam"} 3600.0' in answer.read().decode()
+
+
 def test_metrics_are_compressed_on_request_and_refused_for_another_host() -> None:
     with metrics_server(("127.0.0.1", 0), [used_health(Clock())]) as url:
         asked = urllib.request.Request(url, headers={"Accept-Encoding": "gzip"})

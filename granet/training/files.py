@@ -43,8 +43,8 @@ class TrainingFiles:
         existing = [name for name in _NAMES if (self.out / name).exists()]
         if existing:
             raise UserError(
-                f"{self.out} holds a training ({existing[0]}): give --resume to resume it or --overwrite "
-                "to replace it"
+                f"{self.out} holds a training ({existing[0]}): give --resume to resume it, --overwrite to "
+                "replace it, or another --out"
             )
 
     def holds(self, path: Path) -> bool:

@@ -49,7 +49,9 @@ def open_page(wanted: Outputs, health: Health, say: Say) -> PageSink | None:
     Raises:
         UserError: if nothing can listen there.
     """
-    return None if wanted.serve is None else PageSink(wanted.serve, health, say)
+    return (
+        None if wanted.serve is None else PageSink(wanted.serve, health, say, painted=wanted.view == "mask")
+    )
 
 
 def open_outputs(

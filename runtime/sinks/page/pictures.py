@@ -35,11 +35,12 @@ class PagePictures:
 
     Args:
         banner: returns the banner of a stalled stream; ``None`` if the picture is fresh.
+        painted: whether the frames are results with the removed rain already painted over them.
     """
 
-    def __init__(self, banner: Callable[[], str | None]) -> None:
+    def __init__(self, banner: Callable[[], str | None], *, painted: bool = False) -> None:
         self.colour: Colour = "bgr"
-        self._banner = banner
+        self._banner, self._painted = banner, painted
         self._newest: Newest[tuple[Frame, Frame | None]] = Newest()
         self._encoding = threading.Lock()
         self._encoded: dict[PageView, tuple[tuple[int, str | None], bytes]] = {}
@@ -78,7 +79,9 @@ class PagePictures:
             return np.hstack([picture, picture]) if view == "pair" else picture
         after = _shrunk(newest[0].pixels)
         before = after if newest[1] is None else _shrunk(newest[1].pixels)
-        if view == "mask":
+        if view == "mask" and self._painted:
+            before = after
+        elif view == "mask":
             before = after = paint_rain(before, removed_rain(before, after), self.colour)
         if banner is not None:
             before, after = draw_banner(before, banner), draw_banner(after, banner)

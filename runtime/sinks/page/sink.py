@@ -19,6 +19,7 @@ class PageSink(Sink):
         listen: (host, port).
         health: health of the stream.
         say: called with a warning if other machines can reach the page, which has no password.
+        painted: whether the frames are results with the removed rain already painted over them.
 
     Raises:
         UserError: if the server cannot listen on that address.
@@ -27,8 +28,8 @@ class PageSink(Sink):
     shows = True
     wants_before = True
 
-    def __init__(self, listen: tuple[str, int], health: Health, say: Say) -> None:
-        self._pictures = PagePictures(health.banner)
+    def __init__(self, listen: tuple[str, int], health: Health, say: Say, *, painted: bool = False) -> None:
+        self._pictures = PagePictures(health.banner, painted=painted)
         self._server = HttpServer(listen, PageAnswers(LiveFigures(health).now, self._pictures), "page")
         self.name = self._server.url
         if not self._server.loopback_only:

@@ -6,6 +6,7 @@ import re
 import socket
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from fractions import Fraction
 from importlib.resources import files
@@ -315,3 +316,17 @@ def test_addresses_that_are_none(text: str) -> None:
 def test_the_page_is_packaged_where_the_server_reads_it() -> None:
     assert (Path(page_server.__file__).parent / "page.html").is_file()
     assert (Path(page_server.__file__).parent / "favicon.svg").is_file()
+
+
+def test_a_painted_result_is_the_view_of_the_removed_rain() -> None:
+    """With --show mask the page painted the difference to the painting: all of it light blue."""
+    health = Health("cam")
+    sink = PageSink(("127.0.0.1", 0), health, print, painted=True)
+    try:
+        sink.start("bgr")
+        painted, before = (np.full((48, 64, 3), level, np.uint8) for level in (90, 20))
+        sink.write(Frame(painted, 0, 0, Fraction(1, 30)), Frame(before, 0, 0, Fraction(1, 30)))
+        with urllib.request.urlopen(f"{sink.name}picture.jpg?view=mask", timeout=PATIENCE) as answer:
+            np.testing.assert_allclose(decoded(answer.read()), painted, atol=2)
+    finally:
+        sink.abort()

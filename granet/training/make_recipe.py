@@ -64,11 +64,7 @@ def _sha256(path: Path | None) -> str | None:
 
 
 def _network(options: TrainOptions) -> GraNetConfig:
-    source = _own_weights(options) or options.init
-    if source is not None and options.preset is None and not options.settings:
-        from granet.checkpoint import read_checkpoint
-
-        return read_checkpoint(source).config
+    base = _base(options)
     changes = {}
     for text in options.settings:
         key, _, value = text.partition("=")
@@ -78,9 +74,20 @@ def _network(options: TrainOptions) -> GraNetConfig:
             raise UsageError(
                 f"--set {text}: expected NAME=VALUE, as in fine_stage=false or channels=32"
             ) from error
-    known = asdict(GraNetConfig.preset("paper" if options.preset is None else options.preset.value))
     with wrong_value("--set"):
-        return GraNetConfig.from_dict(known | changes)
+        return GraNetConfig.from_dict(asdict(base) | changes)
+
+
+def _base(options: TrainOptions) -> GraNetConfig:
+    """The network before ``--set``: the preset, else that of the first weights, else the paper's."""
+    source = _own_weights(options) or options.init
+    if options.preset is not None:
+        return GraNetConfig.preset(options.preset.value)
+    if source is None:
+        return GraNetConfig.preset("paper")
+    from granet.checkpoint import read_checkpoint
+
+    return read_checkpoint(source).config
 
 
 def _own_weights(options: TrainOptions) -> Path | None:

@@ -14,7 +14,10 @@ from runtime.sources.base import Chroma
 os.environ.setdefault("SVT_LOG", "0")
 
 _REAL_TIME = {"g": "60"}
-"""At 30 frames per second there is a key frame every two seconds: a viewer who joins waits for one."""
+"""At more than 30 frames per second key frames are no further apart than 60; see also KEY_SECONDS."""
+
+_FORCED = {"forced-idr": "1", **_REAL_TIME}
+"""A picture that the muxer makes a key frame is one that a viewer can begin with."""
 
 
 @dataclass(frozen=True)
@@ -93,14 +96,12 @@ _VP9_LIVE = {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0", "row
 ENCODERS = {
     each.name: each
     for each in (
-        Encoder(
-            "libx264", "h264", _X264, {**_X264, "tune": "zerolatency", **_REAL_TIME}, 51, presets=_PRESETS
-        ),
+        Encoder("libx264", "h264", _X264, {**_X264, "tune": "zerolatency", **_FORCED}, 51, presets=_PRESETS),
         Encoder(
             "libx265",
             "hevc",
             {"crf": "19", "preset": "veryfast", **_X265},
-            {"crf": "19", "preset": "ultrafast", "tune": "zerolatency", **_QUIET_X265, **_REAL_TIME},
+            {"crf": "19", "preset": "ultrafast", "tune": "zerolatency", **_QUIET_X265, **_FORCED},
             51,
             presets=_PRESETS,
         ),
@@ -121,8 +122,8 @@ ENCODERS = {
             63,
             has_presets=False,
         ),
-        Encoder("h264_nvenc", "h264", live={"bf": "0", "zerolatency": "1", **_REAL_TIME}, hardware=True),
-        Encoder("hevc_nvenc", "hevc", live={"bf": "0", "zerolatency": "1", **_REAL_TIME}, hardware=True),
+        Encoder("h264_nvenc", "h264", live={"bf": "0", "zerolatency": "1", **_FORCED}, hardware=True),
+        Encoder("hevc_nvenc", "hevc", live={"bf": "0", "zerolatency": "1", **_FORCED}, hardware=True),
         Encoder("h264_qsv", "h264", live={"bf": "0", "async_depth": "1", **_REAL_TIME}, hardware=True),
         Encoder("h264_vaapi", "h264", live={"bf": "0", **_REAL_TIME}, has_presets=False, hardware=True),
         Encoder("h264_v4l2m2m", "h264", has_presets=False, hardware=True),

@@ -10,6 +10,7 @@ import av
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
+from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from granet.errors import UserError
@@ -27,6 +28,9 @@ _LASTS_BY_ORDER = {"mp4", "mov"}
 
 _X265_DELAY = 2
 """libx265 knows the decoding times of its frames after this number; of fewer it gives random ones."""
+
+KEY_SECONDS = 2
+"""Most seconds between the key frames of live video: a viewer who joins waits for one."""
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -88,6 +92,8 @@ class Muxer:
         sounds = {index: track.stream for index, track in self._sound.items()}
         carry_over(self._container, info, self._video, sounds)
         self._live = info.live
+        self._key_at: Fraction | None = None
+        """Time of the last picture of a live source that was made a key frame."""
         self._start: Fraction | None = None
         """Time of the first frame."""
         self._tick: Fraction | None = None
@@ -113,7 +119,15 @@ class Muxer:
         if self._start is None and frame.pts is not None:
             self._start = frame.pts * self._time_base
         self._frames += 1
+        if self._live and frame.pts is not None:
+            self._make_key(frame, frame.pts * self._time_base)
         self._mux(self._do(self._video.encode, frame))
+
+    def _make_key(self, frame: av.VideoFrame, time: Fraction) -> None:
+        """Makes a key frame of a live picture in time: encoders count frames, and a slow engine gives few."""
+        is_due = self._key_at is None or time >= self._key_at + KEY_SECONDS
+        self._key_at = time if is_due else self._key_at
+        frame.pict_type = PictureType.I if is_due else PictureType.NONE
 
     def _check_offset(self, pts: int) -> None:
         if self._frames:

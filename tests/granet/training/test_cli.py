@@ -140,6 +140,17 @@ def test_overwrite_keeps_the_weights_that_the_training_needs(
     assert [path.name for path in Path("run").iterdir()] == ["best.pt"]
 
 
+def test_a_setting_changes_the_network_of_init_and_no_other(
+    spec: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was that of the paper, and the error blamed settings that nobody had given."""
+    run = ["--train", spec, "--val", spec, "--init", "tiny.pt", "--epochs", "1", "--epoch-size", "2"]
+    assert refused(capsys, *run, "--set", "key_stride=2") == (
+        "error: --init tiny.pt: its network differs from the one to train: key_stride is 4, not 2\n"
+    )
+    assert ended(capsys, *run, "--set", "key_stride=4")[0] == 0
+
+
 def test_an_epoch_has_at_least_one_step(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
     run = ["--train", spec, "--val", spec, "--init", "tiny.pt", "--epochs", "9", "--crop", "16"]
     error = refused(capsys, *run, "--batch", "16", "--epoch-size", "8", status=2)
@@ -353,7 +364,7 @@ def test_a_training_continues_from_its_weights_alone(
     monkeypatch.setattr("granet.training.run.fastest", Measured(PLAIN))
     assert ended(capsys, *basic, "--out", "first")[0] == 0
     Path("kept.pt").write_bytes(Path("first/last.pt").read_bytes())
-    scratch = ["--train", spec, "--val", spec, "--set", "channels=4", "--out", "second", "--epoch-size", "2"]
+    scratch = ["--train", spec, "--val", spec, "--set", "channels=8", "--out", "second", "--epoch-size", "2"]
     message = refused(capsys, *scratch, "--epochs", "2", "--continue", "kept.pt")
     assert message.startswith("error: --continue kept.pt needs the options of the training it continues")
     other = ["--train", spec, "--val", spec, "--init", "other.pt", "--out", "second", "--epoch-size", "2"]

@@ -18,6 +18,7 @@ from granet.errors import UserError
 from runtime.media.frame import Frame
 from runtime.sinks.pictures.directory import DirectorySink
 from runtime.sinks.video import recording
+from runtime.sinks.video.encoding import Encoding
 from runtime.sinks.video.recording import RecordingSink
 from runtime.sinks.video.sink import VideoSink
 from runtime.sources.base import StreamInfo
@@ -80,6 +81,33 @@ def test_a_recording_killed_at_any_moment_plays_to_its_last_second(
     # The file is visible and has a name of its own, different from that of the finished file.
     assert 0 <= last - seconds_that_play(tmp_path / f"out.part{suffix}") <= 1
     assert not (tmp_path / f"out{suffix}").exists()
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "vp9"])
+@pytest.mark.parametrize("rate", [Fraction(27, 10), Fraction(30)])
+def test_key_frames_of_live_video_are_two_seconds_apart_however_slow_it_is(
+    codec: str, rate: Fraction, tmp_path: Path
+) -> None:
+    """A viewer who joined 2.7 frames per second waited for 22 seconds."""
+    sink = RecordingSink(
+        str(tmp_path / "out.mkv"),
+        INFO,
+        print,
+        overwrite=False,
+        health=Health("cam"),
+        encoding=Encoding(codec),
+    )
+    sink.start("bgr")
+    for index in range(round(9 * rate)):
+        pixels = np.full((96, 128, 3), 60 + index % 20, np.uint8)
+        sink.write(Frame(pixels, index, int(index / rate * 90_000), BASE))
+    sink.finish()
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        times = [float(p.pts * p.time_base) for p in container.demux(video=0) if p.size and p.is_keyframe]
+    assert len(times) >= 4 and all(b - a < 2.5 for a, b in pairwise(times))
+    with av.open(str(tmp_path / "out.mkv")) as container:  # a picture without those before it
+        container.seek(int(5e6))
+        assert float(next(container.decode(video=0)).time or 0) > 3
 
 
 def test_the_folders_of_a_pattern_are_made_but_not_what_comes_before_it(

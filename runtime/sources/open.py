@@ -126,6 +126,7 @@ class _Reading:
                 start=self.start,
                 strict=self.strict,
                 hwaccel=self.hwaccel,
+                live=options.live,
             )
 
         first: list[VideoSource] = []

@@ -93,6 +93,7 @@ class VideoSource(Source):
         strict: whether damage of a file is an error.
         hwaccel: what to decode on; ``None`` for the CPU.
         address: how FFmpeg opens it; ``None`` to find out from ``text``, which is then only its name.
+        live: whether the user says that an address is live.
 
     Raises:
         UserError: if the input is missing, not a video or has no frame, ends before ``start``, or the server
@@ -112,6 +113,7 @@ class VideoSource(Source):
         strict: bool = False,
         hwaccel: HWAccel | None = None,
         address: Address | None = None,
+        live: bool = False,
     ) -> None:
         self._name = "stdin" if text == "-" else mask(text)
         self._say = say
@@ -131,7 +133,7 @@ class VideoSource(Source):
         self._container = self._input.container
         try:
             self._stream = video_stream(self._container, self._name)
-            self._live = is_live(self._container, address, self._input.size)
+            self._live = is_live(self._container, address, self._input.size, asked=live)
             self._can_be_late = self._live and self._container.format.name not in _IN_BURSTS
             if hwaccel is not None and not self._stream.codec_context.is_hwaccel:
                 say(f"{self._name}: decoded on the CPU: the hardware decoder does not take its codec")

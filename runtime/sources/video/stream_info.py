@@ -82,15 +82,22 @@ def orientation_of(frame: av.VideoFrame, say: Say) -> int:
     return orientation or UPRIGHT
 
 
-def is_live(container: InputContainer, address: Address, size: int) -> bool:
-    """Whether an opened container delivers frames in real time, without a known end; ``size`` in bytes."""
+def is_live(container: InputContainer, address: Address, size: int, *, asked: bool) -> bool:
+    """Whether an opened container delivers frames in real time, without a known end.
+
+    Args:
+        container: the container.
+        address: where it is.
+        size: of a file, in bytes; not above 0 if the server does not say.
+        asked: whether the user says that it is live: any format without a known size is then.
+    """
     if address.live or not address.remote:
         return address.live
     name = container.format.name
     if name == "hls":
         # A complete playlist has a duration.
         return container.duration is None
-    return name in _LIVE_FORMATS or (name in _BROADCAST_FORMATS and size <= 0)
+    return name in _LIVE_FORMATS or (size <= 0 and (asked or name in _BROADCAST_FORMATS))
 
 
 def coding_of(frame: av.VideoFrame) -> tuple[int, int | None, int, int, str]:

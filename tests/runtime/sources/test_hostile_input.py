@@ -176,6 +176,29 @@ def test_a_huge_part_after_good_pictures_is_a_lost_connection(server: Server) ->
     pytest.fail("the source ended")
 
 
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_an_address_that_the_user_calls_live_is_opened_again_unless_its_size_is_known(
+    suffix: str, server: Server, tmp_path: Path
+) -> None:
+    """A camera that serves MP4 or Matroska ended the run with its first response."""
+    content = make_clip(tmp_path / f"a{suffix}", count=10).read_bytes()
+
+    def without_length(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    server.answers |= {"/camera": without_length, "/file": content}
+    with open_source(server.url("/camera"), print, LiveOptions(live=True)) as source:
+        for _ in source.frames("bgr"):
+            if server.asked.count("/camera") > 2:
+                break
+        else:
+            pytest.fail("the source ended")
+    with open_source(server.url("/file"), print, LiveOptions(live=True)) as source:
+        assert list(source.frames("bgr"))  # and it ends
+
+
 def test_many_pictures_are_more_bytes_than_one_may_have(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

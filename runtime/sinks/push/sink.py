@@ -1,5 +1,6 @@
 """Pushes the picture to an RTSP, RTMP or WHIP server and reconnects after an outage."""
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -78,6 +79,7 @@ class PushSink(Sink):
         self._kind = self._encoded(encoding, say)
         self._live = info.live
         self._pace = Pace(live=info.live, clock=clock)
+        self._released = threading.Event()
         self._connection: PushConnection | None = None
         self._size: tuple[int, int] | None = None
         self._backoff, self._retry_at = backoff or Backoff(), 0.0
@@ -88,7 +90,7 @@ class PushSink(Sink):
         """Sends a frame; drops a frame of a live source while the server is unreachable."""
         if self._connection is not None:
             self._pace.wait(frame)
-        if self._connection is None and self._clock() < self._retry_at:
+        if not self._may_send():
             self._health.drop("sink")
             return
         size = (frame.pixels.shape[0], frame.pixels.shape[1])
@@ -112,8 +114,7 @@ class PushSink(Sink):
                 self._health.drop("sink")
                 return
             self._connection.write(frame, before)
-            while not self._live and not self._connection.ready():
-                time.sleep(_POLL)
+            self._wait_for(self._connection)
             # The clock of a file starts once its first picture is sent: what waits for the connection would
             # come in a burst.
             self._pace.ahead(frame)
@@ -122,11 +123,26 @@ class PushSink(Sink):
                 raise
             self._lose(error)
             return
-        if self._connection.sending:
+        if self._is_sending():
             self._announce_recovery()
 
+    def _may_send(self) -> bool:
+        """Whether a frame is worth a try: not before the next attempt, nor to a mute server after a stop."""
+        if self._released.is_set() and not self._is_sending():
+            return False
+        return self._connection is not None or self._clock() >= self._retry_at
+
+    def _wait_for(self, connection: PushConnection) -> None:
+        """Waits until the server of a file has accepted the first frame, unless the run is stopped."""
+        while not (self._live or self._released.is_set() or connection.ready()):
+            time.sleep(_POLL)
+
+    def _is_sending(self) -> bool:
+        return self._connection is not None and self._connection.sending
+
     def release(self) -> None:
-        """See :meth:`Sink.release`."""
+        """See :meth:`Sink.release`. A server that has not accepted a frame yet is not waited for."""
+        self._released.set()
         self._pace.release()
 
     def finish(self) -> None:

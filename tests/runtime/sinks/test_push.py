@@ -195,6 +195,32 @@ def test_another_codec_is_pushed_if_the_protocol_carries_it() -> None:
         PushSink(url, INFO, print, health=Health("cam"), encoding=Encoding(pix_fmt="yuv444p"))
 
 
+def test_a_stop_does_not_wait_for_a_server_that_accepts_and_stays_mute() -> None:
+    """Ctrl-C did nothing for 14 seconds, and then the run ended with an error."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"rtsp://127.0.0.1:{mute.getsockname()[1]}/x"
+        sink = PushSink(url, dataclasses.replace(INFO, live=False), print, health=Health("cam"))
+        sink.start("bgr")
+        ended: list[Exception | None] = []
+
+        def push() -> None:
+            try:
+                for index in range(20):
+                    sink.write(Frame(numbered(index, 48, 64), index, index * 3600, BASE))
+                sink.finish()
+                ended.append(None)
+            except UserError as error:
+                ended.append(error)
+
+        thread = threading.Thread(target=push, daemon=True)
+        thread.start()
+        connected, _ = mute.accept()
+        with connected:
+            sink.release()
+            thread.join(PATIENCE)
+        assert ended == [None]
+
+
 def test_a_push_says_that_it_leaves_the_sound_out(tmp_path: Path) -> None:
     said: list[str] = []
     with open_source(str(make_clip(tmp_path / "in.mkv", count=5, sound="aac")), print) as source:

@@ -3,6 +3,7 @@
 A file that an earlier run left is reused if it was made from the same input.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from runtime.sinks.part_file import check_file
 if TYPE_CHECKING:
     from calibration.table import Table
     from export.onnx.checkpoint_file import CheckpointFile
-    from export.onnx.export import ExportStep
+    from export.onnx.export import ExportOptions, ExportStep
     from export.onnx.quantise_step import QuantiseStep
     from export.onnx.table_step import TableStep
 
@@ -137,13 +138,26 @@ def _exported(options: TrtOptions, checkpoint: "CheckpointFile") -> ModelSteps:
     ending = ".fp16.onnx" if options.fp16 else ".onnx"
     path = options.directory / f"{base_name(checkpoint.path)}{ending}"
     if path.exists() and not options.overwrite:
-        found = read_model(path)
-        named = bool(options.sizes) or options.batch is not None
-        _require_same(path, _difference(found.metadata, exported_metadata(checkpoint, wanted), sized=named))
+        found, meant = read_model(path), exported_metadata(checkpoint, wanted)
+        _require_same(path, _difference(found.metadata, meant, sized=options.shaped))
         say(f"using {path}, which was made from {checkpoint.path}")
         return ModelSteps(path, found.metadata, model=found)
+    if path.exists() and not options.shaped:
+        wanted = _sized_as_before(path, checkpoint, wanted)
     step = ExportStep(checkpoint, path, wanted, budget_for(wanted.precision))
     return ModelSteps(path, step.check(), export=step)
+
+
+def _sized_as_before(path: Path, checkpoint: "CheckpointFile", wanted: "ExportOptions") -> "ExportOptions":
+    """``wanted`` with the size of the export that it replaces: ``--overwrite`` is no other size."""
+    from export.onnx.export import exported_metadata
+
+    with suppress(UserError):  # a damaged file is replaced
+        found = read_model(path).metadata
+        if not _difference(found, exported_metadata(checkpoint, wanted), sized=False):
+            size = None if found.height is None or found.width is None else (found.height, found.width)
+            return replace(wanted, size=size)
+    return wanted
 
 
 def _difference(found: ModelMetadata, wanted: ModelMetadata, *, sized: bool) -> str:
@@ -201,7 +215,8 @@ def _other_origin(found: Model, options: TrtOptions, steps: ModelSteps, table: "
     if options.rain_source is not None:
         return "may have been made from other rain"
     if steps.model is None:
-        difference = _difference(replace(found.metadata, precision="fp32"), steps.metadata, sized=True)
+        unquantised = replace(found.metadata, precision="fp32")
+        difference = _difference(unquantised, steps.metadata, sized=options.shaped)
     else:
         same = made.get("model_sha256") == steps.model.sha256
         difference = "" if same else f"was made from another model than {steps.source}"

@@ -80,7 +80,7 @@ class TrtOptions(RainOptions):
             "--size",
             metavar="WxH",
             help="Build for frames of WxH. Repeat for an engine from the smallest to the largest "
-            "(default: the model's own; from a checkpoint 640x480).",
+            "(default: the model's own; from a checkpoint that of its export here, or 640x480).",
         ),
     ] = None
     batch: Annotated[
@@ -182,6 +182,11 @@ class TrtOptions(RainOptions):
     def sizes(self) -> tuple[Size, ...]:
         """(height, width) in pixels."""
         return tuple(parse_size(text) for text in self.size or [])
+
+    @property
+    def shaped(self) -> bool:
+        """Whether the user names the size of the frames, or how many there are at a time."""
+        return bool(self.sizes) or self.batch is not None
 
     @property
     def directory(self) -> Path:

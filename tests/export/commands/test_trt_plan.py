@@ -35,6 +35,7 @@ from runtime.artefacts.onnx_file import read_metadata
 from runtime.checks.parity import ParityBudget
 from runtime.tensorrt.cuda.base import Gpu
 from runtime.tensorrt.flavour import Flavour
+from runtime.tensorrt.optimisation_profile import Profile
 from runtime.tensorrt.record import read_record
 from tests.calibration import sample
 from tests.export.trt_ended import TRAINED, ended, names
@@ -207,6 +208,12 @@ def test_a_quantised_model_of_this_checkpoint_needs_no_export(
     save_as(here / "best.int8.onnx", made.content, metadata)
     wanted = TrtOptions(ckpt=checkpoint, size=["48x32", "64x48"], int8=True)
     assert steps(wanted) == []
+    save_as(here / "best.int8.onnx", made.content, replace(metadata, height=32, width=48, batch=1))
+    with opened_checkpoint(checkpoint) as opened:
+        for size in (["48x32"], None):
+            assert model_steps(replace(wanted, size=size), opened).export is None
+        with pytest.raises(UserError, match="takes frames of 48x32 only"):
+            model_steps(replace(wanted, size=["64x48"]), opened)
     earlier = {"target": "tensorrt", "model_sha256": "0" * 64}  # weights rounded to the nearest step
     save_as(here / "best.int8.onnx", made.content, replace(metadata, quantisation=earlier))
     with pytest.raises(UserError, match="was made by another version"):
@@ -239,12 +246,28 @@ def test_the_export_of_before_sets_the_size_if_none_is_named(
         export_onnx(opened, Path("best.onnx"), ExportOptions(size=size), ANY)
     named = TrtOptions(ckpt=checkpoint, size=["48x32"])
     assert steps(named) == []
+    unnamed = TrtOptions(ckpt=checkpoint)
+    assert steps(unnamed) == []
+    height, width = size or CAMERA_SIZE
+    with planned(replace(unnamed, overwrite=True)) as plan:
+        assert plan.models.export is not None and plan.models.export.options.size == size
+        assert plan.build.profile == Profile.fixed(1, height, width)
+        assert plan.build.arguments == (() if size else ("--size", f"{width}x{height}"))
     if size is None:
         assert steps(replace(named, size=["64x48"])) == []
         return
-    assert steps(TrtOptions(ckpt=checkpoint)) == []
     with pytest.raises(UserError, match=r"takes frames of 48x32 only, 1 at a time: add --overwrite"):
         steps(replace(named, size=["64x48"]))
+
+
+def test_a_number_of_frames_needs_no_size(checkpoint: Path) -> None:
+    with planned(TrtOptions(ckpt=checkpoint, batch=2)) as plan:
+        assert plan.build.profile.max == (2, *CAMERA_SIZE)
+
+
+def test_a_damaged_export_is_replaced(checkpoint: Path) -> None:
+    Path("best.onnx").write_text("half a file")
+    assert steps(TrtOptions(ckpt=checkpoint, overwrite=True)) == ["export"]
 
 
 def test_the_table_beside_the_model_is_used_wherever_the_engine_goes(

@@ -94,7 +94,7 @@ class ModelSteps:
         if self.calibrate is None:
             return self.table
         if self.table is not None:
-            if self.table.metadata.model_sha256 == model.sha256:
+            if _belongs(self.table, model):
                 say(f"using {self.table.path}")
                 return self.table
             say(f"note: {self.table.path} belongs to another model: making {self.calibrate.output}")
@@ -187,8 +187,7 @@ def _quantised(options: TrtOptions, steps: ModelSteps) -> ModelSteps:
     from export.onnx.quantise_step import QuantiseStep
 
     path = options.directory / f"{steps.source.stem}.{options.precision}.onnx"
-    there = options.calibration or _table_beside(options, steps)
-    table = None if there is None else open_table(there)
+    table = open_table(options.calibration) if options.calibration else _table_beside(options, steps)
     if path.exists() and not options.overwrite:
         found = read_model(path)
         _require_same(path, _other_origin(found, options, steps, table))
@@ -235,12 +234,16 @@ def _calibration(options: TrtOptions, steps: ModelSteps, table: "Table | None") 
     from export.onnx.table_step import PICTURES, TableStep
 
     path = _table_path(options, steps)
-    if table is not None:
-        belongs = steps.model is not None and table.metadata.model_sha256 == steps.model.sha256
-        if belongs or not options.overwrite:
-            say(f"using {table.path}")
-            return None
-    elif path.exists() and not options.overwrite:
+    # The model of a table can be compared only once it exists; an export over another may differ.
+    if table is not None and (not options.overwrite if steps.model is None else _belongs(table, steps.model)):
+        say(f"using {table.path}")
+        return None
+    if path.exists() and not options.overwrite:
+        if table is not None:
+            raise UserError(
+                f"{path} belongs to another model than {steps.source}: add --overwrite to make another, or "
+                "give one with --calibration"
+            )
         raise UserError(f"{path} exists: give it with --calibration, or add --overwrite to make another")
     check_file(path, (steps.source,), overwrite=options.overwrite)
     notes = Notes()
@@ -255,12 +258,25 @@ def _calibration(options: TrtOptions, steps: ModelSteps, table: "Table | None") 
     return TableStep(path, pictures, notes, size=size, remedy=_REMEDY, overwrite=options.overwrite)
 
 
-def _table_beside(options: TrtOptions, steps: ModelSteps) -> Path | None:
-    """The table beside the model, or in the folder of the results; ``None`` if the user names other rain."""
+def _table_beside(options: TrtOptions, steps: ModelSteps) -> "Table | None":
+    """The table beside the model, or in the folder of the results; ``None`` if the user names other rain.
+
+    One that belongs to another model is the answer only if there is no other.
+    """
+    from calibration.table import open_table
+
     if options.rain_source is not None:
         return None
     path = _table_path(options, steps)
-    return next((each for each in (steps.source.with_name(path.name), path) if each.exists()), None)
+    places = dict.fromkeys((steps.source.with_name(path.name), path))
+    tables = [open_table(place) for place in places if place.exists()]
+    own = [each for each in tables if steps.model is not None and _belongs(each, steps.model)]
+    return next(iter(own + tables), None)
+
+
+def _belongs(table: "Table", model: Model) -> bool:
+    """Whether a calibration table was made for ``model``."""
+    return table.metadata.model_sha256 == model.sha256
 
 
 def _table_path(options: TrtOptions, steps: ModelSteps) -> Path:

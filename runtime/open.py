@@ -1,5 +1,6 @@
 """Opens a model file, or a model on a server, with the requested backend and device."""
 
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -142,9 +143,8 @@ def _choose_backend(path: Path, device: Device, backend: str) -> str:
             raise UserError(f"{path}: an engine runs only in tensorrt: for {backend} use the ONNX file")
         return "tensorrt"
     if backend == "tensorrt":
-        raise UserError(
-            f"{path}: tensorrt runs engines, not ONNX files: build one with granet-export trt {path.name}"
-        )
+        command = shlex.join(("granet-export", "trt", str(path)))
+        raise UserError(f"{path}: tensorrt runs engines, not ONNX files: build one with {command}")
     if backend == "torch":
         raise UserError(
             f"{path}: torch runs checkpoints ({', '.join(CHECKPOINTS)}), not ONNX files: use --backend auto"

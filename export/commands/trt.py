@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from export.commands.trt_options import TrtOptions
-from export.tensorrt.source import checkpoint_to_give
+from export.tensorrt.source import checkpoint_option
 from granet.app.console import say
 from granet.app.extras import require
-from runtime.artefacts.metadata import MAP
 
 if TYPE_CHECKING:
     from export.tensorrt.make import MadeEngine
@@ -51,9 +50,7 @@ def _report(made: "MadeEngine", checkpoint: Path | None) -> None:
     for warning in record.warnings:
         say(f"note: TensorRT warns: {warning}")
     if record.parity is None:
-        given = str(checkpoint) if checkpoint is not None else checkpoint_to_give(record.metadata)
-        maps = map(shlex.quote, record.metadata.weights.get(MAP, ()))
         say(
             "note: this engine is unverified: run it against PyTorch on the machine it is for: "
-            f"granet-export parity --ckpt {given} {''.join(f'--map {name} ' for name in maps)}{path}"
+            f"granet-export parity {checkpoint_option(record.metadata, checkpoint)} {shlex.quote(str(path))}"
         )

@@ -3,6 +3,7 @@
 A file that an earlier run left is reused if it was made from the same input.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from runtime.sinks.part_file import check_file
 if TYPE_CHECKING:
     from calibration.table import Table
     from export.onnx.checkpoint_file import CheckpointFile
-    from export.onnx.export import ExportStep
+    from export.onnx.export import ExportOptions, ExportStep
     from export.onnx.quantise_step import QuantiseStep
     from export.onnx.table_step import TableStep
 
@@ -93,7 +94,7 @@ class ModelSteps:
         if self.calibrate is None:
             return self.table
         if self.table is not None:
-            if self.table.metadata.model_sha256 == model.sha256:
+            if _belongs(self.table, model):
                 say(f"using {self.table.path}")
                 return self.table
             say(f"note: {self.table.path} belongs to another model: making {self.calibrate.output}")
@@ -137,13 +138,26 @@ def _exported(options: TrtOptions, checkpoint: "CheckpointFile") -> ModelSteps:
     ending = ".fp16.onnx" if options.fp16 else ".onnx"
     path = options.directory / f"{base_name(checkpoint.path)}{ending}"
     if path.exists() and not options.overwrite:
-        found = read_model(path)
-        named = bool(options.sizes) or options.batch is not None
-        _require_same(path, _difference(found.metadata, exported_metadata(checkpoint, wanted), sized=named))
+        found, meant = read_model(path), exported_metadata(checkpoint, wanted)
+        _require_same(path, _difference(found.metadata, meant, sized=options.shaped))
         say(f"using {path}, which was made from {checkpoint.path}")
         return ModelSteps(path, found.metadata, model=found)
+    if path.exists() and not options.shaped:
+        wanted = _sized_as_before(path, checkpoint, wanted)
     step = ExportStep(checkpoint, path, wanted, budget_for(wanted.precision))
     return ModelSteps(path, step.check(), export=step)
+
+
+def _sized_as_before(path: Path, checkpoint: "CheckpointFile", wanted: "ExportOptions") -> "ExportOptions":
+    """``wanted`` with the size of the export that it replaces: ``--overwrite`` is no other size."""
+    from export.onnx.export import exported_metadata
+
+    with suppress(UserError):  # a damaged file is replaced
+        found = read_model(path).metadata
+        if not _difference(found, exported_metadata(checkpoint, wanted), sized=False):
+            size = None if found.height is None or found.width is None else (found.height, found.width)
+            return replace(wanted, size=size)
+    return wanted
 
 
 def _difference(found: ModelMetadata, wanted: ModelMetadata, *, sized: bool) -> str:
@@ -173,8 +187,7 @@ def _quantised(options: TrtOptions, steps: ModelSteps) -> ModelSteps:
     from export.onnx.quantise_step import QuantiseStep
 
     path = options.directory / f"{steps.source.stem}.{options.precision}.onnx"
-    there = options.calibration or _table_beside(options, steps)
-    table = None if there is None else open_table(there)
+    table = open_table(options.calibration) if options.calibration else _table_beside(options, steps)
     if path.exists() and not options.overwrite:
         found = read_model(path)
         _require_same(path, _other_origin(found, options, steps, table))
@@ -201,7 +214,8 @@ def _other_origin(found: Model, options: TrtOptions, steps: ModelSteps, table: "
     if options.rain_source is not None:
         return "may have been made from other rain"
     if steps.model is None:
-        difference = _difference(replace(found.metadata, precision="fp32"), steps.metadata, sized=True)
+        unquantised = replace(found.metadata, precision="fp32")
+        difference = _difference(unquantised, steps.metadata, sized=options.shaped)
     else:
         same = made.get("model_sha256") == steps.model.sha256
         difference = "" if same else f"was made from another model than {steps.source}"
@@ -220,12 +234,16 @@ def _calibration(options: TrtOptions, steps: ModelSteps, table: "Table | None") 
     from export.onnx.table_step import PICTURES, TableStep
 
     path = _table_path(options, steps)
-    if table is not None:
-        belongs = steps.model is not None and table.metadata.model_sha256 == steps.model.sha256
-        if belongs or not options.overwrite:
-            say(f"using {table.path}")
-            return None
-    elif path.exists() and not options.overwrite:
+    # The model of a table can be compared only once it exists; an export over another may differ.
+    if table is not None and (not options.overwrite if steps.model is None else _belongs(table, steps.model)):
+        say(f"using {table.path}")
+        return None
+    if path.exists() and not options.overwrite:
+        if table is not None:
+            raise UserError(
+                f"{path} belongs to another model than {steps.source}: add --overwrite to make another, or "
+                "give one with --calibration"
+            )
         raise UserError(f"{path} exists: give it with --calibration, or add --overwrite to make another")
     check_file(path, (steps.source,), overwrite=options.overwrite)
     notes = Notes()
@@ -240,12 +258,25 @@ def _calibration(options: TrtOptions, steps: ModelSteps, table: "Table | None") 
     return TableStep(path, pictures, notes, size=size, remedy=_REMEDY, overwrite=options.overwrite)
 
 
-def _table_beside(options: TrtOptions, steps: ModelSteps) -> Path | None:
-    """The table beside the model, or in the folder of the results; ``None`` if the user names other rain."""
+def _table_beside(options: TrtOptions, steps: ModelSteps) -> "Table | None":
+    """The table beside the model, or in the folder of the results; ``None`` if the user names other rain.
+
+    One that belongs to another model is the answer only if there is no other.
+    """
+    from calibration.table import open_table
+
     if options.rain_source is not None:
         return None
     path = _table_path(options, steps)
-    return next((each for each in (steps.source.with_name(path.name), path) if each.exists()), None)
+    places = dict.fromkeys((steps.source.with_name(path.name), path))
+    tables = [open_table(place) for place in places if place.exists()]
+    own = [each for each in tables if steps.model is not None and _belongs(each, steps.model)]
+    return next(iter(own + tables), None)
+
+
+def _belongs(table: "Table", model: Model) -> bool:
+    """Whether a calibration table was made for ``model``."""
+    return table.metadata.model_sha256 == model.sha256
 
 
 def _table_path(options: TrtOptions, steps: ModelSteps) -> Path:

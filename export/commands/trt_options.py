@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
@@ -70,8 +71,8 @@ class TrtOptions(RainOptions):
     calibration: Annotated[
         Path | None,
         typer.Option(
-            help="Use this calibration table (default: the one beside the model, else one made from the rain "
-            "of --images, --video, --data or --synthesise, or from drawn rain)."
+            help="Use this calibration table (default: the model's own, beside it or the engine; else one "
+            "made from the rain of --images, --video, --data or --synthesise, or from drawn rain)."
         ),
     ] = None
     size: Annotated[
@@ -80,7 +81,7 @@ class TrtOptions(RainOptions):
             "--size",
             metavar="WxH",
             help="Build for frames of WxH. Repeat for an engine from the smallest to the largest "
-            "(default: the model's own; from a checkpoint 640x480).",
+            "(default: the model's own; from a checkpoint that of its export here, or 640x480).",
         ),
     ] = None
     batch: Annotated[
@@ -135,7 +136,8 @@ class TrtOptions(RainOptions):
         bool,
         typer.Option(
             "--no-cache",
-            help="Build even if the cache has this engine, and measure anew; store nothing.",
+            help="Build without the cache of engines, and store nothing there. Measure every kernel anew, "
+            "unless --timing-cache names a file.",
         ),
     ] = False
     overwrite: Overwrite = False
@@ -184,6 +186,11 @@ class TrtOptions(RainOptions):
         return tuple(parse_size(text) for text in self.size or [])
 
     @property
+    def shaped(self) -> bool:
+        """Whether the user names the size of the frames, or how many there are at a time."""
+        return bool(self.sizes) or self.batch is not None
+
+    @property
     def directory(self) -> Path:
         """Directory of the files that the user did not name."""
         return self.output.parent if self.output is not None else Path()
@@ -207,7 +214,8 @@ def _what_to_name(last: Path | None, precision: "Precision | None") -> str:
     """The error for a command line without a model; ``last`` is the last one made here, if there is one."""
     option = "" if precision is None else f" --{precision}"
     if last is not None:
-        return f"no model is named; for the last one made here write granet-export trt {last}{option}"
+        named = quote(str(last))
+        return f"no model is named; for the last one made here write granet-export trt {named}{option}"
     gives = "" if precision is None else f" that gives an engine in {precision}"
     return (
         f"no model is named, and granet-export has made none here{gives}: name one (granet-export trt "

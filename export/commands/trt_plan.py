@@ -17,8 +17,11 @@ from export.tensorrt.cache import timing_cache_path
 from export.tensorrt.make import MadeEngine, Verify, make_engine, require_buildable
 from export.tensorrt.request import EngineRequest, arguments_of, choose_profile
 from granet.app.console import UsageError
+from granet.app.options import CAMERA_SIZE
 from granet.app.progress import terminal_progress
 from granet.errors import UserError
+from granet.size_rule import Size
+from runtime.artefacts.metadata import ModelMetadata
 from runtime.checks.parity import ParityReport, budget_for
 from runtime.open import ENGINES
 from runtime.sinks.part_file import check_file, check_parent
@@ -93,7 +96,8 @@ def _plan(
     models = model_steps(options, checkpoint)
     if models.model is not None:
         require_buildable(models.model, flavour)
-    profile = choose_profile(models.source, models.metadata, options.sizes, options.batch)
+    sizes = _sizes(options, models.metadata)
+    profile = choose_profile(models.source, models.metadata, sizes, options.batch)
     output = options.output or Path(f"{models.output.stem}.engine")
     if output.suffix.lower() not in ENGINES:
         raise UsageError(f"--output {output}: the name of an engine ends in {', '.join(ENGINES)}")
@@ -106,12 +110,19 @@ def _plan(
         gpu,
         profile,
         with_timings(asked, flavour, gpu, no_cache=options.no_cache),
-        arguments_of(options.sizes, options.batch, asked),
+        arguments_of(sizes, options.batch, asked),
         not options.no_cache,
         options.overwrite,
     )
     verify = None if checkpoint is None or gpu is None else _verifier(checkpoint, options)
     return Plan(models.with_rain_checked(), request, verify)
+
+
+def _sizes(options: TrtOptions, metadata: ModelMetadata) -> tuple[Size, ...]:
+    """The sizes to build for: a camera's from a checkpoint, if its model takes frames of any size."""
+    if options.sizes or options.ckpt is None or metadata.height is not None:
+        return options.sizes
+    return (CAMERA_SIZE,)
 
 
 def gpu_to_build_on(flavour: Flavour) -> Gpu | None:

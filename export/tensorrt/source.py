@@ -1,12 +1,13 @@
 """Selects the ONNX model of an engine: the last one made, and a check of its precision."""
 
+import shlex
 from contextlib import suppress
 from pathlib import Path
 
 from granet.errors import UserError
 from runtime.artefacts.artefact import Model
-from runtime.artefacts.manifest import manifest_path, read_manifest
-from runtime.artefacts.metadata import ModelMetadata, Precision
+from runtime.artefacts.manifest import manifest_path, read_manifest, sha256_of
+from runtime.artefacts.metadata import MAP, ModelMetadata, Precision
 from runtime.models.packaged import packaged_origin
 
 QUANTISED = ("int8", "fp8")
@@ -39,7 +40,7 @@ def require_precision(model: Model, wanted: Precision | None) -> None:
     option = "" if wanted == "fp32" else f" --{wanted}"
     way = (
         f"export the checkpoint with granet-export onnx{option}, or give it here: granet-export trt "
-        f"--ckpt {checkpoint_to_give(metadata)}{option}"
+        f"{checkpoint_option(metadata)}{option}"
         if wanted in ("fp32", "fp16")
         else f"{wanted} is made from a model in fp32: granet-export trt MODEL.onnx{option}"
     )
@@ -48,12 +49,29 @@ def require_precision(model: Model, wanted: Precision | None) -> None:
     )
 
 
-def checkpoint_to_give(metadata: ModelMetadata) -> str:
-    """What a user writes after ``--ckpt`` for the checkpoint of a model, whose folder is not recorded."""
+def checkpoint_option(metadata: ModelMetadata, given: Path | None = None) -> str:
+    """``--ckpt`` for the checkpoint of a model, with its ``--map``, as a user writes them in a shell.
+
+    Args:
+        metadata: of the model; it has the name of the checkpoint, but not its folder.
+        given: the checkpoint, if the user gave it.
+    """
+    words = ["--ckpt", _checkpoint_to_give(metadata, given)]
+    for renaming in metadata.weights.get(MAP, ()):
+        words += ["--map", renaming]
+    return shlex.join(words)
+
+
+def _checkpoint_to_give(metadata: ModelMetadata, given: Path | None) -> str:
     packaged = packaged_origin(metadata.checkpoint_sha256)
     if packaged is not None:
         return packaged.stem
-    return metadata.checkpoint if Path(metadata.checkpoint).is_file() else f"PATH/{metadata.checkpoint}"
+    if given is not None:
+        return str(given)
+    with suppress(UserError):  # there is none, or it cannot be read
+        if sha256_of(Path(metadata.checkpoint)) == metadata.checkpoint_sha256:
+            return metadata.checkpoint
+    return f"PATH/{metadata.checkpoint}"
 
 
 def _gives(found: str, wanted: Precision | None) -> bool:

@@ -111,7 +111,7 @@ def test_a_checkpoint_where_there_is_no_torch(tmp_path: Path, monkeypatch: pytes
         ("model.engine", {"device": "cpu"}, "runs only on NVIDIA GPUs"),
         ("model.engine", {"backend": "openvino"}, "an engine runs only in tensorrt"),
         ("model.plan", {}, "was not built by granet-export"),
-        ("model.onnx", {"backend": "tensorrt"}, "granet-export trt model.onnx"),
+        ("model.onnx", {"backend": "tensorrt"}, "build one with granet-export trt "),
         ("best.pt", {"backend": "tensorrt"}, "granet-export trt"),
         ("model.zip", {}, "its name must end in .onnx"),
         ("model", {}, "its name must end in .onnx"),
@@ -126,6 +126,13 @@ def test_mistakes_get_one_line(model: Path, name: str, arguments: dict[str, str]
     with pytest.raises(UserError) as caught:
         open_engine(model.parent / name, **arguments)
     assert reason in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_the_command_for_an_engine_works_from_any_folder(model: Path) -> None:
+    path = model.rename(model.with_name("my model.onnx"))
+    with pytest.raises(UserError) as caught:
+        open_engine(path, backend="tensorrt")
+    assert str(caught.value).endswith(f"granet-export trt '{path}'")
 
 
 def test_an_onnx_file_is_run_without_importing_torch_or_onnx(model: Path) -> None:

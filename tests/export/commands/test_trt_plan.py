@@ -25,16 +25,18 @@ from export.onnx.export import ExportOptions, export_onnx
 from export.onnx.table_step import PICTURES
 from export.tensorrt.build import BuildOptions
 from export.tensorrt.make import keep_timings
-from export.tensorrt.source import checkpoint_to_give
+from export.tensorrt.source import checkpoint_option
 from granet import load_checkpoint, save_checkpoint
 from granet.app.options import CAMERA_SIZE
 from granet.errors import UserError
 from runtime.artefacts.artefact import read_model
 from runtime.artefacts.manifest import manifest_path, sha256_of
+from runtime.artefacts.metadata import MAP
 from runtime.artefacts.onnx_file import read_metadata
 from runtime.checks.parity import ParityBudget
 from runtime.tensorrt.cuda.base import Gpu
 from runtime.tensorrt.flavour import Flavour
+from runtime.tensorrt.optimisation_profile import Profile
 from runtime.tensorrt.record import read_record
 from tests.calibration import sample
 from tests.export.trt_ended import TRAINED, ended, names
@@ -207,6 +209,12 @@ def test_a_quantised_model_of_this_checkpoint_needs_no_export(
     save_as(here / "best.int8.onnx", made.content, metadata)
     wanted = TrtOptions(ckpt=checkpoint, size=["48x32", "64x48"], int8=True)
     assert steps(wanted) == []
+    save_as(here / "best.int8.onnx", made.content, replace(metadata, height=32, width=48, batch=1))
+    with opened_checkpoint(checkpoint) as opened:
+        for size in (["48x32"], None):
+            assert model_steps(replace(wanted, size=size), opened).export is None
+        with pytest.raises(UserError, match="takes frames of 48x32 only"):
+            model_steps(replace(wanted, size=["64x48"]), opened)
     earlier = {"target": "tensorrt", "model_sha256": "0" * 64}  # weights rounded to the nearest step
     save_as(here / "best.int8.onnx", made.content, replace(metadata, quantisation=earlier))
     with pytest.raises(UserError, match="was made by another version"):
@@ -239,12 +247,28 @@ def test_the_export_of_before_sets_the_size_if_none_is_named(
         export_onnx(opened, Path("best.onnx"), ExportOptions(size=size), ANY)
     named = TrtOptions(ckpt=checkpoint, size=["48x32"])
     assert steps(named) == []
+    unnamed = TrtOptions(ckpt=checkpoint)
+    assert steps(unnamed) == []
+    height, width = size or CAMERA_SIZE
+    with planned(replace(unnamed, overwrite=True)) as plan:
+        assert plan.models.export is not None and plan.models.export.options.size == size
+        assert plan.build.profile == Profile.fixed(1, height, width)
+        assert plan.build.arguments == (() if size else ("--size", f"{width}x{height}"))
     if size is None:
         assert steps(replace(named, size=["64x48"])) == []
         return
-    assert steps(TrtOptions(ckpt=checkpoint)) == []
     with pytest.raises(UserError, match=r"takes frames of 48x32 only, 1 at a time: add --overwrite"):
         steps(replace(named, size=["64x48"]))
+
+
+def test_a_number_of_frames_needs_no_size(checkpoint: Path) -> None:
+    with planned(TrtOptions(ckpt=checkpoint, batch=2)) as plan:
+        assert plan.build.profile.max == (2, *CAMERA_SIZE)
+
+
+def test_a_damaged_export_is_replaced(checkpoint: Path) -> None:
+    Path("best.onnx").write_text("half a file")
+    assert steps(TrtOptions(ckpt=checkpoint, overwrite=True)) == ["export"]
 
 
 def test_the_table_beside_the_model_is_used_wherever_the_engine_goes(
@@ -269,10 +293,23 @@ def test_the_table_beside_the_model_is_used_wherever_the_engine_goes(
 def test_only_a_table_of_another_model_is_made_anew(trt_model: Path, here: Path) -> None:
     table = sample.save_table(here / f"{trt_model.stem}.calibration.json", TRAINED)
     wanted = TrtOptions(model=trt_model, size=["48x32"], int8=True)
-    with pytest.raises(UserError, match="is not the model of this calibration table"):
+    with pytest.raises(UserError, match=r"json belongs to another model than .*small\.onnx: add --overwrite"):
         steps(wanted)
     assert steps(replace(wanted, overwrite=True)) == ["calibrate", "quantise"]
     assert table.exists()
+    (here / "out").mkdir()  # where nothing needs to be replaced
+    assert steps(replace(wanted, output=here / "out" / "a.engine")) == ["calibrate", "quantise"]
+
+
+def test_a_table_of_another_model_does_not_hide_the_right_one(trt_model: Path, here: Path) -> None:
+    (here / "out").mkdir()
+    name = f"{trt_model.stem}.calibration.json"
+    sample.save_table(here / name, TRAINED)
+    own = sample.save_table(here / "out" / name, trt_model)
+    wanted = TrtOptions(model=trt_model, size=["48x32"], int8=True, output=own.with_name("a.engine"))
+    with planned(wanted) as plan:
+        assert plan.models.calibrate is None and plan.models.table is not None
+        assert plan.models.table.path == own
 
 
 def test_a_quantised_model_of_an_earlier_table_is_not_reused(trt_model: Path, here: Path) -> None:
@@ -316,11 +353,14 @@ def test_a_checkpoint_is_named_so_that_the_command_works(here: Path) -> None:
     """Only its file name is in the model."""
     metadata = sample.metadata()
     packaged = replace(metadata, checkpoint="lite.safetensors", checkpoint_sha256=sha256_of(TRAINED))
-    assert checkpoint_to_give(packaged) == "lite"
-    other = replace(metadata, checkpoint="mine.pt", checkpoint_sha256="0" * 64)
-    assert checkpoint_to_give(other) == "PATH/mine.pt"
-    (here / "mine.pt").touch()
-    assert checkpoint_to_give(other) == "mine.pt"
+    assert checkpoint_option(packaged) == checkpoint_option(packaged, TRAINED) == "--ckpt lite"
+    mine = here / "my net.pt"
+    other = replace(metadata, checkpoint=mine.name, checkpoint_sha256="0" * 64)
+    assert checkpoint_option(other, Path("runs/my net.pt")) == "--ckpt 'runs/my net.pt'"
+    mine.touch()  # of another training
+    assert checkpoint_option(other) == "--ckpt 'PATH/my net.pt'"
+    own = replace(other, checkpoint_sha256=sha256_of(mine), weights={MAP: ["day=", "a b="]})
+    assert checkpoint_option(own) == "--ckpt 'my net.pt' --map day= --map 'a b='"
 
 
 @pytest.mark.parametrize("no_cache", [False, True])

@@ -48,7 +48,7 @@ def run_training(options: TrainOptions) -> None:
         cv2.setNumThreads(options.threads_per_process)
     with joined(options.device) as processes:
         if options.overwrite:
-            _keep_sources(recipe, files)
+            processes.on_main(lambda: _keep_sources(recipe, files))
         elif not options.resume:
             processes.on_main(files.refuse_existing)
         announce: Callable[[str], None] = say if processes.is_main else lambda message: None

@@ -82,7 +82,7 @@ class OpenVinoEngine(GraphEngine):
         return request
 
     def _pixels(self, shape: tuple[int, ...]) -> int:
-        """Pixels of all kept graphs and of one for inputs of ``shape``, which has four or more sides."""
+        """Pixels of all kept graphs and of one for inputs of ``shape``, which has three channels."""
         return sum(math.prod(each) for each in (*self._requests, shape)) // 3
 
     def _compiled(self, shape: tuple[int, ...]) -> Any:

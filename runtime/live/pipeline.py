@@ -70,6 +70,7 @@ class _Failure:
 
     error: BaseException
     keeps_recording: bool
+    after_stop: bool
 
 
 @dataclass
@@ -167,9 +168,8 @@ class Pipeline:
             for thread in threads:
                 thread.start()
             self._writing()
-            # What fails after a stop may fail because of it, and then the part must stay.
-            if self._failures and not self._failures[0].keeps_recording and not self._stop:
-                raise self._failures[0].error
+            if (cause := self._cause()) and not cause.keeps_recording:
+                raise cause.error
             if self._live or self._is_complete():
                 self._sink.finish()
             else:
@@ -179,8 +179,10 @@ class Pipeline:
             self._sink.abort()
             raise
         self._end(threads)
-        if self._failures and not self._stop:
-            raise self._failures[0].error
+        if cause := self._cause():
+            raise cause.error
+        for failure in self._failures:
+            self._say(f"after the stop: {failure.error}")
         self._say_loss()
         return self._summary(time.perf_counter() - start)
 
@@ -277,11 +279,16 @@ class Pipeline:
             stage()
         except BaseException as error:  # noqa: BLE001 - raised again by run()
             of_source = stage == self._reading and isinstance(error, UserError)
-            self._failures.append(_Failure(error, keeps_recording=of_source and self._live))
+            self._failures.append(_Failure(error, of_source and self._live, after_stop=bool(self._stop)))
         finally:
             self._read.close(discard=stage == self._inferring)
             if stage == self._inferring:
                 self._done.close()
+
+    def _cause(self) -> _Failure | None:
+        """The failure that ended the run. One after a stop may be its consequence: then the part stays."""
+        first = next(iter(self._failures), None)
+        return None if first is None or first.after_stop else first
 
     def _end(self, threads: list[threading.Thread]) -> None:
         self._read.close(discard=True)

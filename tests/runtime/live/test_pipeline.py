@@ -318,9 +318,28 @@ def test_what_fails_because_of_a_stop_does_not_remove_the_part() -> None:
         assert "away" in line and pipeline is not None
         pipeline.stop()
 
-    pipeline = Pipeline(FakeSource(10_000), AwayEngine(), sink, announce=announce)
+    said: list[str] = []
+    pipeline = Pipeline(FakeSource(10_000), AwayEngine(), sink, announce=announce, say=said.append)
     summary = pipeline.run()
     assert "abort" not in sink.calls and summary.frames_out == 3 and not summary.complete
+    assert "after the stop: the server is away" in said
+
+
+def test_what_failed_before_a_stop_is_the_error_of_the_run() -> None:
+    class StopsLater(FakeSink):
+        def write(self, frame: Frame, before: Frame | None = None) -> None:
+            wait_for(lambda: pipeline._failures)
+            pipeline.stop()
+
+    class Breaks(FakeEngine):
+        def _infer(self, batch: Pixels, want_mask: bool) -> tuple[Pixels, ...]:
+            if self.calls:
+                raise RuntimeError("out of memory")
+            return super()._infer(batch, want_mask)
+
+    pipeline = Pipeline(FakeSource(10_000), Breaks(), StopsLater())
+    with pytest.raises(RuntimeError, match="out of memory"):
+        pipeline.run()
 
 
 def test_an_error_of_the_sink_stops_all_three() -> None:
